@@ -1,0 +1,13 @@
+/* Functions that have cost others dearly, as compile errors. Forced into every file of ours by the build
+ * (-include), after the system headers that it pulls in itself. */
+#ifndef SP_BASE_BANNED_H
+#define SP_BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets atoi atol atoll strtok asctime ctime gmtime localtime rand srand tmpnam mktemp
+
+#endif

@@ -1,0 +1,162 @@
+#include "base/buf.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/base64url.h"
+#include "base/mem.h"
+
+enum { FIRST_CAPACITY = 64 };
+
+void sp_buf_init(struct sp_buf *b, size_t max_bytes) {
+    *b = (struct sp_buf)SP_BUF_INIT(max_bytes);
+}
+
+void sp_buf_done(struct sp_buf *b) {
+    sp_free_wiped(b->p, b->cap);
+    b->p = NULL;
+    b->n = 0;
+    b->cap = 0;
+}
+
+void sp_buf_clear(struct sp_buf *b) {
+    sp_buf_truncate(b, 0);
+}
+
+void sp_buf_truncate(struct sp_buf *b, size_t n) {
+    sp_assert(n <= b->n);
+    if (n < b->n) sp_wipe(b->p + n, b->n - n);
+    b->n = n;
+}
+
+/* Never realloc: it may move the bytes and leave a copy of a secret behind. */
+static sp_status grow_to(struct sp_buf *b, size_t need) {
+    size_t cap = b->cap < FIRST_CAPACITY ? FIRST_CAPACITY : b->cap;
+    while (cap < need) cap = cap > b->max / 2 ? b->max : cap * 2;
+    if (cap > b->max) cap = b->max;
+    uint8_t *p = malloc(cap);
+    if (p == NULL) return sp_err(SP_E_NOMEM);
+    if (b->n != 0) memcpy(p, b->p, b->n);
+    sp_free_wiped(b->p, b->cap);
+    b->p = p;
+    b->cap = cap;
+    return SP_SUCCESS;
+}
+
+sp_status sp_buf_reserve(struct sp_buf *b, size_t n, uint8_t **ret_p) {
+    size_t need;
+    if (!sp_add_size(b->n, n, &need) || need > b->max) return sp_err(SP_E_LIMIT);
+    if (need > b->cap || b->p == NULL) SP_TRY(grow_to(b, need == 0 ? 1 : need));
+    *ret_p = b->p + b->n;
+    return SP_SUCCESS;
+}
+
+void sp_buf_advance(struct sp_buf *b, size_t n) {
+    sp_assert(n <= b->cap - b->n);
+    b->n += n;
+}
+
+sp_status sp_buf_append(struct sp_buf *b, sp_slice s) {
+    if (s.n == 0) return SP_SUCCESS;
+    uint8_t *p;
+    SP_TRY(sp_buf_reserve(b, s.n, &p));
+    memcpy(p, s.p, s.n);
+    sp_buf_advance(b, s.n);
+    return SP_SUCCESS;
+}
+
+sp_status sp_buf_append_cstr(struct sp_buf *b, const char *s) {
+    return sp_buf_append(b, sp_slice_cstr(s));
+}
+
+sp_status sp_buf_append_u8(struct sp_buf *b, uint8_t v) {
+    return sp_buf_append(b, sp_slice_of(&v, 1));
+}
+
+sp_status sp_buf_append_u32be(struct sp_buf *b, uint32_t v) {
+    const uint8_t bytes[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+    return sp_buf_append(b, SP_SLICE_ARRAY(bytes));
+}
+
+sp_status sp_buf_append_u64be(struct sp_buf *b, uint64_t v) {
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(v >> (56 - 8 * i));
+    return sp_buf_append(b, SP_SLICE_ARRAY(bytes));
+}
+
+sp_status sp_buf_append_i64_text(struct sp_buf *b, int64_t v) {
+    return sp_buf_printf(b, "%" PRId64, v);
+}
+
+sp_status sp_buf_printf(struct sp_buf *b, const char *fmt, ...) {
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    uint8_t *p = NULL;
+    sp_status s = n < 0 ? sp_err(SP_E_MALFORMED) : sp_buf_reserve(b, (size_t)n + 1, &p);
+    if (sp_ok(s)) {
+        vsnprintf((char *)p, (size_t)n + 1, fmt, again);
+        sp_buf_advance(b, (size_t)n);
+    }
+    va_end(again);
+    return s;
+}
+
+sp_status sp_buf_append_json_string(struct sp_buf *b, sp_slice s) {
+    static const char hex[] = "0123456789abcdef";
+    size_t start = b->n;
+    sp_status status = sp_buf_append_u8(b, '"');
+    for (size_t i = 0; i < s.n && sp_ok(status); i++) {
+        uint8_t c = s.p[i];
+        if (c == '"' || c == '\\') {
+            const uint8_t esc[2] = {'\\', c};
+            status = sp_buf_append(b, SP_SLICE_ARRAY(esc));
+        } else if (c < 0x20) {
+            const uint8_t esc[6] = {'\\', 'u', '0', '0', (uint8_t)hex[c >> 4], (uint8_t)hex[c & 15]};
+            status = sp_buf_append(b, SP_SLICE_ARRAY(esc));
+        } else {
+            status = sp_buf_append_u8(b, c);
+        }
+    }
+    if (sp_ok(status)) status = sp_buf_append_u8(b, '"');
+    if (!sp_ok(status)) sp_buf_truncate(b, start);
+    return status;
+}
+
+sp_status sp_buf_append_base64url(struct sp_buf *b, sp_slice s) {
+    if (s.n == 0) return SP_SUCCESS;
+    if (s.n > b->max) return sp_err(SP_E_LIMIT); /* so that the next line cannot wrap */
+    uint8_t *p;
+    size_t chars = SP_BASE64URL_CHARS(s.n);
+    SP_TRY(sp_buf_reserve(b, chars, &p));
+    sp_base64url_encode(s, (char *)p);
+    sp_buf_advance(b, chars);
+    return SP_SUCCESS;
+}
+
+sp_status sp_buf_append_hex(struct sp_buf *b, sp_slice s) {
+    static const char hex[] = "0123456789abcdef";
+    if (s.n == 0) return SP_SUCCESS;
+    size_t chars;
+    uint8_t *p;
+    if (!sp_mul_size(s.n, 2, &chars)) return sp_err(SP_E_LIMIT);
+    SP_TRY(sp_buf_reserve(b, chars, &p));
+    for (size_t i = 0; i < s.n; i++) {
+        p[2 * i] = (uint8_t)hex[s.p[i] >> 4];
+        p[2 * i + 1] = (uint8_t)hex[s.p[i] & 15];
+    }
+    sp_buf_advance(b, chars);
+    return SP_SUCCESS;
+}
+
+sp_status sp_buf_cstr(struct sp_buf *b, const char **ret_s) {
+    uint8_t *p;
+    SP_TRY(sp_buf_reserve(b, 1, &p));
+    *p = 0;
+    *ret_s = (const char *)b->p;
+    return SP_SUCCESS;
+}
