@@ -1,11 +1,12 @@
 /* The use cases: load, decide, commit, publish. What HTTP and the command line do, they do through here.
  *
- * Every use case is asynchronous: it copies what it needs of its arguments before it returns, and calls `done` exactly once, later,
- * on call->executor (never from inside the call), with a result that is good only during that callback. Secrets in a result are
- * wiped after it. Thread-safe: any loop may call at any time. The app must outlive its calls.
+ * Every use case is asynchronous: it copies what it needs of its arguments before it returns, and calls
+ * `done` exactly once, later, on call->executor (never from inside the call), with a result that is good only
+ * during that callback. Secrets in a result are wiped after it. Thread-safe: any loop may call at any time.
+ * The app must outlive its calls.
  *
- * Nothing here knows SQL or HTTP. `outcome` says how it ended (outcomes.def); everything else in a result is set only when
- * outcome is SP_OUTCOME_OK. A change that is reported OK is durable, with its audit record. */
+ * Nothing here knows SQL or HTTP. `outcome` says how it ended (outcomes.def); everything else in a result is
+ * set only when outcome is SP_OUTCOME_OK. A change that is reported OK is durable, with its audit record. */
 #ifndef SP_CORE_APP_H
 #define SP_CORE_APP_H
 
@@ -13,6 +14,8 @@
 #include "core/session.h"
 #include "core/signer.h"
 #include "core/store.h"
+#include "crypto/password.h"  /* SP_PASSWORD_BYTES_MAX: bounds the work of Argon2id's first hash */
+#include "token/permission.h" /* SP_PERMISSION_BYTES_MAX */
 
 enum sp_outcome {
 #define X(name, status, code, title) SP_OUTCOME_##name,
@@ -25,14 +28,13 @@ const char *sp_outcome_code(enum sp_outcome o);
 const char *sp_outcome_title(enum sp_outcome o);
 
 enum {
-    SP_NAME_BYTES_MAX = 256,      /* user name, in UTF-8, as written and normalized */
-    SP_PASSWORD_CHARS_MIN = 8,    /* NIST SP 800-63B; code points, not bytes */
-    SP_PASSWORD_BYTES_MAX = 1024, /* bounds the work of Argon2id's first hash; OWASP asks for at least 64 characters */
+    SP_NAME_BYTES_MAX = 256,   /* user name, in UTF-8, as written and normalized */
+    SP_PASSWORD_CHARS_MIN = 8, /* NIST SP 800-63B; code points, not bytes */
     SP_DEVICE_BYTES_MAX = 128,
     SP_ROLE_NAME_BYTES_MAX = 64,
-    SP_PERMISSION_BYTES_MAX = 128,
     SP_ACCESS_TOKEN_BYTES_MAX = 8192,
-    SP_COOKIE_TOKEN_BYTES_MAX = 3800, /* browsers keep 4,096 bytes of a cookie, name and attributes included */
+    SP_COOKIE_TOKEN_BYTES_MAX =
+        3800, /* browsers keep 4,096 bytes of a cookie, name and attributes included */
     SP_CSRF_TEXT_BYTES = 43,
 };
 
@@ -46,11 +48,11 @@ struct sp_app_config {
     int64_t absolute_ttl_s;
     int64_t grace_ms;
     enum sp_reuse_policy reuse;
-    uint32_t sessions_max;       /* live sessions a user */
+    uint32_t sessions_max; /* live sessions a user */
     bool embed_permissions;
-    int64_t key_rotate_every_s;  /* 0: by hand only */
-    int64_t key_announce_s;      /* a new key is in the JWKS this long before it signs */
-    int64_t end_kept_s;          /* how long a session's end and cause are kept: 30 days */
+    int64_t key_rotate_every_s; /* 0: by hand only */
+    int64_t key_announce_s;     /* a new key is in the JWKS this long before it signs */
+    int64_t end_kept_s;         /* how long a session's end and cause are kept: 30 days */
 };
 
 struct sp_app_deps {
@@ -67,14 +69,15 @@ struct sp_app_deps {
 };
 
 struct sp_app;
-/* Loads keys (making them at the first start), roles, revocations and epochs; blocks; for starting up. Writes the boot into the store's
- * meta row and learns from it which windows reopen. */
-sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_deps *deps, struct sp_app **ret);
+/* Loads keys (making them at the first start), roles, revocations and epochs; blocks; for starting up. Writes
+ * the boot into the store's meta row and learns from it which windows reopen. */
+sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_deps *deps,
+                      struct sp_app **ret);
 /* No call may be in flight. */
 void sp_app_free(struct sp_app *app);
 SP_DEFINE_FREE(sp_app);
-/* Housekeeping: heartbeat while windows may be open, purge, key schedule, expiry of the sets. Call about every second from one loop;
- * returns at once. */
+/* Housekeeping: heartbeat while windows may be open, purge, key schedule, expiry of the sets. Call about
+ * every second from one loop; returns at once. */
 void sp_app_tick(struct sp_app *app, struct sp_executor *executor);
 
 /* ---- who calls ---- */
@@ -106,12 +109,15 @@ struct sp_call {
 
 /* Synchronous, local, no store. enum sp_reject says why not. */
 enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice access_token, struct sp_principal *ret);
-/* Does any of the principal's roles grant it, by the live role table? The local admin has every permission. */
+/* Does any of the principal's roles grant it, by the live role table? The local admin has every permission.
+ */
 bool sp_app_permits(struct sp_app *app, const struct sp_principal *p, sp_slice permission);
 /* All that its roles grant now, sorted word list. */
 sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, struct sp_buf *ret);
-/* Records that a permission was refused: fire and forget, at most one record per (actor, permission, target) and minute. */
-void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission, sp_slice target);
+/* Records that a permission was refused: fire and forget, at most one record per (actor, permission, target)
+ * and minute. */
+void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
+                         sp_slice target);
 /* CSRF token of a session: HMAC bound to its sid. Compare in constant time (sp_app_csrf_valid). */
 void sp_app_csrf_token(struct sp_app *app, const uint8_t *sid, char ret[SP_CSRF_TEXT_BYTES]);
 bool sp_app_csrf_valid(struct sp_app *app, const uint8_t *sid, sp_slice presented);
@@ -142,14 +148,16 @@ struct sp_login_request {
     sp_slice device; /* may be empty */
     enum sp_session_mode mode;
 };
-void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in, sp_tokens_done *done, void *arg);
+void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
+                  sp_tokens_done *done, void *arg);
 
 struct sp_refresh_request {
     sp_slice refresh_token;
     sp_slice attempt; /* empty, or 16 bytes (decoded) */
     enum sp_session_mode mode;
 };
-void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in, sp_tokens_done *done, void *arg);
+void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in,
+                    sp_tokens_done *done, void *arg);
 
 /* A use case whose only answer is how it ended. */
 struct sp_plain_result {
@@ -158,13 +166,15 @@ struct sp_plain_result {
 };
 typedef void sp_plain_done(void *arg, const struct sp_plain_result *result);
 
-/* Ends the session that a genuine refresh token of any generation, or an access token with a valid signature (expired or not), names.
- * Exactly one is given. Idempotent; never trips. INVALID_GRANT / INVALID_TOKEN when neither proves a session. */
+/* Ends the session that a genuine refresh token of any generation, or an access token with a valid signature
+ * (expired or not), names. Exactly one is given. Idempotent; never trips. INVALID_GRANT / INVALID_TOKEN when
+ * neither proves a session. */
 struct sp_logout_request {
     sp_slice refresh_token;
     sp_slice access_token;
 };
-void sp_app_logout(struct sp_app *app, const struct sp_call *call, const struct sp_logout_request *in, sp_plain_done *done, void *arg);
+void sp_app_logout(struct sp_app *app, const struct sp_call *call, const struct sp_logout_request *in,
+                   sp_plain_done *done, void *arg);
 /* Ends every session of call->principal and raises the user's epoch. */
 void sp_app_logout_all(struct sp_app *app, const struct sp_call *call, sp_plain_done *done, void *arg);
 
@@ -173,7 +183,8 @@ struct sp_password_request {
     sp_slice wanted;
 };
 /* Of call->principal; ends its other sessions. INVALID_CREDENTIALS when `current` is wrong. */
-void sp_app_password_change(struct sp_app *app, const struct sp_call *call, const struct sp_password_request *in, sp_plain_done *done, void *arg);
+void sp_app_password_change(struct sp_app *app, const struct sp_call *call,
+                            const struct sp_password_request *in, sp_plain_done *done, void *arg);
 
 /* ---- sessions ---- */
 
@@ -194,7 +205,8 @@ typedef void sp_sessions_done(void *arg, const struct sp_sessions_result *result
 /* Own sessions of call->principal: the live ones, and the ended ones that are still remembered. */
 void sp_app_sessions_own(struct sp_app *app, const struct sp_call *call, sp_sessions_done *done, void *arg);
 /* `sid` as text. NOT_FOUND for someone else's, for an unknown and for an ended one alike. */
-void sp_app_session_end_own(struct sp_app *app, const struct sp_call *call, sp_slice sid, sp_plain_done *done, void *arg);
+void sp_app_session_end_own(struct sp_app *app, const struct sp_call *call, sp_slice sid, sp_plain_done *done,
+                            void *arg);
 
 /* ---- administration: the caller has checked the permission sallyport:admin ---- */
 
@@ -211,20 +223,23 @@ struct sp_user_add_request {
     sp_slice password; /* empty: the user cannot log in with a password */
     sp_slice roles;    /* word list */
 };
-void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struct sp_user_add_request *in, sp_users_done *done, void *arg);
+void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struct sp_user_add_request *in,
+                     sp_users_done *done, void *arg);
 /* One user, by name or by id text ("id:" is not needed: names are tried first, ids have their own form). */
-void sp_app_user_show(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id, sp_users_done *done, void *arg);
-void sp_app_users_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit, sp_users_done *done, void *arg);
+void sp_app_user_show(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
+                      sp_users_done *done, void *arg);
+void sp_app_users_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
+                       sp_users_done *done, void *arg);
 
 enum sp_user_edit {
     SP_USER_DISABLE, /* ends the sessions, raises the epoch */
     SP_USER_ENABLE,
-    SP_USER_DELETE,       /* ends the sessions, raises the epoch, forgets the user; the id is never used again */
-    SP_USER_SET_ROLES,    /* `value`: word list. Raises the epoch when a role is taken away */
+    SP_USER_DELETE,    /* ends the sessions, raises the epoch, forgets the user; the id is never used again */
+    SP_USER_SET_ROLES, /* `value`: word list. Raises the epoch when a role is taken away */
     SP_USER_SET_PASSWORD, /* `value`: the password. Ends the sessions */
 };
-void sp_app_user_edit(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id, enum sp_user_edit what, sp_slice value,
-                      sp_plain_done *done, void *arg);
+void sp_app_user_edit(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
+                      enum sp_user_edit what, sp_slice value, sp_plain_done *done, void *arg);
 
 struct sp_roles_result {
     enum sp_outcome outcome;
@@ -234,18 +249,22 @@ struct sp_roles_result {
 typedef void sp_roles_done(void *arg, const struct sp_roles_result *result);
 void sp_app_roles_list(struct sp_app *app, const struct sp_call *call, sp_roles_done *done, void *arg);
 /* Creates or replaces. `permissions`: word list. INVALID_REQUEST for a bad name or permission. */
-void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_slice permissions, sp_plain_done *done, void *arg);
+void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_slice permissions,
+                     sp_plain_done *done, void *arg);
 /* Users keep the name among their roles; it grants nothing. */
-void sp_app_role_delete(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_plain_done *done, void *arg);
+void sp_app_role_delete(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_plain_done *done,
+                        void *arg);
 
 /* All sessions, or (user not empty) those of one user. Live ones only unless `with_ended`. */
-void sp_app_sessions_list(struct sp_app *app, const struct sp_call *call, sp_slice user, bool with_ended, sp_slice after, uint32_t limit,
-                          sp_sessions_done *done, void *arg);
+void sp_app_sessions_list(struct sp_app *app, const struct sp_call *call, sp_slice user, bool with_ended,
+                          sp_slice after, uint32_t limit, sp_sessions_done *done, void *arg);
 
-enum sp_revoke_target { SP_REVOKE_JTI, SP_REVOKE_SESSION, SP_REVOKE_USER, SP_REVOKE_EVERYONE };
-/* JTI: `value` is the jti text; SESSION: the sid text; USER: name or id; EVERYONE: empty. A USER or EVERYONE revocation ends the sessions
- * too. NOT_FOUND for an unknown session or user; revoking an ended session again is OK with count 0. */
-void sp_app_revoke(struct sp_app *app, const struct sp_call *call, enum sp_revoke_target target, sp_slice value, sp_plain_done *done, void *arg);
+enum sp_revoke_target { SP_TARGET_JTI, SP_TARGET_SESSION, SP_TARGET_USER, SP_TARGET_EVERYONE };
+/* JTI: `value` is the jti text; SESSION: the sid text; USER: name or id; EVERYONE: empty. A USER or EVERYONE
+ * revocation ends the sessions too. NOT_FOUND for an unknown session or user; revoking an ended session again
+ * is OK with count 0. */
+void sp_app_revoke(struct sp_app *app, const struct sp_call *call, enum sp_revoke_target target,
+                   sp_slice value, sp_plain_done *done, void *arg);
 
 struct sp_keys_result {
     enum sp_outcome outcome;
@@ -254,10 +273,14 @@ struct sp_keys_result {
 };
 typedef void sp_keys_done(void *arg, const struct sp_keys_result *result);
 void sp_app_keys_list(struct sp_app *app, const struct sp_call *call, sp_keys_done *done, void *arg);
-/* A new access-token key: announced now, signs after key_announce_s, or at once with `immediately`. `use` ACCESS or REFRESH. */
-void sp_app_key_rotate(struct sp_app *app, const struct sp_call *call, enum sp_key_use use, bool immediately, sp_keys_done *done, void *arg);
-/* A compromised key: out of the JWKS and refused at once. A signing key is replaced in the same transaction. */
-void sp_app_key_revoke(struct sp_app *app, const struct sp_call *call, sp_slice kid, sp_plain_done *done, void *arg);
+/* A new access-token key: announced now, signs after key_announce_s, or at once with `immediately`. `use`
+ * ACCESS or REFRESH. */
+void sp_app_key_rotate(struct sp_app *app, const struct sp_call *call, enum sp_key_use use, bool immediately,
+                       sp_keys_done *done, void *arg);
+/* A compromised key: out of the JWKS and refused at once. A signing key is replaced in the same transaction.
+ */
+void sp_app_key_revoke(struct sp_app *app, const struct sp_call *call, sp_slice kid, sp_plain_done *done,
+                       void *arg);
 
 struct sp_audit_result {
     enum sp_outcome outcome;
@@ -266,17 +289,19 @@ struct sp_audit_result {
     uint64_t next_seq; /* 0: the end */
 };
 typedef void sp_audit_done(void *arg, const struct sp_audit_result *result);
-void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, uint64_t after_seq, uint32_t limit, sp_audit_done *done, void *arg);
+void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, uint64_t after_seq, uint32_t limit,
+                       sp_audit_done *done, void *arg);
 
 struct sp_audit_verify_result {
     enum sp_outcome outcome;
     bool intact;
-    uint64_t records;     /* verified */
-    uint64_t bad_seq;     /* first record that does not fit; 0: none */
-    const char *why;      /* static text when not intact */
+    uint64_t records; /* verified */
+    uint64_t bad_seq; /* first record that does not fit; 0: none */
+    const char *why;  /* static text when not intact */
 };
 typedef void sp_audit_verify_done(void *arg, const struct sp_audit_verify_result *result);
-void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call, sp_audit_verify_done *done, void *arg);
+void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call, sp_audit_verify_done *done,
+                         void *arg);
 
 struct sp_status_result {
     enum sp_outcome outcome;

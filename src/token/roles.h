@@ -14,7 +14,7 @@
 #define SP_ROLE_PERMISSIONS_BYTES_MAX 65536
 #define SP_ROLES_BYTES_MAX (8 * 1024 * 1024) /* of all texts together: what a verifier agrees to hold */
 
-struct sp_role_row {
+struct sp_roles_entry {
     sp_slice name;
     sp_slice permissions; /* granted permissions, space-separated; may be empty */
 };
@@ -25,13 +25,13 @@ bool sp_role_name_valid(sp_slice name);
 
 /* Copies n rows in any order. SP_E_MALFORMED: a bad name or permission; SP_E_CONFLICT: a name twice;
  * SP_E_LIMIT, SP_E_NOMEM. */
-sp_status sp_roles_new(const struct sp_role_row *rows, size_t n, struct sp_roles **ret_roles);
+sp_status sp_roles_new(const struct sp_roles_entry *rows, size_t n, struct sp_roles **ret_roles);
 void sp_roles_free(struct sp_roles *roles);
 SP_DEFINE_FREE(sp_roles);
 
 size_t sp_roles_count(const struct sp_roles *roles);
 /* The i-th row by name (i < count), borrowed from the table. */
-struct sp_role_row sp_roles_at(const struct sp_roles *roles, size_t i);
+struct sp_roles_entry sp_roles_at(const struct sp_roles *roles, size_t i);
 /* SP_E_NOT_FOUND; *ret_permissions is borrowed from the table. */
 sp_status sp_roles_find(const struct sp_roles *roles, sp_slice name, sp_slice *ret_permissions);
 /* Does any of these roles grant `wanted`? Unknown roles grant nothing. */
