@@ -1,5 +1,5 @@
-/* What core needs besides the store and base/ports.h: someone who signs, someone who verifies, someone who hashes
- * passwords off the loop. Wired by src/server; tests and simulations wire their own. */
+/* What core needs besides the store and base/ports.h: someone who signs, someone who verifies, someone who
+ * hashes passwords off the loop. Wired by src/server; tests and simulations wire their own. */
 #ifndef SP_CORE_PORTS_H
 #define SP_CORE_PORTS_H
 
@@ -15,9 +15,10 @@ enum sp_authn_flags {
     SP_AUTHN_IGNORE_END = 1, /* logout: expired and revoked tokens still name their session */
 };
 struct sp_authn {
-    /* Good: SP_REJECT_NONE (or whatever token/reject.h calls success) and *ret filled; its slices borrow from the calling thread's
-     * reader and are good until the next call on this thread. Any thread. */
-    enum sp_reject (*check)(void *arg, sp_slice token, int64_t now_ms, enum sp_authn_flags flags, struct sp_claims *ret);
+    /* Good: SP_REJECT_NONE (or whatever token/reject.h calls success) and *ret filled; its slices borrow from
+     * the calling thread's reader and are good until the next call on this thread. Any thread. */
+    enum sp_reject (*check)(void *arg, sp_slice token, int64_t now_ms, enum sp_authn_flags flags,
+                            struct sp_claims *ret);
     /* Replaces the whole set of verification keys. */
     sp_status (*set_keys)(void *arg, const struct sp_jwk *keys, size_t n);
     void *arg;
@@ -29,11 +30,11 @@ struct sp_hash_job {
     struct sp_task task; /* set task.run; posted when finished */
     struct sp_executor *executor;
     enum sp_hash_op op;
-    sp_slice password;  /* borrowed until finished */
-    sp_text256 phc;     /* VERIFY: in. MAKE: out. Empty in VERIFY: unknown user; costs the same, never matches */
-    sp_status status;   /* out */
-    bool matches;       /* out, VERIFY */
-    bool needs_rehash;  /* out, VERIFY and matches: parameters are no longer the configured ones */
+    sp_slice password; /* borrowed until finished */
+    sp_text256 phc; /* VERIFY: in. MAKE: out. Empty in VERIFY: unknown user; costs the same, never matches */
+    sp_status status;  /* out */
+    bool matches;      /* out, VERIFY */
+    bool needs_rehash; /* out, VERIFY and matches: parameters are no longer the configured ones */
 };
 struct sp_hasher {
     /* SP_E_BUSY when the queue is full: the job was not taken. */

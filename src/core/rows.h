@@ -16,8 +16,8 @@ enum {
     SP_ROW_ID_BYTES = 16,
     SP_ROW_SID_BYTES = 20,
     SP_ROW_SECRET_BYTES = 16,
-    SP_ROW_ATTEMPT_BYTES = 16,  /* SHA-256 of the client's attempt, cut: it need only not collide */
-    SP_ROW_ROTATIONS_KEPT = 4,  /* DESIGN 5: times of the last four rotations */
+    SP_ROW_ATTEMPT_BYTES = 16, /* SHA-256 of the client's attempt, cut: it need only not collide */
+    SP_ROW_ROTATIONS_KEPT = 4, /* DESIGN 5: times of the last four rotations */
     SP_ROW_HASH_BYTES = 32,
 };
 
@@ -61,22 +61,23 @@ enum sp_end_cause {
     SP_END_USER_DELETED = 10,
     SP_END_RESTORE = 11,
     SP_END_TOO_MANY_SESSIONS = 12,
-    SP_END_EVERYONE = 13,     /* `revoke --everyone` */
-    SP_END_USER_ENDED = 14,   /* the person ended it from another session */
+    SP_END_EVERYONE = 13,        /* `revoke --everyone` */
+    SP_END_USER_ENDED = 14,      /* the person ended it from another session */
     SP_END_REUSE_ELSEWHERE = 15, /* nuclear revoke: a refresh token of another session was replayed */
     SP_END_CAUSE_COUNT
 };
 
 struct sp_session_row {
     uint32_t tenant;
-    uint8_t sid[SP_ROW_SID_BYTES]; /* begins with the 4-byte tag of its user: a user's sessions are one key range */
+    uint8_t sid[SP_ROW_SID_BYTES]; /* begins with the 4-byte tag of its user: a user's sessions are one key
+                                      range */
     uint8_t user_id[SP_ROW_ID_BYTES];
     sp_text128 client_id;
     sp_text256 aud;
     sp_text512 scope;
     sp_text64 acr;
-    sp_text64 amr; /* word list */
-    sp_text64 jkt; /* DPoP key thumbprint, or empty */
+    sp_text64 amr;  /* word list */
+    sp_text64 jkt;  /* DPoP key thumbprint, or empty */
     sp_text256 act; /* who acts for the subject, or empty (RFC 8693) */
     enum sp_session_mode mode;
     sp_text128 device;     /* as the client named it */
@@ -87,14 +88,14 @@ struct sp_session_row {
     enum sp_end_cause cause;
     int64_t ended_ms;
 
-    uint32_t generation;                     /* G */
-    uint8_t secret[SP_ROW_SECRET_BYTES];     /* s_G. Wipe after use. */
-    uint8_t refresh_key;                     /* number of the refresh key under which it was born */
-    uint32_t incarnation;                    /* of the store, when last written by a rotation */
+    uint32_t generation;                       /* G */
+    uint8_t secret[SP_ROW_SECRET_BYTES];       /* s_G. Wipe after use. */
+    uint8_t refresh_key;                       /* number of the refresh key under which it was born */
+    uint32_t incarnation;                      /* of the store, when last written by a rotation */
     int64_t rotated_ms[SP_ROW_ROTATIONS_KEPT]; /* newest first; 0: none. [0] is when G became current */
-    bool has_attempt;                        /* of the rotation that made G current */
+    bool has_attempt;                          /* of the rotation that made G current */
     uint8_t attempt[SP_ROW_ATTEMPT_BYTES];
-    bool generation_used;                    /* G itself has been presented (cookie mode answers without rotating) */
+    bool generation_used; /* G itself has been presented (cookie mode answers without rotating) */
 
     int64_t created_ms;
     int64_t auth_time_s;
@@ -113,7 +114,13 @@ enum sp_key_use {
     SP_KEY_CSRF = 4,
     SP_KEY_AUDIT = 5, /* MAC over the audit head */
 };
-enum sp_key_state { SP_KEY_ANNOUNCED = 1, SP_KEY_SIGNING = 2, SP_KEY_RETIRED = 3, SP_KEY_GONE = 4, SP_KEY_REVOKED = 5 };
+enum sp_key_state {
+    SP_KEY_ANNOUNCED = 1,
+    SP_KEY_SIGNING = 2,
+    SP_KEY_RETIRED = 3,
+    SP_KEY_GONE = 4,
+    SP_KEY_REVOKED = 5
+};
 
 struct sp_key_row {
     uint32_t tenant;
@@ -126,28 +133,33 @@ struct sp_key_row {
     int64_t created_ms;
     int64_t signing_from_ms;
     int64_t retired_ms;
-    int64_t gone_ms; /* when a retired key is dropped from the JWKS */
+    int64_t gone_ms;        /* when a retired key is dropped from the JWKS */
     sp_text1024 public_jwk; /* empty for secrets */
     sp_text4096 sealed;     /* AEAD of the private bytes; binary */
 };
 
 /* Facts about the store as a whole. */
 struct sp_meta_row {
-    uint32_t incarnation; /* changes when the store went back in time or a backup was restored */
-    uint64_t boots;       /* raised at every start */
-    int64_t alive_ms;     /* last proof of life, kept fresh while any retry window may be open */
-    uint32_t global_epoch; /* `epg` */
-    uint32_t session_floor; /* sessions born under a lower global epoch are over ... */
+    uint32_t incarnation;          /* changes when the store went back in time or a backup was restored */
+    uint64_t boots;                /* raised at every start */
+    int64_t alive_ms;              /* last proof of life, kept fresh while any retry window may be open */
+    uint32_t global_epoch;         /* `epg` */
+    uint32_t session_floor;        /* sessions born under a lower global epoch are over ... */
     enum sp_end_cause floor_cause; /* ... for this reason ... */
     int64_t floor_ms;              /* ... since then */
-    uint64_t revoke_seq;  /* last sequence given to a revocation */
-    int64_t access_ttl_max_s; /* longest access token lifetime ever configured */
+    uint64_t revoke_seq;           /* last sequence given to a revocation */
+    int64_t access_ttl_max_s;      /* longest access token lifetime ever configured */
     uint64_t audit_count;
     uint8_t audit_head[SP_ROW_HASH_BYTES];
     uint8_t audit_mac[SP_ROW_HASH_BYTES];
 };
 
-enum sp_revoke_what { SP_REVOKED_JTI = 1, SP_REVOKED_SID = 2, SP_REVOKED_USER_EPOCH = 3, SP_REVOKED_GLOBAL_EPOCH = 4 };
+enum sp_revoke_what {
+    SP_REVOKED_JTI = 1,
+    SP_REVOKED_SID = 2,
+    SP_REVOKED_USER_EPOCH = 3,
+    SP_REVOKED_GLOBAL_EPOCH = 4
+};
 
 struct sp_revocation_row {
     uint32_t tenant;
@@ -164,7 +176,7 @@ struct sp_audit_row {
     int64_t time_ms;
     sp_text64 action;
     sp_text32 outcome;
-    sp_text64 actor;  /* user id text, "admin:uid", "system", or empty */
+    sp_text64 actor; /* user id text, "admin:uid", "system", or empty */
     sp_text64 target;
     char *body; /* canonical JSON: exactly the bytes that the chain covers */
     size_t body_n;

@@ -10,11 +10,11 @@
  * Guarantees
  *   - A change set is atomic and durable before its done sees SP_OK; change sets are totally ordered, and a
  *     read submitted after a done sees that change.
- *   - The publisher is called for each applied change in commit order, on the store's writing thread, after the
- *     change is durable and before any done of the same group runs. So whoever has a 2xx in hand knows
- *     that this server already enforces it.
- *   - No decisions here: only preconditions, compared, and values, set. The one arithmetic is on counters that
- *     must be serial (versions, epochs, sequences, the audit chain).
+ *   - The publisher is called for each applied change in commit order, on the store's writing thread, after
+ * the change is durable and before any done of the same group runs. So whoever has a 2xx in hand knows that
+ * this server already enforces it.
+ *   - No decisions here: only preconditions, compared, and values, set. The one arithmetic is on counters
+ * that must be serial (versions, epochs, sequences, the audit chain).
  *
  * Statuses of done: SP_OK; SP_E_CONFLICT (commit: precondition of changes[failed] does not hold, nothing
  * changed); SP_E_NOT_FOUND (read of one row); SP_E_BUSY (queue full, nothing changed); SP_E_UNAVAILABLE (the
@@ -60,8 +60,9 @@ enum { SP_REVOKE_SLACK_S = 60 + 60 };
 struct sp_user_insert {
     const struct sp_user_row *row;
 };
-/* All values of `row` are stored but id, epoch and created_ms, which stay. Conflict when absent, when the version differs
- * (SP_VERSION_ANY: no check), or when the new name is taken. raise_epoch: epoch + 1 and a revocation until epoch_expires_s. */
+/* All values of `row` are stored but id, epoch and created_ms, which stay. Conflict when absent, when the
+ * version differs (SP_VERSION_ANY: no check), or when the new name is taken. raise_epoch: epoch + 1 and a
+ * revocation until epoch_expires_s. */
 struct sp_user_update {
     const struct sp_user_row *row;
     uint64_t expect_version;
@@ -74,8 +75,9 @@ struct sp_user_delete {
     const uint8_t *id;
     uint64_t expect_version;
 };
-/* Changes nothing: the user exists, is enabled and has this version; the password hash is compared instead when
- * expect_password is not NULL (so that a changed role does not fail a login). Gives the row and the global epoch. */
+/* Changes nothing: the user exists, is enabled and has this version; the password hash is compared instead
+ * when expect_password is not NULL (so that a changed role does not fail a login). Gives the row and the
+ * global epoch. */
 struct sp_user_expect {
     uint32_t tenant;
     const uint8_t *id;
@@ -92,20 +94,21 @@ struct sp_role_delete {
     uint32_t tenant;
     sp_slice name;
 };
-/* Conflict when the sid exists. When the user then has more than live_max active, unexpired sessions, the oldest (by
- * created_ms) are ended with SP_END_TOO_MANY_SESSIONS until live_max are left. live_max 0: no limit.
- * row.global_epoch and row.incarnation are set by the store to the current ones. */
+/* Conflict when the sid exists. When the user then has more than live_max active, unexpired sessions, the
+ * oldest (by created_ms) are ended with SP_END_TOO_MANY_SESSIONS until live_max are left. live_max 0: no
+ * limit. row.global_epoch and row.incarnation are set by the store to the current ones. */
 struct sp_session_insert {
     const struct sp_session_row *row;
     uint32_t live_max;
     uint32_t ret_evicted;
 };
-/* The hot one: every precondition of a rotation and its effect in one write. Holds when the row is active; generation, secret,
- * client_id, mode, jkt and refresh_key equal; idle_expires_ms and absolute_expires_ms above now_ms; its global_epoch not below the
- * session floor; the user enabled; and, if rotated_before_ms is not 0, rotated_ms[0] below it (cookie grace).
- * Effect: generation + 1, secret, rotated_ms pushed with now_ms, attempt, generation_used false, incarnation current,
- * last_seen_ms = now_ms, idle_expires_ms = min(idle_expires_ms given, absolute), access_exp_max_s = max, refreshes + 1.
- * Touches no secondary index. Gives what is needed to issue an access token, from the same transaction. */
+/* The hot one: every precondition of a rotation and its effect in one write. Holds when the row is active;
+ * generation, secret, client_id, mode, jkt and refresh_key equal; idle_expires_ms and absolute_expires_ms
+ * above now_ms; its global_epoch not below the session floor; the user enabled; and, if rotated_before_ms is
+ * not 0, rotated_ms[0] below it (cookie grace). Effect: generation + 1, secret, rotated_ms pushed with
+ * now_ms, attempt, generation_used false, incarnation current, last_seen_ms = now_ms, idle_expires_ms =
+ * min(idle_expires_ms given, absolute), access_exp_max_s = max, refreshes + 1. Touches no secondary index.
+ * Gives what is needed to issue an access token, from the same transaction. */
 struct sp_session_rotate {
     uint32_t tenant;
     const uint8_t *sid;
@@ -127,8 +130,8 @@ struct sp_session_rotate {
     struct sp_user_row *ret_user;
     uint32_t ret_global_epoch;
 };
-/* Issues again without rotating: same preconditions as rotate, but for `secret`, which is s_G of the row here too.
- * Effect: last_seen_ms, access_exp_max_s = max, generation_used = mark_used or as it was. */
+/* Issues again without rotating: same preconditions as rotate, but for `secret`, which is s_G of the row here
+ * too. Effect: last_seen_ms, access_exp_max_s = max, generation_used = mark_used or as it was. */
 struct sp_session_reissue {
     uint32_t tenant;
     const uint8_t *sid;
@@ -141,8 +144,9 @@ struct sp_session_reissue {
     struct sp_user_row *ret_user;
     uint32_t ret_global_epoch;
 };
-/* Conflict when absent, not active, or (not SP_GENERATION_ANY) at another generation, or (user_id not NULL) someone
- * else's. Writes a revocation of the sid that expires at access_exp_max_s + SP_REVOKE_SLACK_S, unless that is past. */
+/* Conflict when absent, not active, or (not SP_GENERATION_ANY) at another generation, or (user_id not NULL)
+ * someone else's. Writes a revocation of the sid that expires at access_exp_max_s + SP_REVOKE_SLACK_S, unless
+ * that is past. */
 struct sp_session_end {
     uint32_t tenant;
     const uint8_t *sid;
@@ -203,8 +207,8 @@ struct sp_meta_change {
     bool next_incarnation;
     int64_t access_ttl_max_s; /* stored when larger than what is there */
 };
-/* One bounded step of forgetting (at most `most` rows each): revocations with expires_s < now_s; sessions that ended, or
- * expired, before sessions_before_ms, walking on from where the last step stopped. */
+/* One bounded step of forgetting (at most `most` rows each): revocations with expires_s < now_s; sessions
+ * that ended, or expired, before sessions_before_ms, walking on from where the last step stopped. */
 struct sp_purge {
     int64_t now_s;
     int64_t sessions_before_ms;
@@ -334,8 +338,8 @@ struct sp_store_ops {
     const char *name; /* "memory", "sqlite", ... */
     void (*commit)(struct sp_store *, struct sp_store_commit *);
     void (*read)(struct sp_store *, struct sp_store_read *);
-    /* The hooks need keys that are themselves in the store: set once, before the first commit with an audit record
-     * or a published event. */
+    /* The hooks need keys that are themselves in the store: set once, before the first commit with an audit
+     * record or a published event. */
     void (*set_env)(struct sp_store *, const struct sp_store_env *);
     /* SP_OK when commits can succeed at this moment (for /readyz). Any thread, cheap. */
     sp_status (*health)(struct sp_store *);

@@ -6,9 +6,9 @@
 #include "core/session.h"
 #include "token/refresh_token.h"
 
-/* The token's tag has been found right already (parsing does that, without the store). `key` is the refresh key that the
- * token names; a row born under another one proves nothing. Constant-time compare of secrets; at most
- * SP_RATCHET_PROOF_MAX steps back and SP_HEAL_MAX forward. */
+/* The token's tag has been found right already (parsing does that, without the store). `key` is the refresh
+ * key that the token names; a row born under another one proves nothing. Constant-time compare of secrets; at
+ * most SP_RATCHET_PROOF_MAX steps back and SP_HEAL_MAX forward. */
 enum sp_proof sp_tripwire_prove(const struct sp_session_row *row, const struct sp_refresh_token *token,
                                 const struct sp_refresh_key *key);
 
