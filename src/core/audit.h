@@ -1,0 +1,134 @@
+/* The audit log: what a record says, how records are chained, and how the chain is proved.
+ *
+ *   body      canonical JSON: fixed members in a fixed order, no white space. The chain covers exactly these
+ * bytes. personal  {"salt":...,"address":...,...}: clear values, which may be erased. The body holds a
+ * commitment to each, SHA-256(salt || name || 0 || value), so that erasing breaks nothing and guessing costs
+ * the salt. hash      SHA-256(domain || seq || previous hash || body) meta      (count, head) under a MAC of
+ * the AUDIT key: a chain that was cut or computed anew does not fit.
+ *
+ * Never in a record: a secret, a token, a password. A token appears as its jti. Pure and thread-safe, but for
+ * the coalescer's own lock. */
+#ifndef SP_CORE_AUDIT_H
+#define SP_CORE_AUDIT_H
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "core/rows.h"
+#include "core/store.h"
+#include "crypto/digest.h"
+
+enum sp_audit_action {
+#define X(NAME, name, doc) SP_AUDIT_##NAME,
+#include "core/audit_actions.def"
+#undef X
+    SP_AUDIT_ACTION_COUNT
+};
+const char *sp_audit_action_name(enum sp_audit_action action); /* "login_failed": stable, stored */
+const char *sp_audit_action_doc(enum sp_audit_action action);
+
+enum sp_audit_outcome { SP_AUDIT_OK, SP_AUDIT_FAILED, SP_AUDIT_DENIED, SP_AUDIT_ALARM };
+const char *sp_audit_outcome_name(enum sp_audit_outcome outcome);
+
+enum {
+    SP_AUDIT_BODY_BYTES_MAX = 4096,
+    SP_AUDIT_PERSONAL_BYTES_MAX = 2048,
+    SP_AUDIT_VALUE_BYTES_MAX = 256, /* longer texts of strangers are cut at a character, and the cut marked */
+    SP_AUDIT_SALT_BYTES = 16,
+    SP_AUDIT_DETAILS_MAX = 16,
+};
+
+/* What happened. Borrowed during the build only. Texts of strangers may be any bytes: what is not printable
+ * UTF-8 is replaced by '?'. */
+struct sp_audit_event {
+    enum sp_audit_action action;
+    enum sp_audit_outcome outcome;
+    sp_slice actor;     /* sp_audit_actor_*, or empty */
+    sp_slice target;    /* user id text, sid text, role name, kid, jti ...; empty: none */
+    const uint8_t *sid; /* SP_ROW_SID_BYTES; NULL: none */
+    sp_slice request_id;
+    sp_slice address, user_agent, username; /* personal */
+    const struct sp_log_field *detail;      /* in this order; SP_LOGF_TEXT, SP_LOGF_I64 */
+    size_t detail_n;
+};
+
+/* The actor and target texts. */
+void sp_audit_actor_user(const uint8_t id[SP_ROW_ID_BYTES], sp_text64 *ret);
+void sp_audit_actor_admin(uint32_t uid, sp_text64 *ret); /* "admin:0" */
+#define SP_AUDIT_ACTOR_SYSTEM SP_SLICE_LIT("system")
+
+/* A record ready to be appended: owns its texts. */
+struct sp_audit_entry {
+    int64_t time_ms;
+    enum sp_audit_action action;
+    enum sp_audit_outcome outcome;
+    sp_text64 actor, target;
+    struct sp_buf body;
+    struct sp_buf personal;
+};
+#define SP_AUDIT_ENTRY_INIT                                                                                  \
+    { .body = SP_BUF_INIT(SP_AUDIT_BODY_BYTES_MAX), .personal = SP_BUF_INIT(SP_AUDIT_PERSONAL_BYTES_MAX) }
+void sp_audit_entry_done(struct sp_audit_entry *e);
+
+/* Fills *ret, which is initialised and is reused if it held something. SP_E_NOMEM, SP_E_UNAVAILABLE (no
+ * salt). Never fails for the length or content of strangers' texts. */
+sp_status sp_audit_build(const struct sp_audit_event *event, int64_t time_ms, const struct sp_random *random,
+                         struct sp_audit_entry *ret);
+/* The AUDIT change; borrows from the entry until the commit is done. */
+struct sp_change sp_audit_entry_change(const struct sp_audit_entry *e);
+
+/* ---- the chain ---- */
+
+/* `key` (sp_keys_audit) is borrowed and outlives the store. */
+struct sp_audit_hooks sp_audit_hooks_make(const struct sp_hmac_key *key);
+
+/* Streaming proof: init, every row in order, finish. */
+struct sp_audit_verifier {
+    uint64_t count;
+    uint8_t head[SP_ROW_HASH_BYTES];
+    uint64_t bad_seq; /* of the first record that does not fit; stays */
+    const char *why;  /* static text; NULL while all fits */
+};
+void sp_audit_verifier_init(struct sp_audit_verifier *v);
+/* After the first failure further rows are ignored. */
+void sp_audit_verifier_row(struct sp_audit_verifier *v, const struct sp_audit_row *row);
+/* Count, head and MAC of the meta row. A meta read *before* the rows may be older than them: read it before,
+ * and feed rows only up to meta.audit_count. True when everything fits. */
+bool sp_audit_verifier_finish(struct sp_audit_verifier *v, const struct sp_meta_row *meta,
+                              const struct sp_hmac_key *key);
+
+/* ---- coalescing ---- */
+
+/* Denials and failed logins, so that nobody can buy a disk write each: per (action, actor, target) the first
+ * of a minute is written at once, the others are counted and written as one record when the minute is over.
+ * Bounded; what finds no place is counted per action. Thread-safe. */
+struct sp_audit_coalescer;
+
+enum { SP_AUDIT_COALESCE_MAX = 4096, SP_AUDIT_COALESCE_MS = 60 * 1000 };
+
+sp_status sp_audit_coalescer_new(size_t max, const struct sp_random *random, struct sp_audit_coalescer **ret);
+void sp_audit_coalescer_free(struct sp_audit_coalescer *c);
+SP_DEFINE_FREE(sp_audit_coalescer);
+
+enum sp_audit_admission { SP_AUDIT_COUNTED, SP_AUDIT_WRITE };
+/* WRITE: the first of its minute, build and append it. COUNTED: nothing to do. Never fails, never allocates.
+ */
+enum sp_audit_admission sp_audit_coalesce(struct sp_audit_coalescer *c, const struct sp_audit_event *event,
+                                          int64_t now_ms);
+
+struct sp_audit_repeats {
+    enum sp_audit_action action;
+    enum sp_audit_outcome outcome;
+    sp_text64 actor, target; /* empty when many were folded into one */
+    uint64_t count;          /* further ones, after the first that was written */
+    int64_t since_ms;
+};
+/* Takes up to `cap` entries whose minute is over and that have repeats; call from the tick until it gives
+ * fewer than cap. */
+size_t sp_audit_coalescer_take(struct sp_audit_coalescer *c, int64_t now_ms, struct sp_audit_repeats *ret,
+                               size_t cap);
+/* The event for the record of repeats: detail has `repeats` and `since_ms`. `field` has room for 2 and is
+ * borrowed by *ret. */
+void sp_audit_repeats_event(const struct sp_audit_repeats *r, struct sp_log_field field[2],
+                            struct sp_audit_event *ret);
+
+#endif
