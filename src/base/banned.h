@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets atoi atol atoll strtok asctime ctime gmtime localtime rand srand tmpnam mktemp
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets atoi atol atoll strtok asctime ctime  \
+    gmtime localtime rand srand tmpnam mktemp
 
 #endif

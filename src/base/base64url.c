@@ -9,13 +9,13 @@ enum { NOT_A_DIGIT = 0xFF };
 #define DIG(c) [c] = (c) - '0' + 53
 /* Value plus one; zero is "not in the alphabet", so that the table needs no filling. */
 static const uint8_t digit_plus_one[256] = {
-    UP('A'), UP('B'), UP('C'), UP('D'), UP('E'), UP('F'), UP('G'), UP('H'), UP('I'), UP('J'), UP('K'),
-    UP('L'), UP('M'), UP('N'), UP('O'), UP('P'), UP('Q'), UP('R'), UP('S'), UP('T'), UP('U'), UP('V'),
-    UP('W'), UP('X'), UP('Y'), UP('Z'), LOW('a'), LOW('b'), LOW('c'), LOW('d'), LOW('e'), LOW('f'),
-    LOW('g'), LOW('h'), LOW('i'), LOW('j'), LOW('k'), LOW('l'), LOW('m'), LOW('n'), LOW('o'), LOW('p'),
-    LOW('q'), LOW('r'), LOW('s'), LOW('t'), LOW('u'), LOW('v'), LOW('w'), LOW('x'), LOW('y'), LOW('z'),
-    DIG('0'), DIG('1'), DIG('2'), DIG('3'), DIG('4'), DIG('5'), DIG('6'), DIG('7'), DIG('8'), DIG('9'),
-    ['-'] = 63, ['_'] = 64,
+    UP('A'),  UP('B'),  UP('C'),    UP('D'),    UP('E'),  UP('F'),  UP('G'),  UP('H'),  UP('I'),  UP('J'),
+    UP('K'),  UP('L'),  UP('M'),    UP('N'),    UP('O'),  UP('P'),  UP('Q'),  UP('R'),  UP('S'),  UP('T'),
+    UP('U'),  UP('V'),  UP('W'),    UP('X'),    UP('Y'),  UP('Z'),  LOW('a'), LOW('b'), LOW('c'), LOW('d'),
+    LOW('e'), LOW('f'), LOW('g'),   LOW('h'),   LOW('i'), LOW('j'), LOW('k'), LOW('l'), LOW('m'), LOW('n'),
+    LOW('o'), LOW('p'), LOW('q'),   LOW('r'),   LOW('s'), LOW('t'), LOW('u'), LOW('v'), LOW('w'), LOW('x'),
+    LOW('y'), LOW('z'), DIG('0'),   DIG('1'),   DIG('2'), DIG('3'), DIG('4'), DIG('5'), DIG('6'), DIG('7'),
+    DIG('8'), DIG('9'), ['-'] = 63, ['_'] = 64,
 };
 
 static uint8_t digit(uint8_t c) {
@@ -42,7 +42,8 @@ void sp_base64url_encode(sp_slice in, char *out) {
     }
 }
 
-/* The last 2 or 3 characters. Their unused low bits must be zero, or one byte string would have many texts. */
+/* The last 2 or 3 characters. Their unused low bits must be zero, or one byte string would have many texts.
+ */
 static sp_status decode_tail(sp_slice tail, uint8_t *out) {
     if (tail.n == 0) return SP_SUCCESS;
     if (tail.n == 1) return sp_err(SP_E_MALFORMED);
@@ -60,7 +61,8 @@ sp_status sp_base64url_decode(sp_slice text, uint8_t *out, size_t cap, size_t *r
     if (n > cap) return sp_err(SP_E_LIMIT);
     size_t i = 0;
     for (; i + 4 <= text.n; i += 4) {
-        uint32_t a = digit(text.p[i]), b = digit(text.p[i + 1]), c = digit(text.p[i + 2]), d = digit(text.p[i + 3]);
+        uint32_t a = digit(text.p[i]), b = digit(text.p[i + 1]), c = digit(text.p[i + 2]),
+                 d = digit(text.p[i + 3]);
         if ((a | b | c | d) > 63) return sp_err(SP_E_MALFORMED);
         uint32_t v = a << 18 | b << 12 | c << 6 | d;
         *out++ = (uint8_t)(v >> 16);

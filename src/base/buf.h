@@ -15,7 +15,8 @@ struct sp_buf {
     size_t max; /* never holds more bytes than this */
 };
 
-#define SP_BUF_INIT(max_bytes) {.p = NULL, .n = 0, .cap = 0, .max = (max_bytes)}
+#define SP_BUF_INIT(max_bytes)                                                                               \
+    { .p = NULL, .n = 0, .cap = 0, .max = (max_bytes) }
 
 void sp_buf_init(struct sp_buf *b, size_t max_bytes);
 void sp_buf_done(struct sp_buf *b); /* wipes, frees; the buffer is empty and usable again */

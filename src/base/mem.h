@@ -17,18 +17,18 @@
 #define SP_AUTO(T) __attribute__((cleanup(T##_done))) struct T
 #define SP_AUTO_FREE(T) __attribute__((cleanup(T##_freep_))) struct T *
 
-#define SP_DEFINE_FREE(T)                                                                          \
-    static inline void T##_freep_(struct T **p) {                                                  \
-        T##_free(*p);                                                                              \
-        *p = NULL;                                                                                 \
-    }                                                                                              \
+#define SP_DEFINE_FREE(T)                                                                                    \
+    static inline void T##_freep_(struct T **p) {                                                            \
+        T##_free(*p);                                                                                        \
+        *p = NULL;                                                                                           \
+    }                                                                                                        \
     struct T
 
-#define sp_steal(pp)                                                                               \
-    __extension__({                                                                                \
-        __typeof__(*(pp)) sp_stolen_ = *(pp);                                                      \
-        *(pp) = NULL;                                                                              \
-        sp_stolen_;                                                                                \
+#define sp_steal(pp)                                                                                         \
+    __extension__({                                                                                          \
+        __typeof__(*(pp)) sp_stolen_ = *(pp);                                                                \
+        *(pp) = NULL;                                                                                        \
+        sp_stolen_;                                                                                          \
     })
 
 /* a * b and a + b that cannot wrap; false means overflow and *ret is untouched. */

@@ -39,7 +39,8 @@ static sp_status system_fill(void *arg, void *p, size_t n) {
 
 const struct sp_random sp_random_system = {system_fill, NULL};
 
-static void log_nothing(void *arg, enum sp_log_level level, const char *event, const struct sp_log_field *fields, size_t n) {
+static void log_nothing(void *arg, enum sp_log_level level, const char *event,
+                        const struct sp_log_field *fields, size_t n) {
     (void)arg, (void)level, (void)event, (void)fields, (void)n;
 }
 

@@ -6,7 +6,8 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-/* Time. wall_ms: Unix time in milliseconds, may jump. boot_ms: CLOCK_BOOTTIME, never goes back. Thread-safe. */
+/* Time. wall_ms: Unix time in milliseconds, may jump. boot_ms: CLOCK_BOOTTIME, never goes back. Thread-safe.
+ */
 struct sp_clock {
     int64_t (*wall_ms)(void *arg);
     int64_t (*boot_ms)(void *arg);
@@ -54,16 +55,18 @@ struct sp_log_field {
     sp_slice text;
     int64_t i64;
 };
-#define SP_LOGF_TEXT(name_, slice_) ((struct sp_log_field){.name = (name_), .type = SP_LOG_TEXT, .text = (slice_)})
+#define SP_LOGF_TEXT(name_, slice_)                                                                          \
+    ((struct sp_log_field){.name = (name_), .type = SP_LOG_TEXT, .text = (slice_)})
 #define SP_LOGF_I64(name_, v_) ((struct sp_log_field){.name = (name_), .type = SP_LOG_I64, .i64 = (v_)})
 struct sp_log {
-    void (*write)(void *arg, enum sp_log_level level, const char *event, const struct sp_log_field *fields, size_t n);
+    void (*write)(void *arg, enum sp_log_level level, const char *event, const struct sp_log_field *fields,
+                  size_t n);
     void *arg;
 };
-#define SP_LOG(log, level, event, ...)                                                             \
-    do {                                                                                           \
-        const struct sp_log_field sp_fields_[] = {__VA_ARGS__};                                    \
-        (log)->write((log)->arg, (level), (event), sp_fields_, sizeof(sp_fields_) / sizeof(sp_fields_[0])); \
+#define SP_LOG(log, level, event, ...)                                                                       \
+    do {                                                                                                     \
+        const struct sp_log_field sp_fields_[] = {__VA_ARGS__};                                              \
+        (log)->write((log)->arg, (level), (event), sp_fields_, sizeof(sp_fields_) / sizeof(sp_fields_[0]));  \
     } while (0)
 extern const struct sp_log sp_log_none;
 

@@ -50,17 +50,17 @@ static inline int sp_is(sp_status s, enum sp_code code) {
 const char *sp_code_name(enum sp_code code);
 
 /* Hands a failure upward, unchanged. */
-#define SP_TRY(expr)                                                                               \
-    do {                                                                                           \
-        sp_status sp_try_ = (expr);                                                                \
-        if (!sp_ok(sp_try_)) return sp_try_;                                                       \
+#define SP_TRY(expr)                                                                                         \
+    do {                                                                                                     \
+        sp_status sp_try_ = (expr);                                                                          \
+        if (!sp_ok(sp_try_)) return sp_try_;                                                                 \
     } while (0)
 
 /* For the rare place where a failure truly changes nothing; say why beside it. */
-#define SP_IGNORE(expr)                                                                            \
-    do {                                                                                           \
-        sp_status sp_ignored_ = (expr);                                                            \
-        (void)sp_ignored_;                                                                         \
+#define SP_IGNORE(expr)                                                                                      \
+    do {                                                                                                     \
+        sp_status sp_ignored_ = (expr);                                                                      \
+        (void)sp_ignored_;                                                                                   \
     } while (0)
 
 #endif

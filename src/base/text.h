@@ -10,10 +10,10 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define SP_TEXT_TYPE(cap)                                                                          \
-    typedef struct sp_text##cap {                                                                  \
-        uint16_t n;                                                                                \
-        char s[cap];                                                                               \
+#define SP_TEXT_TYPE(cap)                                                                                    \
+    typedef struct sp_text##cap {                                                                            \
+        uint16_t n;                                                                                          \
+        char s[cap];                                                                                         \
     } sp_text##cap
 SP_TEXT_TYPE(32);
 SP_TEXT_TYPE(64);
