@@ -9,6 +9,10 @@
 #include <time.h>
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets atoi atol atoll strtok asctime ctime  \
-    gmtime localtime rand srand tmpnam mktemp
+    gmtime localtime tmpnam mktemp
+
+/* Not poisoned, because OpenSSL's headers have parameters of that name. */
+#define rand() sp_banned_rand_use_sp_random()
+#define srand(seed) sp_banned_srand_use_sp_random(seed)
 
 #endif
