@@ -329,7 +329,7 @@ static bool name_is_taken(struct parser *p) {
 static sp_status read_name(struct parser *p, enum expect *next) {
     if (!take_string(&p->rest, &p->key, &p->key_escaped)) return sp_err(SP_E_MALFORMED);
     p->key_hash = hash_of(p->key, p->key_escaped);
-    if (name_is_taken(p)) return sp_err(SP_E_MALFORMED);
+    if (name_is_taken(p)) return sp_err(SP_E_CONFLICT);
     skip_space(&p->rest);
     if (!take(&p->rest, ':')) return sp_err(SP_E_MALFORMED);
     *next = EXPECT_VALUE;
