@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "token/jws.h"
 #include "token/reject.h"
-#include "token/strings.h"
+#include "token/string_list.h"
 
 #define SP_CLAIM_NO_DATE INT64_MIN
 #define SP_CLAIM_DATE_MAX 253402300799 /* the end of year 9999; far from overflow when leeway is added */

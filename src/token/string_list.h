@@ -2,8 +2,8 @@
  * Lists whose words are ours (roles, permissions, scopes) are word lists instead: see base/text.h.
  *
  * Either one string, or many packed as 16-bit big endian length and bytes. Borrows what it points to. */
-#ifndef SP_TOKEN_STRINGS_H
-#define SP_TOKEN_STRINGS_H
+#ifndef SP_TOKEN_STRING_LIST_H
+#define SP_TOKEN_STRING_LIST_H
 
 #include "base/slice.h"
 
