@@ -19,7 +19,8 @@ struct sp_loop;
 
 /* SP_E_NOMEM, SP_E_IO. `clock` is what the cached times are read from; NULL: the system's. Borrowed. */
 sp_status sp_loop_new(const struct sp_clock *clock, struct sp_loop **ret_loop);
-/* Not while it runs. Tasks still posted are forgotten, not run: their memory stays their posters'. */
+/* Not while it runs or anybody may still be inside post or stop. Tasks still posted are forgotten, not run:
+ * their memory stays their posters'. */
 void sp_loop_free(struct sp_loop *loop);
 SP_DEFINE_FREE(sp_loop);
 
