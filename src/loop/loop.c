@@ -163,7 +163,7 @@ static void on_step_timeout(struct sp_loop_timer *timer) {
 }
 
 sp_status sp_loop_step(struct sp_loop *loop, int wait_ms) {
-    if (wait_ms == 0) return iterate(loop, EVLOOP_NONBLOCK);
+    if (wait_ms == 0) return iterate(loop, EVLOOP_NONBLOCK | EVLOOP_ONCE);
     if (wait_ms < 0) return iterate(loop, EVLOOP_ONCE);
     struct sp_loop_timer limit;
     sp_loop_timer_init(&limit, loop, on_step_timeout);
