@@ -18,7 +18,7 @@
 
 #define SP_EPOCHS_SUB_BYTES 16
 /* Users raised within one token lifetime: 2^22 are 4,600 a second at 15 minutes, and at most 256 MiB. Who
- * must end more sessions than that raises the global epoch. */
+ * must end more than that raises the global epoch. As in set.h, asked when the table would be rebuilt. */
 #define SP_EPOCHS_USERS_MAX ((size_t)1 << 22)
 
 struct sp_epochs;

@@ -19,12 +19,15 @@ enum sp_revoke_kind {
 };
 
 #define SP_REVOKE_KEY_BYTES 16
-/* Our ids have 16 and 20 bytes; texts of foreign ids may be longer, but nobody names a token in more than
+/* Ids are given as bytes: the 16 or 20 raw ones of an id of ours, otherwise the characters of a foreign text.
+ * Ours have 16 and 20 bytes; texts of foreign ids may be longer, but nobody names a token in more than
  * this. */
 #define SP_REVOKE_ID_BYTES_MAX 256
-/* A revoked session lives here for minutes (until its last access token has expired): 2^25 entries are 37,000
- * logouts a second at 15 minutes, and at most 640 MiB. Beyond that adding is refused, loudly. */
-#define SP_REVOKE_ENTRIES_MAX ((size_t)1 << 25)
+/* A revoked session lives here for minutes (until its last access token has expired): 2^24 entries are 18,600
+ * logouts a second at 15 minutes, and 384 MiB. Beyond that adding is refused, loudly. The maximum is asked
+ * when the table would be rebuilt, so that a table that was paid for is used: up to half as many more may
+ * enter. */
+#define SP_REVOKE_ENTRIES_MAX ((size_t)1 << 24)
 
 /* Entries that say "for ever": expiries at or beyond this (the year 2106) never lapse. */
 #define SP_REVOKE_FOREVER ((int64_t)UINT32_MAX)
