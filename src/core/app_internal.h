@@ -1,0 +1,224 @@
+/* What the files of the app share: the app itself, and the frame of an asynchronous use case.
+ *
+ * A use case is a struct that begins with `struct sp_op`, made by sp_op_new and carried from step to step: a
+ * step decides, asks for one thing (sp_op_read, sp_op_commit, sp_op_hash) and names the step that follows.
+ * The last one calls sp_op_finish, which says the outcome to the caller and wipes and frees everything. So an
+ * op is owned by exactly one step at a time, and no lock is needed.
+ *
+ *   entry (caller's loop) -> sp_op_new -> sp_op_read -> step -> sp_op_commit -> step -> sp_op_finish -> done
+ *
+ * All that an op needs is inside its one allocation, so that after sp_op_new only buffers can run out of
+ * memory; a use case whose sp_op_new failed is answered INTERNAL from a reserve that the app keeps for it.
+ *
+ * What is done on the side (records of refusals, the heartbeat, purging) is an op too, with nobody to answer:
+ * sp_op_background. Its steps run on the thread of whoever finished the work before, and sp_app_free waits
+ * for it.
+ *
+ * Turned down: one struct of callbacks per use case without a frame (every file then repeats posting, wiping
+ * and the mapping of statuses), and coroutines on stacks of their own (sanitizers and debuggers lose their
+ * way). */
+#ifndef SP_CORE_APP_INTERNAL_H
+#define SP_CORE_APP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "core/app.h"
+#include "core/audit.h"
+#include "core/directory.h"
+#include "core/keys.h"
+#include "core/publish.h"
+#include "core/seats.h"
+#include "core/signer_local.h"
+
+enum {
+    SP_OP_CHANGES_MAX = 8, /* of the largest change set; key changes bring an array of their own */
+    SP_OP_AUDITS_MAX = 3,  /* records in one change set */
+    SP_OP_RETRIES_MAX =
+        8, /* a row that was changed under our hands so often is not changed by honest clients */
+    SP_APP_RESERVE = 64, /* use cases that can be told INTERNAL at one time with no memory at all */
+};
+
+/* ---- the app ---- */
+
+/* The callback of a use case, cast back to its own type before it is called. */
+typedef void sp_any_done(void);
+struct sp_op;
+struct sp_op_kind;
+
+/* What remains of a use case that found no memory. */
+struct sp_refusal {
+    struct sp_task task;
+    const struct sp_op_kind *kind;
+    sp_any_done *done;
+    void *arg;
+    atomic_bool taken;
+};
+
+/* Counts since start; relaxed: each is exact, together they are not one moment. */
+struct sp_app_counters {
+    _Atomic uint64_t logins, login_failures, refreshes, superseded, trips, heals;
+};
+
+/* Housekeeping (app_tick.c). `last_` are the ticking loop's alone; a busy flag is cleared by whoever
+ * finishes. */
+struct sp_tick {
+    int64_t last_purge_ms, last_expire_ms;
+    int64_t last_alive_ms;
+    atomic_bool alive_busy, purge_busy, keys_busy;
+};
+
+struct sp_app {
+    struct sp_app_config config;
+    struct sp_app_deps deps;
+    uint8_t master_key[SP_MASTER_KEY_BYTES];
+
+    struct sp_seats *seats;
+    struct sp_keys *keys;
+    struct sp_live_roles *roles;
+    struct sp_publish publish;
+    struct sp_publisher publisher;
+    struct sp_audit_hooks hooks;
+    bool is_live; /* set once, before the app is handed out; until then events of our own first commits are
+                     skipped */
+    struct sp_signer_local signer_local;
+    struct sp_signer signer;
+    struct sp_audit_coalescer *coalescer;
+
+    /* Of this start, fixed before the app is handed out: session.h says what the first two mean. */
+    int64_t alive_ms;
+    int64_t ready_ms;
+    int64_t started_ms;
+    uint64_t boots;
+    int64_t access_ttl_max_s;
+
+    _Atomic int64_t last_rotation_ms; /* wall; drives the heartbeat */
+    struct sp_tick tick;
+    struct sp_app_counters counters;
+
+    struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */
+    pthread_mutex_t background_mutex;   /* guards background_n */
+    pthread_cond_t background_idle;
+    uint32_t background_n;
+    struct sp_refusal reserve[SP_APP_RESERVE];
+};
+
+static inline int64_t sp_app_now_ms(const struct sp_app *app) {
+    return sp_clock_wall_ms(&app->deps.clock);
+}
+/* Policy of the session machine, with what the store's meta row adds. */
+struct sp_session_policy sp_app_policy(const struct sp_app *app, const struct sp_meta_row *meta);
+/* Last second at which an access token issued until now can still pass anywhere: for epochs and jti. */
+int64_t sp_app_epoch_expires_s(const struct sp_app *app, int64_t now_ms);
+struct sp_key_schedule sp_app_key_schedule(const struct sp_app *app);
+
+/* ---- the frame of a use case ---- */
+
+typedef void sp_op_step(struct sp_op *op, sp_status status);
+
+struct sp_op_kind {
+    size_t size; /* of the struct that begins with struct sp_op */
+    /* Calls the caller's `done`. `op` is NULL when there was no memory for one: the outcome is then INTERNAL.
+     */
+    void (*say)(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);
+    void (*release)(struct sp_op *op); /* what the kind has beyond its one allocation; may be NULL */
+};
+
+struct sp_op {
+    const struct sp_op_kind *kind;
+    struct sp_app *app;
+    struct sp_task task;
+    sp_any_done *done;
+    void *arg;
+    enum sp_outcome outcome;
+    bool is_later;      /* a step has run: we are no longer inside the caller's call */
+    bool is_background; /* nobody waits for it but sp_app_free */
+
+    /* The call, copied and cut to what is stored. */
+    struct sp_executor *executor;
+    enum sp_channel channel;
+    sp_text64 address;
+    sp_text256 user_agent;
+    sp_text64 request_id;
+    bool has_principal;
+    struct sp_principal principal;
+    sp_text64 actor;
+    int64_t now_ms; /* when the use case began; steps that wait long set it anew */
+
+    sp_op_step *next;
+    struct sp_store_commit commit;
+    struct sp_store_read read;
+    struct sp_hash_job hash;
+    struct sp_buf secret[2]; /* passwords; wiped at the end */
+    uint32_t tries;
+
+    size_t changes_n, audits_n;
+    struct sp_change changes[SP_OP_CHANGES_MAX];
+    struct sp_audit_entry audits[SP_OP_AUDITS_MAX];
+};
+
+/* NULL: no memory; `done` will be told INTERNAL, and the caller of this just returns. Zeroed beyond the base.
+ */
+void *sp_op_new(struct sp_app *app, const struct sp_call *call, const struct sp_op_kind *kind,
+                sp_any_done *done, void *arg);
+/* An op that answers nobody; NULL: no memory, which its caller may ignore. `like` (may be NULL) lends who
+ * calls and from where. */
+void *sp_op_background(struct sp_app *app, const struct sp_op *like, const struct sp_op_kind *kind);
+/* The kind for an op in the background that has nothing of its own. */
+extern const struct sp_op_kind sp_op_kind_background;
+
+/* The end of the op: says the outcome on the caller's executor, once the entry has returned. Do not touch it
+ * after. */
+void sp_op_finish(struct sp_op *op, enum sp_outcome outcome);
+/* The same, for a status that is not SP_OK: UNAVAILABLE, BUSY: STORE_UNAVAILABLE; UNKNOWN: OUTCOME_UNKNOWN;
+ * all else: INTERNAL. */
+void sp_op_fail(struct sp_op *op, sp_status status);
+enum sp_outcome sp_outcome_of(sp_status status);
+
+/* The next change of the set, zeroed. */
+struct sp_change *sp_op_change(struct sp_op *op, enum sp_change_kind kind);
+/* Forgets changes and records: before a set is built anew. */
+void sp_op_reset(struct sp_op *op);
+/* Adds an audit record to the set. Empty actor, address, user agent and request id become the op's. */
+sp_status sp_op_audit(struct sp_op *op, const struct sp_audit_event *event);
+/* Appends a record by an op of its own, unless one like it was written within the minute. The answer to the
+ * caller does not wait for it: whether a record was needed must not show in time. */
+void sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event);
+/* Who it turned out to be: a login and a refresh begin without a principal. */
+void sp_op_actor_user(struct sp_op *op, const uint8_t *user_id);
+
+/* Submits the change set. `next` sees the commit's status; op->commit.failed is set on SP_E_CONFLICT. */
+void sp_op_commit(struct sp_op *op, sp_op_step *next);
+/* The same for a change set that the kind has itself, such as many keys at once. */
+void sp_op_commit_changes(struct sp_op *op, struct sp_change *changes, size_t n, sp_op_step *next);
+/* Wipes and frees what the last read fetched, and gives the request to be filled in: tenant is the default
+ * one. */
+struct sp_store_read *sp_op_read_begin(struct sp_op *op, enum sp_read_kind kind);
+void sp_op_read(struct sp_op *op, sp_op_step *next);
+/* `phc` NULL: MAKE. Empty: VERIFY of an unknown user. `password` is borrowed until `next`, which sees the
+ * job's status; its outputs are in op->hash. A full queue finishes the op with OVERLOADED. */
+void sp_op_hash(struct sp_op *op, sp_slice password, const sp_text256 *phc, sp_op_step *next);
+
+/* For use cases that answer a struct sp_plain_result. */
+struct sp_plain_op {
+    struct sp_op base;
+    uint32_t count;
+};
+void sp_plain_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);
+
+/* ---- tokens ---- */
+
+/* Appends an access token for the session as it stands in `row`, with the user's roles and the epochs of the
+ * transaction that decided it. Any thread; takes a seat. */
+sp_status sp_app_issue_access(struct sp_app *app, const struct sp_session_row *row,
+                              const struct sp_user_row *user, uint32_t global_epoch, int64_t now_ms,
+                              int64_t exp_s, struct sp_buf *ret);
+
+/* ---- keys ---- */
+
+/* A record for each key change (created, rotated, retired, dropped, revoked), without the actor. */
+struct sp_audit_event sp_app_key_event(const struct sp_key_change *change, struct sp_log_field fields[2]);
+
+#endif
