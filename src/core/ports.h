@@ -15,10 +15,11 @@ enum sp_authn_flags {
     SP_AUTHN_IGNORE_END = 1, /* logout: expired and revoked tokens still name their session */
 };
 struct sp_authn {
-    /* Good: SP_REJECT_NONE (or whatever token/reject.h calls success) and *ret filled; its slices borrow from
-     * the calling thread's reader and are good until the next call on this thread. Any thread. */
+    /* SP_REJECT_NONE and *ret filled, or why not. Its slices are good until `release`, which must follow every accepted
+     * check on the same thread, at once: copy and release, no waiting in between. Any thread. */
     enum sp_reject (*check)(void *arg, sp_slice token, int64_t now_ms, enum sp_authn_flags flags,
                             struct sp_claims *ret);
+    void (*release)(void *arg);
     /* Replaces the whole set of verification keys. */
     sp_status (*set_keys)(void *arg, const struct sp_jwk *keys, size_t n);
     void *arg;
