@@ -30,7 +30,7 @@ enum sp_audit_outcome { SP_AUDIT_OK, SP_AUDIT_FAILED, SP_AUDIT_DENIED, SP_AUDIT_
 const char *sp_audit_outcome_name(enum sp_audit_outcome outcome);
 
 enum {
-    SP_AUDIT_BODY_BYTES_MAX = 4096,
+    SP_AUDIT_BODY_BYTES_MAX = 16 * 1024, /* every detail at its longest, every character escaped */
     SP_AUDIT_PERSONAL_BYTES_MAX = 2048,
     SP_AUDIT_VALUE_BYTES_MAX = 256, /* longer texts of strangers are cut at a character, and the cut marked */
     SP_AUDIT_SALT_BYTES = 16,
@@ -80,6 +80,11 @@ struct sp_change sp_audit_entry_change(const struct sp_audit_entry *e);
 
 /* `key` (sp_keys_audit) is borrowed and outlives the store. */
 struct sp_audit_hooks sp_audit_hooks_make(const struct sp_hmac_key *key);
+
+/* The commitment to a personal value: SHA-256(salt || name || 0 || value). */
+void sp_audit_commit(sp_slice salt, sp_slice name, sp_slice value, uint8_t ret[SP_SHA256_BYTES]);
+/* Appends 2026-11-21T02:33:37.123Z (RFC 3339, UTC). */
+sp_status sp_audit_append_time(struct sp_buf *b, int64_t time_ms);
 
 /* Streaming proof: init, every row in order, finish. */
 struct sp_audit_verifier {

@@ -28,12 +28,18 @@
 
 enum {
     SP_MASTER_KEY_BYTES = 32,
+    SP_KEYS_ACCESS_MAX = 16,  /* live access keys that rotating may make ... */
+    SP_KEYS_ACCESS_HELD = 32, /* ... and that a verifier holds: the rest is for keys that must be replaced */
     SP_KEYS_MAX =
-        320, /* rows in memory: 255 refresh numbers, the rest access keys and the three fixed ones */
-    SP_KEY_STEPS_MAX = 64, /* one plan; a longer one goes on at the next tick */
+        SP_KEYS_ACCESS_HELD + 255 + 3, /* live rows: with every number of refresh keys, and the fixed ones */
+    SP_KEY_STEPS_MAX = 64,             /* one plan; a longer one goes on at the next tick */
     SP_KEY_GONE_EXTRA_S =
         60, /* a retired key outlives the last token that it signed by the slack and this much */
 };
+
+/* Stable texts ("access", "retired"). Static storage. */
+const char *sp_key_use_name(enum sp_key_use use);
+const char *sp_key_state_name(enum sp_key_state state);
 
 /* ---- planning: pure ---- */
 
@@ -100,6 +106,13 @@ sp_status sp_keys_carry_out(const struct sp_key_plan *plan, const struct sp_key_
 /* The KEY_PUT change for changes->v[i], which must outlive it. */
 struct sp_change sp_key_change_put(const struct sp_key_changes *changes, size_t i);
 
+/* The audit record of one change: KEY_CREATED, KEY_ROTATED, ...; target is the kid. The caller adds actor and
+ * request. `field` has room for 3 and, like the change, is borrowed by *ret. */
+struct sp_audit_event;
+struct sp_log_field;
+void sp_key_change_event(const struct sp_key_change *change, struct sp_log_field field[3],
+                         struct sp_audit_event *ret);
+
 /* Opens a row's private bytes into *ret. SP_E_CRYPTO: another master key, or not this row's bytes. */
 sp_status sp_key_unseal(const struct sp_key_row *row, sp_slice master_key, struct sp_buf *ret);
 
@@ -133,7 +146,8 @@ struct sp_key_signing {
     enum sp_alg alg;
 };
 struct sp_key_signing sp_snapshot_signing(const struct sp_key_snapshot *s);
-/* The private key of an announced or signing kid, borrowed; NULL: none. */
+/* The private key of a kid that is not gone, borrowed; NULL: none. Retired ones too: a token that was begun
+ * under the old key a moment ago is still finished. */
 const struct sp_sig_key *sp_snapshot_private(const struct sp_key_snapshot *s, sp_slice kid,
                                              enum sp_alg *ret_alg);
 /* The refresh key under which new sessions are born. Always there. */
@@ -144,7 +158,7 @@ const struct sp_refresh_key *sp_snapshot_refresh_find(void *snapshot, uint8_t nu
 sp_slice sp_snapshot_jwks(const struct sp_key_snapshot *s);
 /* For authn.set_keys: announced, signing and retired, HS256 too. Borrowed. */
 const struct sp_jwk *sp_snapshot_verification(const struct sp_key_snapshot *s, size_t *ret_n);
-/* All rows as stored, sealed bytes too: for sp_keys_plan. Borrowed. */
+/* The rows that are neither gone nor revoked, as stored, sealed bytes too: for sp_keys_plan. Borrowed. */
 const struct sp_key_row *sp_snapshot_rows(const struct sp_key_snapshot *s, size_t *ret_n);
 
 #endif
