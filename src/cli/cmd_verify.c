@@ -1,0 +1,291 @@
+/* One line in, one line out, in order, with memory that does not depend on the input: a line longer than the
+ * largest token is answered `reject oversize` and skipped. What was answered is written out before the
+ * program waits for more, so that it can stand behind a pipe.
+ *
+ * A line ends with a newline, and only the newline is not part of the token: a carriage return, a space or a
+ * NUL belongs to it, and makes it `reject not_canonical`. Being forgiving here would hide what a stricter
+ * verifier refuses. */
+#include "cli/cmd_verify.h"
+
+#include "base/base64url.h"
+#include "base/buf.h"
+#include "base/ports.h"
+#include "token/check.h"
+#include "token/json_line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <unistd.h>
+
+enum { EXIT_ANSWERED = 0, EXIT_UNREADABLE = 1, EXIT_USAGE = 2 };
+enum {
+    /* base64 of one byte more than the largest token, so that a longer one is told apart by the check itself
+     */
+    LINE_BYTES_MAX = 4 * (SP_TOKEN_BYTES_MAX / 3 + 1),
+    READ_BYTES = 64 * 1024,
+    JSON_BYTES_MAX = 6 * SP_PAYLOAD_BYTES_MAX, /* every byte escaped */
+};
+
+struct options {
+    const char *jwks_path;
+    struct sp_check_policy policy;
+    bool b64;
+};
+
+static const char usage_text[] =
+    "usage: sallyport verify --jwks FILE [options] < tokens\n"
+    "\n"
+    "Reads one token a line from standard input and answers each with one line:\n"
+    "  ok <claims as JSON>    or    reject <reason>\n"
+    "\n"
+    "  --jwks FILE   keys: a JWK Set or one JWK (EC P-256, RSA, Ed25519; oct for HS256)\n"
+    "  --iss I       iss must be exactly I       (not given: iss is not checked)\n"
+    "  --aud A       aud must name exactly A     (not given: aud is not checked)\n"
+    "  --typ T       header typ must be T        (not given: absent, JWT or at+jwt)\n"
+    "  --alg A       allow only this algorithm; may be repeated: ES256 HS256 RS256 PS256 EdDSA\n"
+    "                (not given: all of them, each only with a key of its type and alg)\n"
+    "  --leeway S    seconds of tolerance for exp, nbf and iat, 0 to 60 (default 0)\n"
+    "  --raw         the signature alone: any payload, no kid needed if one key alone fits; answers `ok`\n"
+    "  --b64         each line is the standard base64 of the token's bytes\n"
+    "\n"
+    "Without --raw a token needs kid and exp. Only the newline ends a token: a carriage return is part of "
+    "it.\n"
+    "Exit status: 0 every line was answered, 1 the keys or the input could not be read, 2 usage.\n";
+
+/* Options */
+
+static bool set_leeway(struct options *o, const char *text) {
+    uint64_t v;
+    if (!sp_slice_to_u64(sp_slice_cstr(text), &v) || v > SP_CHECK_LEEWAY_MAX_S) return false;
+    o->policy.leeway_s = (uint32_t)v;
+    return true;
+}
+
+static bool add_alg(struct options *o, const char *name) {
+    enum sp_alg alg;
+    if (!sp_ok(sp_alg_from_name(sp_slice_cstr(name), &alg))) return false;
+    o->policy.algs |= SP_ALG_BIT(alg);
+    return true;
+}
+
+static bool set_text(sp_slice *to, const char *text) {
+    *to = sp_slice_cstr(text);
+    return to->n != 0; /* --iss "" would silently check nothing */
+}
+
+static bool set_typ(struct options *o, const char *text) {
+    o->policy.typ_rule = SP_CHECK_TYP_EXACT;
+    return set_text(&o->policy.typ, text);
+}
+
+static bool set_raw(struct options *o) {
+    o->policy.raw = true;
+    o->policy.kid = SP_CHECK_KID_OPTIONAL;
+    return true;
+}
+
+static bool apply(struct options *o, int opt, const char *arg) {
+    switch (opt) {
+    case 'j': o->jwks_path = arg; return true;
+    case 'i': return set_text(&o->policy.issuer, arg);
+    case 'a': return set_text(&o->policy.audience, arg);
+    case 't': return set_typ(o, arg);
+    case 'g': return add_alg(o, arg);
+    case 'l': return set_leeway(o, arg);
+    case 'r': return set_raw(o);
+    case 'b': o->b64 = true; return true;
+    default: return false;
+    }
+}
+
+enum parsed { PARSED_RUN, PARSED_HELP, PARSED_WRONG };
+
+static enum parsed parse_options(int argc, char **argv, struct options *o) {
+    static const struct option longs[] = {
+        {"jwks", required_argument, NULL, 'j'}, {"iss", required_argument, NULL, 'i'},
+        {"aud", required_argument, NULL, 'a'},  {"typ", required_argument, NULL, 't'},
+        {"alg", required_argument, NULL, 'g'},  {"leeway", required_argument, NULL, 'l'},
+        {"raw", no_argument, NULL, 'r'},        {"b64", no_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+    };
+    int opt;
+    optind = 0; /* glibc: begin afresh */
+    while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        if (opt == 'h') return PARSED_HELP;
+        if (opt == '?') return PARSED_WRONG; /* getopt has said why */
+        if (apply(o, opt, optarg)) continue;
+        fprintf(stderr, "sallyport verify: not a value for this option: %s\n", optarg);
+        return PARSED_WRONG;
+    }
+    if (o->policy.algs == 0) o->policy.algs = SP_ALG_ALL;
+    return o->jwks_path != NULL && optind == argc ? PARSED_RUN : PARSED_WRONG;
+}
+
+/* Keys */
+
+static sp_status read_file(const char *path, struct sp_buf *out) {
+    uint8_t *p;
+    ssize_t n = 1;
+    sp_status s = SP_SUCCESS;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return sp_err(SP_E_IO);
+    while (n > 0 && sp_ok(s)) {
+        size_t chunk = out->max - out->n < 4096 ? out->max - out->n : 4096;
+        s = chunk == 0 ? sp_err(SP_E_LIMIT) : sp_buf_reserve(out, chunk, &p);
+        if (!sp_ok(s)) break;
+        n = read(fd, p, chunk);
+        if (n < 0 && errno != EINTR) s = sp_err(SP_E_IO);
+        if (n > 0) sp_buf_advance(out, (size_t)n);
+        if (n < 0) n = 1; /* interrupted: once more */
+    }
+    close(fd);
+    return s;
+}
+
+static sp_status load_keys(const char *path, struct sp_jwks *ret_jwks) {
+    SP_AUTO(sp_buf) json = SP_BUF_INIT(SP_JWKS_BYTES_MAX + 1);
+    SP_TRY(read_file(path, &json));
+    return sp_jwks_parse(sp_buf_slice(&json), SP_JWK_WITH_SECRETS, ret_jwks);
+}
+
+/* Lines */
+
+struct lines {
+    uint8_t buf[READ_BYTES];
+    size_t at, n;
+    uint8_t line[LINE_BYTES_MAX];
+    size_t line_n;
+    bool too_long;
+};
+enum line_result { LINE, LINE_END, LINE_ERROR };
+
+/* Whatever was answered goes out before we wait. */
+static enum line_result refill(struct lines *in) {
+    ssize_t n;
+    if (fflush(stdout) != 0) return LINE_ERROR;
+    do n = read(STDIN_FILENO, in->buf, sizeof in->buf);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return LINE_ERROR;
+    in->at = 0;
+    in->n = (size_t)n;
+    return n == 0 ? LINE_END : LINE;
+}
+
+static void take(struct lines *in, const uint8_t *p, size_t n) {
+    if (n > sizeof in->line - in->line_n) {
+        in->too_long = true;
+        n = sizeof in->line - in->line_n;
+    }
+    memcpy(in->line + in->line_n, p, n);
+    in->line_n += n;
+}
+
+/* The next line into in->line. A last line without a newline counts if it is not empty. */
+static enum line_result next_line(struct lines *in) {
+    in->line_n = 0;
+    in->too_long = false;
+    for (;;) {
+        if (in->at == in->n) {
+            enum line_result r = refill(in);
+            if (r == LINE_END && in->line_n != 0) return LINE;
+            if (r != LINE) return r;
+        }
+        const uint8_t *from = in->buf + in->at, *newline = memchr(from, '\n', in->n - in->at);
+        size_t n = newline == NULL ? in->n - in->at : (size_t)(newline - from);
+        take(in, from, n);
+        in->at += n + (newline == NULL ? 0 : 1);
+        if (newline != NULL) return LINE;
+    }
+}
+
+/* Standard base64 with its padding, in place; canonical like everything else. */
+static enum sp_reject decode_b64(uint8_t *text, size_t n, sp_slice *ret) {
+    size_t bytes = 0, pad = 0;
+    if (n % 4 != 0) return SP_REJECT_MALFORMED;
+    while (pad < 2 && pad < n && text[n - 1 - pad] == '=') pad++;
+    for (size_t i = 0; i < n - pad; i++) {
+        if (text[i] == '-' || text[i] == '_') return SP_REJECT_MALFORMED;
+        if (text[i] == '+') text[i] = '-';
+        if (text[i] == '/') text[i] = '_';
+    }
+    if (!sp_ok(sp_base64url_decode(sp_slice_of(text, n - pad), text, n, &bytes))) return SP_REJECT_MALFORMED;
+    *ret = sp_slice_of(text, bytes);
+    return SP_REJECT_NONE;
+}
+
+/* Answers */
+
+struct verifier {
+    struct options options;
+    struct sp_jwks jwks;
+    struct sp_check_scratch scratch;
+    struct lines in;
+};
+
+static enum sp_reject check_line(struct verifier *v, struct sp_checked *ret_checked) {
+    struct lines *in = &v->in;
+    struct sp_key_lookup keys = sp_key_lookup_jwks(&v->jwks);
+    sp_slice token = sp_slice_of(in->line, in->line_n);
+    if (in->too_long) return SP_REJECT_OVERSIZE;
+    if (v->options.b64) SP_CHECK(decode_b64(in->line, in->line_n, &token));
+    int64_t now_s = sp_clock_wall_ms(&sp_clock_system) / 1000;
+    return sp_check_token(token, &keys, &v->options.policy, now_s, &v->scratch, ret_checked);
+}
+
+/* The claims as they were signed, not as we understood them. */
+static sp_status print_claims(const struct sp_checked *c) {
+    SP_AUTO(sp_buf) line = SP_BUF_INIT(JSON_BYTES_MAX);
+    SP_TRY(sp_json_line(c->payload, &line));
+    printf("ok %.*s\n", SP_SLICE_FMT(sp_buf_slice(&line)));
+    return SP_SUCCESS;
+}
+
+static void answer(struct verifier *v) {
+    struct sp_checked checked;
+    enum sp_reject r = check_line(v, &checked);
+    if (sp_reject_is_ok(r) && v->options.policy.raw)
+        puts("ok");
+    else if (!sp_reject_is_ok(r) || !sp_ok(print_claims(&checked)))
+        printf("reject %s\n", sp_reject_code(sp_reject_is_ok(r) ? SP_REJECT_INTERNAL : r));
+}
+
+static int answer_all(struct verifier *v) {
+    enum line_result r;
+    while ((r = next_line(&v->in)) == LINE) answer(v);
+    if (r == LINE_END && fflush(stdout) == 0 && !ferror(stdout)) return EXIT_ANSWERED;
+    fprintf(stderr, "sallyport verify: cannot read tokens or write answers: %s\n", strerror(errno));
+    return EXIT_UNREADABLE;
+}
+
+static int run(struct verifier *v) {
+    sp_status s = load_keys(v->options.jwks_path, &v->jwks);
+    if (!sp_ok(s)) {
+        fprintf(stderr, "sallyport verify: no JWK Set in %s: %s\n", v->options.jwks_path,
+                sp_code_name(s.code));
+        return EXIT_UNREADABLE;
+    }
+    if (v->jwks.skipped != 0)
+        fprintf(stderr,
+                "sallyport verify: %zu of %zu keys are left out: not for verifying, weak, or not offered\n",
+                v->jwks.skipped, v->jwks.skipped + v->jwks.n);
+    int status = answer_all(v);
+    sp_jwks_done(&v->jwks);
+    return status;
+}
+
+int sp_cmd_verify(int argc, char **argv) {
+    struct options o = {
+        .policy = {.typ_rule = SP_CHECK_TYP_ANY_JWT, .kid = SP_CHECK_KID_REQUIRED, .profile = SP_CLAIMS_JWT}};
+    enum parsed parsed = parse_options(argc, argv, &o);
+    if (parsed != PARSED_RUN) {
+        fputs(usage_text, parsed == PARSED_HELP ? stdout : stderr);
+        return parsed == PARSED_HELP ? EXIT_ANSWERED : EXIT_USAGE;
+    }
+    struct verifier *v = calloc(1, sizeof *v);
+    if (v == NULL) return EXIT_UNREADABLE;
+    v->options = o;
+    int status = run(v);
+    sp_free_wiped(v, sizeof *v); /* it held tokens that are good elsewhere */
+    return status;
+}
