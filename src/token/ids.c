@@ -24,7 +24,7 @@ sp_status sp_id_parse(sp_slice text, sp_id *ret_id) {
 }
 
 /* The domain string keeps this use of the key apart from any other that may come. */
-static void user_tag(const struct sp_hmac_key *tag_key, sp_slice user, uint8_t out[SP_SID_TAG_BYTES]) {
+void sp_user_tag(const struct sp_hmac_key *tag_key, sp_slice user, uint8_t out[SP_SID_TAG_BYTES]) {
     uint8_t mac[SP_SHA256_BYTES];
     const sp_slice parts[] = {SP_SLICE_LIT("sallyport sid tag v1"), user};
     sp_hmac_parts(tag_key, parts, 2, mac);
@@ -34,7 +34,7 @@ static void user_tag(const struct sp_hmac_key *tag_key, sp_slice user, uint8_t o
 sp_status sp_sid_new(const struct sp_hmac_key *tag_key, sp_slice user, const struct sp_random *random,
                      sp_sid *ret_sid) {
     sp_sid sid;
-    user_tag(tag_key, user, sid.b);
+    sp_user_tag(tag_key, user, sid.b);
     SP_TRY(sp_random_fill(random, sid.b + SP_SID_TAG_BYTES, SP_SID_BYTES - SP_SID_TAG_BYTES));
     *ret_sid = sid;
     return SP_SUCCESS;
@@ -42,13 +42,13 @@ sp_status sp_sid_new(const struct sp_hmac_key *tag_key, sp_slice user, const str
 
 bool sp_sid_is_of(sp_sid sid, const struct sp_hmac_key *tag_key, sp_slice user) {
     uint8_t tag[SP_SID_TAG_BYTES];
-    user_tag(tag_key, user, tag);
+    sp_user_tag(tag_key, user, tag);
     return memcmp(tag, sid.b, sizeof tag) == 0; /* a sid is public */
 }
 
 uint16_t sp_user_bucket(const struct sp_hmac_key *tag_key, sp_slice user) {
     sp_sid sid = {{0}};
-    user_tag(tag_key, user, sid.b);
+    sp_user_tag(tag_key, user, sid.b);
     return sp_sid_bucket(sid);
 }
 

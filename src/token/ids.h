@@ -39,6 +39,8 @@ sp_status sp_sid_new(const struct sp_hmac_key *tag_key, sp_slice user, const str
                      sp_sid *ret_sid);
 /* True when the sid carries the user's tag: a cheap hint, never a proof of ownership. */
 bool sp_sid_is_of(sp_sid sid, const struct sp_hmac_key *tag_key, sp_slice user);
+/* The tag with which every sid of the user begins: the start of a key range. */
+void sp_user_tag(const struct sp_hmac_key *tag_key, sp_slice user, uint8_t out[SP_SID_TAG_BYTES]);
 /* The bucket of a user, and of a sid; equal for every sid of the user. 0..SP_BUCKET_COUNT-1 */
 uint16_t sp_user_bucket(const struct sp_hmac_key *tag_key, sp_slice user);
 static inline uint16_t sp_sid_bucket(sp_sid sid) {
