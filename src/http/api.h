@@ -1,0 +1,53 @@
+/* The HTTP API: what stands between a whole request (server.h) and the use cases (core/app.h).
+ *
+ * For every request, in this order: canonical path, route, method, headers that must not repeat, query,
+ * credentials, the defences of cookies, media type and body; then the handler. The first refusal answers, as
+ * RFC 9457 problem JSON with a stable `code`.
+ *
+ * One api a loop, attached to that loop's server as opts.on_request with the api as arg. Listeners are told
+ * apart by the `user` they were given: sp_http_listener_admin for the admin socket, sp_http_listener_public
+ * (or anything else) for the rest. All of it belongs to the loop's thread; the app behind it is shared. It
+ * must outlive its server, and the app must outlive it.
+ *
+ * X-Forwarded-* and Forwarded are not believed: the address of a call is the connection's peer. */
+#ifndef SP_HTTP_API_H
+#define SP_HTTP_API_H
+
+#include "core/app.h"
+#include "http/cookie.h"
+#include "http/csrf.h"
+#include "http/server.h"
+
+extern char sp_http_listener_public[1];
+extern char sp_http_listener_admin[1];
+
+/* What became of a request, for metrics. `pattern` is the route's, or NULL when none was found. */
+struct sp_http_seen {
+    enum sp_http_method method;
+    const char *pattern;
+    int status;
+    int64_t took_ms;
+};
+
+struct sp_http_api_config {
+    const sp_slice *public_origins; /* copied; each sp_origin_valid */
+    size_t n_public_origins;        /* at most SP_ORIGINS_MAX */
+    sp_slice cookie_prefix;         /* empty: "__Host-" */
+    struct sp_log log;              /* one `http_request` a request; never a token, a query or a body */
+    void (*seen)(void *arg, const struct sp_http_seen *seen); /* may be NULL */
+    void *seen_arg;
+    struct sp_random random; /* for the prefix of request ids */
+};
+
+struct sp_http_api;
+/* SP_E_MALFORMED: an origin or the prefix is not of its form; SP_E_LIMIT, SP_E_NOMEM, SP_E_UNAVAILABLE. */
+sp_status sp_http_api_new(struct sp_app *app, const struct sp_http_api_config *config,
+                          struct sp_http_api **ret);
+/* No request may be in flight. */
+void sp_http_api_free(struct sp_http_api *api);
+SP_DEFINE_FREE(sp_http_api);
+
+/* For sp_http_opts.on_request; arg is the api. */
+void sp_http_api_on_request(void *arg, struct sp_http_req *req);
+
+#endif

@@ -1,0 +1,138 @@
+/* Who is asking: found in the headers first, judged afterwards.
+ *
+ * Finding never chooses. Two credentials are two stories about who is asking, and whichever we believed,
+ * something in front of us may believe the other; so Bearer beside a cookie of ours, or one of our cookies
+ * twice, is refused before anything is looked at. */
+#include "http/exchange.h"
+
+enum { OVERFLOW_UID = 65534 }; /* who the kernel says it is when the peer's user has no number here */
+
+static bool token68(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~' || c == '+' || c == '/';
+}
+
+sp_status sp_bearer_parse(sp_slice authorization, sp_slice *ret_token) {
+    size_t i = 0;
+    while (i < authorization.n && authorization.p[i] != ' ') i++;
+    sp_slice scheme = sp_slice_of(authorization.p, i);
+    if (i == 0 || i == authorization.n) return sp_err(SP_E_MALFORMED);
+    if (!sp_slice_eq_nocase(scheme, SP_SLICE_LIT("Bearer"))) return sp_err(SP_E_UNSUPPORTED);
+    while (i < authorization.n && authorization.p[i] == ' ') i++;
+    sp_slice token = sp_slice_of(authorization.p + i, authorization.n - i);
+    size_t n = 0;
+    while (n < token.n && token68(token.p[n])) n++;
+    if (n == 0) return sp_err(SP_E_MALFORMED);
+    while (n < token.n && token.p[n] == '=') n++;
+    if (n != token.n) return sp_err(SP_E_MALFORMED);
+    *ret_token = token;
+    return SP_SUCCESS;
+}
+
+static void read_cookies(struct sp_exchange *x) {
+    size_t n = sp_http_req_header_count(x->req);
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_http_header *h = sp_http_req_header_at(x->req, i);
+        if (!sp_slice_eq_nocase(h->name, SP_SLICE_LIT("cookie"))) continue;
+        sp_cookies_read(&x->api->cookies, h->value, &x->cookies);
+    }
+}
+
+static enum sp_step read_bearer(struct sp_exchange *x, sp_slice authorization) {
+    sp_status st = sp_bearer_parse(authorization, &x->access_token);
+    if (sp_is(st, SP_E_UNSUPPORTED)) {
+        sp_x_problem_detail(x, SP_PROBLEM_UNSUPPORTED_SCHEME, "use Bearer; DPoP and Basic are not accepted");
+        return SP_ANSWERED;
+    }
+    if (!sp_ok(st)) {
+        sp_x_problem(x, SP_PROBLEM_MALFORMED_AUTHORIZATION);
+        return SP_ANSWERED;
+    }
+    x->credential = SP_CREDENTIAL_BEARER;
+    return SP_GO_ON;
+}
+
+enum sp_step sp_x_find_credential(struct sp_exchange *x) {
+    if (x->credential == SP_CREDENTIAL_SOCKET) return SP_GO_ON; /* the kernel has said who it is */
+    read_cookies(x);
+    if (sp_cookies_repeated(&x->cookies)) {
+        sp_x_expire_cookies(x);
+        sp_x_problem(x, SP_PROBLEM_REPEATED_COOKIE);
+        return SP_ANSWERED;
+    }
+    sp_slice authorization;
+    bool has_authorization = sp_http_req_header(x->req, "Authorization", &authorization) != SP_HTTP_ABSENT;
+    if (has_authorization && sp_cookies_any(&x->cookies)) {
+        sp_x_problem(x, SP_PROBLEM_AMBIGUOUS_CREDENTIALS);
+        return SP_ANSWERED;
+    }
+    if (has_authorization) return read_bearer(x, authorization);
+    if (!sp_cookies_any(&x->cookies)) return SP_GO_ON;
+    x->credential = SP_CREDENTIAL_COOKIE;
+    x->access_token = x->cookies.value[SP_COOKIE_ACCESS];
+    return SP_GO_ON;
+}
+
+enum sp_step sp_x_authenticate(struct sp_exchange *x) {
+    if (x->credential == SP_CREDENTIAL_SOCKET) return SP_GO_ON;
+    if (x->access_token.n == 0) {
+        sp_x_problem(x, SP_PROBLEM_NOT_AUTHENTICATED);
+        return SP_ANSWERED;
+    }
+    enum sp_reject r = sp_app_authenticate(x->app, x->access_token, &x->principal);
+    if (r == SP_REJECT_NONE) {
+        x->call.principal = &x->principal;
+        return SP_GO_ON;
+    }
+    /* One answer for every reason: which one it was is in the log of whoever may know. */
+    if (r == SP_REJECT_INTERNAL) {
+        sp_x_outcome(x, SP_OUTCOME_INTERNAL);
+    } else if (r == SP_REJECT_STALE) {
+        sp_x_outcome(x, SP_OUTCOME_STORE_UNAVAILABLE);
+    } else {
+        sp_x_outcome(x, SP_OUTCOME_INVALID_TOKEN);
+    }
+    return SP_ANSWERED;
+}
+
+static enum sp_step admit_peer(struct sp_exchange *x) {
+    const struct sp_http_peer *peer = sp_http_req_peer(x->req);
+    bool good = peer->kind == SP_HTTP_PEER_UNIX && peer->uid != OVERFLOW_UID &&
+                (peer->uid == 0 || peer->uid == x->api->euid);
+    if (!good) {
+        sp_x_problem(x, SP_PROBLEM_PEER_REFUSED);
+        return SP_ANSWERED;
+    }
+    x->principal.is_local_admin = true;
+    x->principal.uid = peer->uid;
+    x->call.principal = &x->principal;
+    return SP_GO_ON;
+}
+
+enum sp_step sp_x_authorize_admin(struct sp_exchange *x) {
+    if (x->credential == SP_CREDENTIAL_SOCKET) return admit_peer(x);
+    const sp_slice permission = SP_SLICE_LIT("sallyport:admin");
+    if (sp_app_permits(x->app, &x->principal, permission)) return SP_GO_ON;
+    sp_app_audit_denial(x->app, &x->call, permission, sp_slice_cstr(x->route->pattern));
+    sp_x_outcome(x, SP_OUTCOME_PERMISSION_DENIED);
+    return SP_ANSWERED;
+}
+
+enum sp_step sp_x_origin_rule(struct sp_exchange *x) {
+    struct sp_origin_headers h = {.has_origin = false};
+    h.has_origin = sp_http_req_header(x->req, "Origin", &h.origin) != SP_HTTP_ABSENT;
+    h.has_fetch_site = sp_http_req_header(x->req, "Sec-Fetch-Site", &h.fetch_site) != SP_HTTP_ABSENT;
+    if (sp_origin_rule(&h, x->api->origins, x->api->n_origins)) return SP_GO_ON;
+    sp_x_problem(x, SP_PROBLEM_ORIGIN_REFUSED);
+    return SP_ANSWERED;
+}
+
+enum sp_step sp_x_csrf_token(struct sp_exchange *x, const uint8_t *sid) {
+    sp_slice presented = SP_SLICE_EMPTY;
+    if (sp_http_req_header(x->req, "X-CSRF-Token", &presented) == SP_HTTP_SINGLE &&
+        presented.n == SP_CSRF_TEXT_BYTES && sp_app_csrf_valid(x->app, sid, presented)) {
+        return SP_GO_ON;
+    }
+    sp_x_problem(x, SP_PROBLEM_CSRF_FAILED);
+    return SP_ANSWERED;
+}

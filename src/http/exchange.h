@@ -1,0 +1,123 @@
+/* One request in our hands, from its arrival to its reply: what was learned about it, and the answer as it
+ * grows.
+ *
+ * Made by api.c, on the heap, because a use case may finish later; freed by the reply, which every path
+ * reaches exactly once (and after which the exchange is gone). Private to this layer. */
+#ifndef SP_HTTP_EXCHANGE_H
+#define SP_HTTP_EXCHANGE_H
+
+#include "core/app.h"
+#include "http/api.h"
+#include "http/json_in.h"
+#include "http/json_out.h"
+#include "http/route.h"
+
+enum {
+    SP_REQUEST_ID_BYTES = 16, /* prefix of the api, and a counter */
+    SP_REQUEST_ID_CHARS = 22,
+    SP_REPLY_HEADERS_MAX = 24, /* the fullest: seven X-Auth-*, two Set-Cookie, and what every answer has */
+    SP_REPLY_HEADER_TEXT_BYTES_MAX = 32 * 1024, /* two cookies and every X-Auth-* at their largest */
+    SP_PAGE_DEFAULT = 50,
+    SP_PAGE_MAX = 200, /* rows of a page: keeps an answer below a few MiB */
+};
+
+struct sp_http_api {
+    struct sp_app *app;
+    struct sp_cookie_names cookies;
+    sp_text256 origin_texts[SP_ORIGINS_MAX];
+    sp_slice origins[SP_ORIGINS_MAX]; /* of the texts beside */
+    size_t n_origins;
+    struct sp_log log;
+    void (*seen)(void *arg, const struct sp_http_seen *seen);
+    void *seen_arg;
+    uid_t euid;
+    uint8_t id_prefix[SP_REQUEST_ID_BYTES - 8];
+    uint64_t id_counter;
+};
+
+enum sp_credential { SP_CREDENTIAL_NONE, SP_CREDENTIAL_BEARER, SP_CREDENTIAL_COOKIE, SP_CREDENTIAL_SOCKET };
+
+struct sp_exchange {
+    struct sp_http_api *api;
+    struct sp_app *app;
+    struct sp_http_req *req;
+    const struct sp_route *route;            /* NULL until found */
+    sp_slice segment[SP_ROUTE_SEGMENTS_MAX]; /* decoded */
+    struct sp_query query;
+    uint8_t *text; /* what was decoded of path and query */
+    char request_id[SP_REQUEST_ID_CHARS];
+
+    struct sp_cookies cookies;
+    enum sp_credential credential; /* what was found; USER and ADMIN routes: and found good */
+    sp_slice access_token;         /* BEARER; COOKIE: may be empty when only the refresh cookie came */
+    struct sp_principal principal;
+    struct sp_call call;
+    struct sp_json_in body;
+    bool ends_cookies; /* success of this use case leaves nothing that our cookies could be good for */
+
+    struct sp_buf out;
+    struct sp_json_out json; /* writes to out */
+    struct {
+        const char *name;
+        size_t at, n; /* value, in header_text */
+    } header[SP_REPLY_HEADERS_MAX];
+    size_t n_headers;
+    struct sp_buf header_text;
+    bool failed; /* the answer could not be built */
+};
+
+/* A refusal answers; whoever asked stops. */
+enum sp_step { SP_GO_ON, SP_ANSWERED };
+
+enum sp_problem {
+#define X(name, status, code, title) SP_PROBLEM_##name,
+#include "http/problems.def"
+#undef X
+    SP_PROBLEM_COUNT
+};
+
+/* ---- the answer (reply.c) ---- */
+
+/* Adds a header to whatever the answer will be. `name` is static. */
+void sp_x_header(struct sp_exchange *x, const char *name, sp_slice value);
+/* Ends the exchange with x->json as body (if anything was written), or without one. A body that could not be
+ * built becomes a 500. */
+void sp_x_reply(struct sp_exchange *x, int status);
+/* Ends the exchange with a problem. What x->json held is dropped. */
+void sp_x_problem(struct sp_exchange *x, enum sp_problem problem);
+void sp_x_problem_detail(struct sp_exchange *x, enum sp_problem problem, const char *detail);
+/* `field`: which one, or NULL. */
+void sp_x_problem_body(struct sp_exchange *x, enum sp_json_in_error e, const char *field);
+void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome);
+/* 204, or the outcome's problem. */
+void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result);
+/* 200 {"sessions_ended": n}, or the outcome's problem. */
+void sp_x_done_count(struct sp_exchange *x, const struct sp_plain_result *result);
+void sp_x_set_cookie(struct sp_exchange *x, enum sp_cookie_kind kind, sp_slice value, int64_t max_age_s);
+void sp_x_expire_cookies(struct sp_exchange *x);
+
+/* ---- credentials (credential.c) ---- */
+
+/* Finds what the request carries, without judging it: 400 for two at once or a malformed header, 401 for a
+ * repeated cookie or a scheme that is not ours. */
+enum sp_step sp_x_find_credential(struct sp_exchange *x);
+/* Demands a good access token. */
+enum sp_step sp_x_authenticate(struct sp_exchange *x);
+enum sp_step sp_x_authorize_admin(struct sp_exchange *x);
+enum sp_step sp_x_origin_rule(struct sp_exchange *x);
+/* X-CSRF-Token against this session. */
+enum sp_step sp_x_csrf_token(struct sp_exchange *x, const uint8_t *sid);
+/* The token in an Authorization value: the scheme in any case, one SP or more, an RFC 6750 b64token.
+ * SP_E_UNSUPPORTED: another scheme. */
+sp_status sp_bearer_parse(sp_slice authorization, sp_slice *ret_token);
+
+/* ---- the body (body.c) ---- */
+
+enum sp_step sp_x_check_body(struct sp_exchange *x);
+/* Parses the body into fields; an absent optional body reads as {}. */
+enum sp_step sp_x_read_body(struct sp_exchange *x, struct sp_json_in_field *fields, size_t n);
+bool sp_x_has_body(const struct sp_exchange *x);
+/* `limit` and friends of a list. */
+enum sp_step sp_x_read_limit(struct sp_exchange *x, uint32_t *ret_limit);
+
+#endif

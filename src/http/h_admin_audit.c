@@ -1,0 +1,119 @@
+/* The audit log, and the state of the server.
+ *
+ *   GET /admin/v1/audit?after=SEQ&limit=
+ *     -> 200 {records: [{seq, time, action, outcome, actor, target, body, personal | null, hash}], next: SEQ
+ * | null} GET /admin/v1/audit/verify -> 200 {intact, records, bad_seq | null, why | null} GET
+ * /admin/v1/status       -> 200 {store, issuer, started_at, incarnation, boots, global_epoch, session_floor,
+ * revoke_seq, revoked_entries, audit_count, audit_head}
+ *
+ * `body` and `personal` are the stored JSON itself, as values, since the chain covers the bytes of the one
+ * and commitments of the other. Hashes are hexadecimal. */
+#include "http/exchange.h"
+#include "http/handlers.h"
+
+static void put_json_or_null(struct sp_json_out *o, const char *name, const char *json, size_t n) {
+    if (json != NULL && n != 0) {
+        sp_json_out_raw(o, name, sp_slice_of(json, n));
+    } else {
+        sp_json_out_null(o, name);
+    }
+}
+
+static void put_record(struct sp_json_out *o, const struct sp_audit_row *row) {
+    sp_json_out_object(o, NULL);
+    sp_json_out_u64(o, "seq", row->seq);
+    sp_json_out_time_ms(o, "time", row->time_ms);
+    sp_json_out_text(o, "action", SP_TEXT_SLICE(&row->action));
+    sp_json_out_text(o, "outcome", SP_TEXT_SLICE(&row->outcome));
+    sp_json_out_text(o, "actor", SP_TEXT_SLICE(&row->actor));
+    sp_json_out_text(o, "target", SP_TEXT_SLICE(&row->target));
+    put_json_or_null(o, "body", row->body, row->body_n);
+    put_json_or_null(o, "personal", row->personal, row->personal_n);
+    sp_json_out_hex(o, "hash", SP_SLICE_ARRAY(row->hash));
+    sp_json_out_object_end(o);
+}
+
+static void put_u64_or_null(struct sp_json_out *o, const char *name, uint64_t v) {
+    if (v != 0) {
+        sp_json_out_u64(o, name, v);
+    } else {
+        sp_json_out_null(o, name);
+    }
+}
+
+static void list_done(void *arg, const struct sp_audit_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_array(&x->json, "records");
+    for (size_t i = 0; i < r->n; i++) put_record(&x->json, &r->rows[i]);
+    sp_json_out_array_end(&x->json);
+    put_u64_or_null(&x->json, "next", r->next_seq);
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 200);
+}
+
+void sp_h_admin_audit(struct sp_exchange *x) {
+    uint32_t limit;
+    if (sp_x_read_limit(x, &limit) == SP_ANSWERED) return;
+    sp_slice text = sp_query_get(&x->query, "after");
+    uint64_t after = 0;
+    if (text.n != 0 && !sp_slice_to_u64(text, &after)) {
+        sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, "after");
+        return;
+    }
+    sp_app_audit_list(x->app, &x->call, after, limit, list_done, x);
+}
+
+static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_bool(&x->json, "intact", r->intact);
+    sp_json_out_u64(&x->json, "records", r->records);
+    put_u64_or_null(&x->json, "bad_seq", r->bad_seq);
+    if (r->why != NULL && !r->intact) {
+        sp_json_out_text(&x->json, "why", sp_slice_cstr(r->why));
+    } else {
+        sp_json_out_null(&x->json, "why");
+    }
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 200);
+}
+
+void sp_h_admin_audit_verify(struct sp_exchange *x) {
+    sp_app_audit_verify(x->app, &x->call, verify_done, x);
+}
+
+static void status_done(void *arg, const struct sp_status_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    struct sp_json_out *o = &x->json;
+    sp_json_out_object(o, NULL);
+    sp_json_out_text(o, "store", sp_slice_cstr(r->store_name));
+    sp_json_out_text(o, "issuer", SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
+    sp_json_out_time_ms(o, "started_at", r->started_ms);
+    sp_json_out_u64(o, "incarnation", r->meta.incarnation);
+    sp_json_out_u64(o, "boots", r->meta.boots);
+    sp_json_out_u64(o, "global_epoch", r->meta.global_epoch);
+    sp_json_out_u64(o, "session_floor", r->meta.session_floor);
+    sp_json_out_u64(o, "revoke_seq", r->meta.revoke_seq);
+    sp_json_out_u64(o, "revoked_entries", r->revoked_entries);
+    sp_json_out_u64(o, "audit_count", r->meta.audit_count);
+    sp_json_out_hex(o, "audit_head", SP_SLICE_ARRAY(r->meta.audit_head));
+    sp_json_out_object_end(o);
+    sp_x_reply(x, 200);
+}
+
+void sp_h_admin_status(struct sp_exchange *x) {
+    sp_app_status(x->app, &x->call, status_done, x);
+}

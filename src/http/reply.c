@@ -1,0 +1,215 @@
+#include "http/exchange.h"
+
+#include "base/assert.h"
+
+static const struct {
+    int status;
+    const char *code, *title;
+} problems[SP_PROBLEM_COUNT] = {
+#define X(name, status, code, title) [SP_PROBLEM_##name] = {status, code, title},
+#include "http/problems.def"
+#undef X
+};
+
+enum {
+    RETRY_AFTER_S = 1
+}; /* overload passes in the time of a few password hashes; a restart of the store in about as much */
+
+void sp_x_header(struct sp_exchange *x, const char *name, sp_slice value) {
+    if (x->n_headers == SP_REPLY_HEADERS_MAX || !sp_ok(sp_buf_append(&x->header_text, value))) {
+        x->failed = true;
+        return;
+    }
+    x->header[x->n_headers].name = name;
+    x->header[x->n_headers].at = x->header_text.n - value.n;
+    x->header[x->n_headers].n = value.n;
+    x->n_headers++;
+}
+
+static void header_cstr(struct sp_exchange *x, const char *name, const char *value) {
+    sp_x_header(x, name, sp_slice_cstr(value));
+}
+
+static bool has_header(const struct sp_exchange *x, const char *name) {
+    for (size_t i = 0; i < x->n_headers; i++) {
+        if (strcmp(x->header[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
+/* On every answer. What is fetched from here is data: nothing of it may run, be framed, be guessed to be
+ * something else, or be kept. */
+static void add_common_headers(struct sp_exchange *x) {
+    if (!has_header(x, "Cache-Control")) header_cstr(x, "Cache-Control", "no-store");
+    header_cstr(x, "X-Content-Type-Options", "nosniff");
+    header_cstr(x, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    header_cstr(x, "Referrer-Policy", "no-referrer");
+    sp_x_header(x, "X-Request-Id", SP_SLICE_ARRAY(x->request_id));
+}
+
+static void observe(const struct sp_exchange *x, int status) {
+    const struct sp_http_api *api = x->api;
+    const char *pattern = x->route == NULL ? NULL : x->route->pattern;
+    int64_t took_ms = sp_loop_boot_ms(sp_http_req_loop(x->req)) - sp_http_req_boot_ms(x->req);
+    SP_LOG(&api->log, status >= 500 ? SP_LOG_WARN : SP_LOG_DEBUG, "http_request",
+           SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)),
+           SP_LOGF_TEXT("method", sp_http_req_method_text(x->req)),
+           SP_LOGF_TEXT("route", sp_slice_cstr(pattern == NULL ? "-" : pattern)),
+           SP_LOGF_I64("status", status), SP_LOGF_I64("ms", took_ms));
+    if (api->seen == NULL) return;
+    const struct sp_http_seen seen = {sp_http_req_method(x->req), pattern, status, took_ms};
+    api->seen(api->seen_arg, &seen);
+}
+
+static void exchange_free(struct sp_exchange *x) {
+    sp_json_in_done(&x->body);
+    sp_buf_done(&x->out);
+    sp_buf_done(&x->header_text);
+    free(x->text);
+    sp_wipe(x, sizeof(*x));
+    free(x);
+}
+
+static void send_reply(struct sp_exchange *x, int status) {
+    struct sp_http_header headers[SP_REPLY_HEADERS_MAX];
+    for (size_t i = 0; i < x->n_headers; i++) {
+        headers[i].name = sp_slice_cstr(x->header[i].name);
+        headers[i].value = sp_slice_of(x->header_text.p + x->header[i].at, x->header[i].n);
+    }
+    struct sp_http_response response = {
+        .status = status, .headers = headers, .n_headers = x->n_headers, .body = sp_buf_slice(&x->out)};
+    observe(x, status);
+    sp_status st = sp_http_reply(x->req, &response);
+    if (!sp_ok(st)) { /* the client has its 500 from the server */
+        SP_LOG(&x->api->log, SP_LOG_ERROR, "http_reply_refused",
+               SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)),
+               SP_LOGF_TEXT("why", sp_slice_cstr(sp_code_name(st.code))));
+    }
+    exchange_free(x);
+}
+
+static void start_over(struct sp_exchange *x) {
+    sp_buf_clear(&x->out);
+    x->json = SP_JSON_OUT(&x->out);
+}
+
+/* An answer that cannot be built at all: no body, and the headers that still fit. */
+static void send_bare_500(struct sp_exchange *x) {
+    sp_buf_clear(&x->out);
+    x->n_headers = 0;
+    send_reply(x, 500);
+}
+
+static void write_problem(struct sp_exchange *x, int status, const char *code, const char *title,
+                          const char *detail) {
+    struct sp_json_out *o = &x->json;
+    sp_json_out_object(o, NULL);
+    if (!o->failed) o->failed = !sp_ok(sp_buf_printf(&x->out, "\"type\":\"urn:sallyport:problem:%s\"", code));
+    o->comma = true;
+    sp_json_out_text(o, "title", sp_slice_cstr(title));
+    sp_json_out_i64(o, "status", status);
+    sp_json_out_text(o, "code", sp_slice_cstr(code));
+    if (detail != NULL) sp_json_out_text(o, "detail", sp_slice_cstr(detail));
+    sp_json_out_object_end(o);
+}
+
+/* RFC 9110 section 11.6.1: every 401 says how to do better. RFC 6750 section 3: the error only when a token
+ * was given. */
+static void add_challenge(struct sp_exchange *x, int status, const char *code) {
+    if (status == 401) {
+        bool bad_token = strcmp(code, "invalid_token") == 0;
+        header_cstr(x, "WWW-Authenticate",
+                    bad_token ? "Bearer realm=\"sallyport\", error=\"invalid_token\""
+                              : "Bearer realm=\"sallyport\"");
+    }
+    if (status == 403 && strcmp(code, "permission_denied") == 0) {
+        header_cstr(x, "WWW-Authenticate", "Bearer realm=\"sallyport\", error=\"insufficient_scope\"");
+    }
+}
+
+static void send_problem(struct sp_exchange *x, int status, const char *code, const char *title,
+                         const char *detail) {
+    start_over(x);
+    write_problem(x, status, code, title, detail);
+    header_cstr(x, "Content-Type", "application/problem+json");
+    add_challenge(x, status, code);
+    if (status == 503) {
+        char text[16];
+        int n = snprintf(text, sizeof(text), "%d", RETRY_AFTER_S);
+        sp_x_header(x, "Retry-After", sp_slice_of(text, (size_t)n));
+    }
+    add_common_headers(x);
+    if (x->failed || x->json.failed) {
+        send_bare_500(x);
+        return;
+    }
+    send_reply(x, status);
+}
+
+void sp_x_problem_detail(struct sp_exchange *x, enum sp_problem problem, const char *detail) {
+    sp_assert(problem < SP_PROBLEM_COUNT);
+    send_problem(x, problems[problem].status, problems[problem].code, problems[problem].title, detail);
+}
+
+void sp_x_problem(struct sp_exchange *x, enum sp_problem problem) {
+    sp_x_problem_detail(x, problem, NULL);
+}
+
+void sp_x_problem_body(struct sp_exchange *x, enum sp_json_in_error e, const char *field) {
+    int status = e == SP_JSON_IN_NO_MEMORY ? 500 : 400;
+    send_problem(x, status, sp_json_in_code(e), sp_json_in_title(e), field);
+}
+
+void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome) {
+    sp_assert(outcome != SP_OUTCOME_OK && outcome < SP_OUTCOME_COUNT);
+    send_problem(x, sp_outcome_http_status(outcome), sp_outcome_code(outcome), sp_outcome_title(outcome),
+                 NULL);
+}
+
+void sp_x_reply(struct sp_exchange *x, int status) {
+    if (x->out.n > 0 && !has_header(x, "Content-Type")) header_cstr(x, "Content-Type", "application/json");
+    add_common_headers(x);
+    if (x->failed || x->json.failed) {
+        x->n_headers = 0; /* half of an answer's headers (a cookie, say) must not go out with its failure */
+        sp_buf_clear(&x->header_text);
+        x->failed = false;
+        sp_x_outcome(x, SP_OUTCOME_INTERNAL);
+        return;
+    }
+    send_reply(x, status);
+}
+
+void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result) {
+    if (result->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, result->outcome);
+        return;
+    }
+    if (x->ends_cookies) sp_x_expire_cookies(x);
+    sp_x_reply(x, 204);
+}
+
+void sp_x_done_count(struct sp_exchange *x, const struct sp_plain_result *result) {
+    if (result->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, result->outcome);
+        return;
+    }
+    if (x->ends_cookies) sp_x_expire_cookies(x);
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_u64(&x->json, "sessions_ended", result->count);
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 200);
+}
+
+void sp_x_set_cookie(struct sp_exchange *x, enum sp_cookie_kind kind, sp_slice value, int64_t max_age_s) {
+    SP_AUTO(sp_buf) b = SP_BUF_INIT(SP_ACCESS_TOKEN_BYTES_MAX);
+    if (!sp_ok(sp_cookie_write(&x->api->cookies, kind, value, max_age_s, &b))) {
+        x->failed = true;
+        return;
+    }
+    sp_x_header(x, "Set-Cookie", sp_buf_slice(&b));
+}
+
+void sp_x_expire_cookies(struct sp_exchange *x) {
+    sp_x_set_cookie(x, SP_COOKIE_ACCESS, SP_SLICE_EMPTY, 0);
+    sp_x_set_cookie(x, SP_COOKIE_REFRESH, SP_SLICE_EMPTY, 0);
+}
