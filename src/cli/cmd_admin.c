@@ -1,0 +1,314 @@
+/* Commands that are one call of the admin API each. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/password.h"
+
+enum { PATH_BYTES_MAX = 4096 }; /* the server refuses longer ones anyway */
+
+static const struct sp_column user_columns[] = {
+    {"NAME", "name"}, {"ID", "id"}, {"ROLES", "roles"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"}};
+static const struct sp_column role_columns[] = {{"NAME", "name"}, {"PERMISSIONS", "permissions"}};
+static const struct sp_column session_columns[] = {
+    {"SESSION", "session_id"}, {"USER", "username"},          {"DEVICE", "device"},  {"ADDRESS", "address"},
+    {"MODE", "mode"},          {"LAST SEEN", "last_seen_at"}, {"ENDED", "ended_at"}, {"CAUSE", "cause"}};
+static const struct sp_column key_columns[] = {{"KID", "kid"},
+                                               {"USE", "use"},
+                                               {"ALG", "alg"},
+                                               {"STATE", "state"},
+                                               {"CREATED", "created_at"},
+                                               {"SIGNS FROM", "signing_from"}};
+static const struct sp_column audit_columns[] = {{"SEQ", "seq"},       {"TIME", "time"},
+                                                 {"ACTION", "action"}, {"OUTCOME", "outcome"},
+                                                 {"ACTOR", "actor"},   {"TARGET", "target"}};
+
+/* "/admin/v1/users/" + encoded name + "/disable" */
+static int call_on(const struct sp_invocation *in, const char *method, const char *prefix,
+                   const char *segment, const char *suffix, const json_t *body, struct sp_answer *ret) {
+    SP_AUTO(sp_buf) path = SP_BUF_INIT(PATH_BYTES_MAX);
+    const char *text;
+    sp_status s = sp_buf_append_cstr(&path, prefix);
+    if (sp_ok(s)) s = sp_path_append(&path, segment);
+    if (sp_ok(s)) s = sp_buf_append_cstr(&path, suffix);
+    if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
+    if (!sp_ok(s)) return sp_usage_error(in->command, "%s is too long", in->command->args);
+    return sp_client_call(in, method, text, body, ret);
+}
+
+/* A change whose answer holds nothing worth a table. */
+static int change(const struct sp_invocation *in, const char *method, const char *prefix, const char *segment,
+                  const char *suffix, const json_t *body, const char *said) {
+    struct sp_answer a = {0};
+    int failed = call_on(in, method, prefix, segment, suffix, body, &a);
+    if (failed) return failed;
+    if (in->json) {
+        sp_print_json(stdout, a.body != NULL ? a.body : json_null());
+    } else {
+        printf("%s\n", said);
+    }
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+/* ---- lists, page by page ---- */
+
+/* Appends the page's rows; gives the cursor of the next page or NULL. */
+static int fetch_page(const struct sp_invocation *in, const char *path, const char *member, json_t *rows,
+                      json_t **ret_next) {
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "GET", path, NULL, &a);
+    if (failed) return failed;
+    json_array_extend(rows, json_object_get(a.body, member));
+    json_t *next = json_object_get(a.body, "next");
+    *ret_next = json_is_string(next) || json_is_integer(next) ? json_incref(next) : NULL;
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+static sp_status page_path(struct sp_buf *path, const char *base, const json_t *after) {
+    SP_TRY(sp_buf_append_cstr(path, base));
+    if (after == NULL) return SP_SUCCESS;
+    SP_TRY(sp_buf_append_cstr(path, strchr(base, '?') != NULL ? "&after=" : "?after="));
+    if (json_is_integer(after)) return sp_buf_append_i64_text(path, json_integer_value(after));
+    return sp_path_append(path, json_string_value(after));
+}
+
+static int fetch_all(const struct sp_invocation *in, const char *base, const char *member, json_t *rows) {
+    json_t *after = NULL;
+    int failed;
+    do {
+        SP_AUTO(sp_buf) path = SP_BUF_INIT(PATH_BYTES_MAX);
+        const char *text;
+        sp_status s = page_path(&path, base, after);
+        if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
+        json_decref(after);
+        after = NULL;
+        failed =
+            sp_ok(s) ? fetch_page(in, text, member, rows, &after) : sp_usage_error(in->command, "too long");
+    } while (!failed && after != NULL);
+    return failed;
+}
+
+static int list(const struct sp_invocation *in, const char *base, const char *member,
+                const struct sp_column *columns, size_t n) {
+    json_t *rows = json_array();
+    int failed = fetch_all(in, base, member, rows);
+    if (!failed && in->json) sp_print_json(stdout, rows);
+    if (!failed && !in->json) sp_print_table(stdout, columns, n, rows);
+    json_decref(rows);
+    return failed;
+}
+
+static json_t *string_array(const char *const *values, size_t n) {
+    json_t *a = json_array();
+    for (size_t i = 0; i < n; i++) json_array_append_new(a, json_string(values[i]));
+    return a;
+}
+
+/* ---- users ---- */
+
+int sp_cmd_user_add(const struct sp_invocation *in) {
+    char password[SP_CLI_PASSWORD_BYTES] = "";
+    bool none = sp_invocation_option(in, "no-password") != NULL;
+    int failed = none ? SP_EXIT_OK : sp_password_get(in, password);
+    if (failed) return failed;
+    const char *const *roles;
+    size_t n_roles = sp_invocation_values(in, "role", &roles);
+    json_t *body = json_pack("{s:s, s:o}", "name", in->args[0], "roles", string_array(roles, n_roles));
+    if (!none && body != NULL) json_object_set_new(body, "password", json_string(password));
+    sp_wipe(password, sizeof(password));
+    if (body == NULL) return sp_usage_error(in->command, "the name is not UTF-8");
+    struct sp_answer a = {0};
+    failed = sp_client_call(in, "POST", "/admin/v1/users", body, &a);
+    json_decref(body);
+    if (failed) return failed;
+    if (in->json) sp_print_json(stdout, a.body);
+    if (!in->json) sp_print_record(stdout, user_columns, SP_ARRAY_LEN(user_columns), a.body);
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+int sp_cmd_user_list(const struct sp_invocation *in) {
+    return list(in, "/admin/v1/users", "users", user_columns, SP_ARRAY_LEN(user_columns));
+}
+
+int sp_cmd_user_show(const struct sp_invocation *in) {
+    struct sp_answer a = {0};
+    int failed = call_on(in, "GET", "/admin/v1/users/", in->args[0], "", NULL, &a);
+    if (failed) return failed;
+    if (in->json) sp_print_json(stdout, a.body);
+    if (!in->json) sp_print_record(stdout, user_columns, SP_ARRAY_LEN(user_columns), a.body);
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+int sp_cmd_user_disable(const struct sp_invocation *in) {
+    return change(in, "POST", "/admin/v1/users/", in->args[0], "/disable", NULL,
+                  "disabled; all sessions ended");
+}
+
+int sp_cmd_user_enable(const struct sp_invocation *in) {
+    return change(in, "POST", "/admin/v1/users/", in->args[0], "/enable", NULL, "enabled");
+}
+
+int sp_cmd_user_delete(const struct sp_invocation *in) {
+    return change(in, "DELETE", "/admin/v1/users/", in->args[0], "", NULL, "deleted; all sessions ended");
+}
+
+int sp_cmd_user_passwd(const struct sp_invocation *in) {
+    char password[SP_CLI_PASSWORD_BYTES];
+    int failed = sp_password_get(in, password);
+    if (failed) return failed;
+    json_t *body = json_pack("{s:s}", "password", password);
+    sp_wipe(password, sizeof(password));
+    if (body == NULL) return sp_usage_error(in->command, "the password is not UTF-8");
+    failed = change(in, "PUT", "/admin/v1/users/", in->args[0], "/password", body,
+                    "password set; all sessions ended");
+    json_decref(body);
+    return failed;
+}
+
+int sp_cmd_user_roles(const struct sp_invocation *in) {
+    json_t *body = json_pack("{s:o}", "roles", string_array(in->args + 1, in->n_args - 1));
+    int failed = change(in, "PUT", "/admin/v1/users/", in->args[0], "/roles", body, "roles set");
+    json_decref(body);
+    return failed;
+}
+
+/* ---- roles ---- */
+
+int sp_cmd_role_set(const struct sp_invocation *in) {
+    json_t *body = json_pack("{s:o}", "permissions", string_array(in->args + 1, in->n_args - 1));
+    int failed = change(in, "PUT", "/admin/v1/roles/", in->args[0], "", body, "role set");
+    json_decref(body);
+    return failed;
+}
+
+int sp_cmd_role_list(const struct sp_invocation *in) {
+    return list(in, "/admin/v1/roles", "roles", role_columns, SP_ARRAY_LEN(role_columns));
+}
+
+int sp_cmd_role_delete(const struct sp_invocation *in) {
+    return change(in, "DELETE", "/admin/v1/roles/", in->args[0], "", NULL, "role deleted");
+}
+
+/* ---- sessions and revocation ---- */
+
+int sp_cmd_session_list(const struct sp_invocation *in) {
+    SP_AUTO(sp_buf) path = SP_BUF_INIT(PATH_BYTES_MAX);
+    const char *user = sp_invocation_option(in, "user"), *text;
+    sp_status s = sp_buf_append_cstr(&path, "/admin/v1/sessions?ended=");
+    if (sp_ok(s)) s = sp_buf_append_cstr(&path, sp_invocation_option(in, "ended") ? "true" : "false");
+    if (sp_ok(s) && user != NULL) s = sp_buf_append_cstr(&path, "&user=");
+    if (sp_ok(s) && user != NULL) s = sp_path_append(&path, user);
+    if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
+    if (!sp_ok(s)) return sp_usage_error(in->command, "the name is too long");
+    return list(in, text, "sessions", session_columns, SP_ARRAY_LEN(session_columns));
+}
+
+static int revoke(const struct sp_invocation *in, json_t *body) {
+    struct sp_answer a = {0};
+    int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8")
+                              : sp_client_call(in, "POST", "/admin/v1/revocations", body, &a);
+    json_decref(body);
+    if (failed) return failed;
+    if (in->json) sp_print_json(stdout, a.body);
+    if (!in->json)
+        printf("revoked; %lld sessions ended\n",
+               (long long)json_integer_value(json_object_get(a.body, "sessions_ended")));
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+int sp_cmd_session_revoke(const struct sp_invocation *in) {
+    return revoke(in, json_pack("{s:s}", "session", in->args[0]));
+}
+
+int sp_cmd_revoke(const struct sp_invocation *in) {
+    static const char *const targets[] = {"jti", "session", "user"};
+    bool everyone = sp_invocation_option(in, "everyone") != NULL;
+    size_t given = everyone;
+    json_t *body = everyone ? json_pack("{s:b}", "everyone", 1) : NULL;
+    for (size_t i = 0; i < SP_ARRAY_LEN(targets); i++) {
+        const char *value = sp_invocation_option(in, targets[i]);
+        if (value == NULL) continue;
+        given++;
+        json_decref(body);
+        body = json_pack("{s:s}", targets[i], value);
+    }
+    if (given == 1) return revoke(in, body);
+    json_decref(body);
+    return sp_usage_error(in->command, "expected exactly one of --jti, --session, --user, --everyone");
+}
+
+/* ---- keys ---- */
+
+int sp_cmd_key_list(const struct sp_invocation *in) {
+    return list(in, "/admin/v1/keys", "keys", key_columns, SP_ARRAY_LEN(key_columns));
+}
+
+int sp_cmd_key_rotate(const struct sp_invocation *in) {
+    const char *use = sp_invocation_option(in, "use");
+    json_t *body = json_pack("{s:s, s:b}", "use", use ? use : "access", "immediately",
+                             sp_invocation_option(in, "immediately") != NULL);
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "POST", "/admin/v1/keys/rotate", body, &a);
+    json_decref(body);
+    if (failed) return failed;
+    if (in->json) sp_print_json(stdout, a.body);
+    if (!in->json)
+        sp_print_table(stdout, key_columns, SP_ARRAY_LEN(key_columns), json_object_get(a.body, "keys"));
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+int sp_cmd_key_revoke(const struct sp_invocation *in) {
+    return change(in, "DELETE", "/admin/v1/keys/", in->args[0], "", NULL, "key revoked");
+}
+
+/* ---- audit, status ---- */
+
+int sp_cmd_audit_show(const struct sp_invocation *in) {
+    return list(in, "/admin/v1/audit", "records", audit_columns, SP_ARRAY_LEN(audit_columns));
+}
+
+int sp_cmd_audit_verify(const struct sp_invocation *in) {
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "GET", "/admin/v1/audit/verify", NULL, &a);
+    if (failed) return failed;
+    bool intact = json_is_true(json_object_get(a.body, "intact"));
+    const char *why = json_string_value(json_object_get(a.body, "why"));
+    long long records = (long long)json_integer_value(json_object_get(a.body, "records"));
+    long long bad = (long long)json_integer_value(json_object_get(a.body, "bad_seq"));
+    if (in->json) {
+        sp_print_json(stdout, a.body);
+    } else if (intact) {
+        printf("intact: %lld records\n", records);
+    } else {
+        printf("NOT INTACT: %s (record %lld; %lld before it are good)\n", why ? why : "?", bad, records);
+    }
+    sp_answer_done(&a);
+    return intact ? SP_EXIT_OK : SP_EXIT_FAILED;
+}
+
+int sp_cmd_status(const struct sp_invocation *in) {
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "GET", "/admin/v1/status", NULL, &a);
+    if (failed) return failed;
+    if (in->json) {
+        sp_print_json(stdout, a.body);
+    } else {
+        const char *name;
+        json_t *value;
+        json_object_foreach(a.body, name, value) {
+            const struct sp_column column = {name, name};
+            sp_print_record(stdout, &column, 1, a.body);
+        }
+    }
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}

@@ -1,0 +1,91 @@
+/* Commands as tables: parsing, --help and (one day) man pages come from the same rows.
+ *
+ * Exit status of every command: 0 done; 1 refused or failed; 2 wrong usage; 3 the server cannot be reached.
+ */
+#ifndef SP_CLI_COMMAND_H
+#define SP_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { SP_EXIT_OK = 0, SP_EXIT_FAILED = 1, SP_EXIT_USAGE = 2, SP_EXIT_UNREACHABLE = 3 };
+
+enum {
+    SP_OPTION_VALUES_MAX = 64, /* repeated options: far more than anyone types */
+    SP_ARGS_MAX = 256,         /* permissions of a role on one line */
+};
+
+struct sp_option {
+    const char *name; /* without the dashes */
+    const char *arg;  /* what its value is, for help; NULL: a flag */
+    bool repeats;
+    const char *doc;
+};
+
+struct sp_invocation;
+struct sp_command {
+    const char *name; /* "user add" */
+    const char *args; /* "NAME", "NAME PERMISSION...", "" */
+    size_t args_min, args_max;
+    const char *summary;
+    const struct sp_option *options; /* ends with a NULL name; NULL: none */
+    int (*run)(const struct sp_invocation *in);
+    int (*run_raw)(int argc,
+                   char **argv); /* instead of run: parses for itself; argv[0] is the command's name */
+};
+extern const struct sp_command sp_commands[]; /* ends with a NULL name */
+
+/* What was typed. Borrows from argv. */
+struct sp_invocation {
+    const struct sp_command *command;
+    const char *data; /* data directory */
+    bool json;
+    size_t n_args;
+    const char *args[SP_ARGS_MAX];
+    struct {
+        size_t n;
+        const char *values[SP_OPTION_VALUES_MAX];
+    } options[16];
+};
+
+/* The option's last value, or NULL; for a flag, non-NULL when it was given. The name must be in the command's
+ * table. */
+const char *sp_invocation_option(const struct sp_invocation *in, const char *name);
+/* All values of a repeated option. */
+size_t sp_invocation_values(const struct sp_invocation *in, const char *name, const char *const **ret);
+
+/* Says "sallyport CMD: ..." and where help is, on stderr; returns SP_EXIT_USAGE. */
+int sp_usage_error(const struct sp_command *command, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+int sp_cli_main(int argc, char **argv);
+
+/* The commands (cmd_*.c). */
+int sp_cmd_serve(const struct sp_invocation *in);
+int sp_cmd_status(const struct sp_invocation *in);
+int sp_cmd_user_add(const struct sp_invocation *in);
+int sp_cmd_user_list(const struct sp_invocation *in);
+int sp_cmd_user_show(const struct sp_invocation *in);
+int sp_cmd_user_disable(const struct sp_invocation *in);
+int sp_cmd_user_enable(const struct sp_invocation *in);
+int sp_cmd_user_delete(const struct sp_invocation *in);
+int sp_cmd_user_passwd(const struct sp_invocation *in);
+int sp_cmd_user_roles(const struct sp_invocation *in);
+int sp_cmd_role_set(const struct sp_invocation *in);
+int sp_cmd_role_list(const struct sp_invocation *in);
+int sp_cmd_role_delete(const struct sp_invocation *in);
+int sp_cmd_session_list(const struct sp_invocation *in);
+int sp_cmd_session_revoke(const struct sp_invocation *in);
+int sp_cmd_revoke(const struct sp_invocation *in);
+int sp_cmd_key_list(const struct sp_invocation *in);
+int sp_cmd_key_rotate(const struct sp_invocation *in);
+int sp_cmd_key_revoke(const struct sp_invocation *in);
+int sp_cmd_audit_show(const struct sp_invocation *in);
+int sp_cmd_audit_verify(const struct sp_invocation *in);
+int sp_cmd_config_show(const struct sp_invocation *in);
+int sp_cmd_config_doc(const struct sp_invocation *in);
+int sp_cmd_version(const struct sp_invocation *in);
+int sp_cmd_verify(int argc, char **argv);
+int sp_cmd_token_inspect(int argc, char **argv);
+
+#endif

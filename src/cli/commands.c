@@ -1,0 +1,89 @@
+/* Every command, once. */
+#include "cli/command.h"
+
+#define END                                                                                                  \
+    { 0 }
+
+static const struct sp_option serve_options[] = {
+    {"listen", "HOST:PORT", false, "where to listen (server.listen)"},
+    {"config", "FILE", false,
+     "configuration file; without it, sallyport.conf in the working directory is read if it is there"},
+    {"set", "SECTION.KEY=VALUE", true, "sets one configuration key; wins over file and environment"},
+    END,
+};
+static const struct sp_option config_options[] = {
+    {"config", "FILE", false, "configuration file"},
+    {"set", "SECTION.KEY=VALUE", true, "sets one configuration key"},
+    END,
+};
+static const struct sp_option user_add_options[] = {
+    {"role", "ROLE", true, "gives the user this role"},
+    {"password-stdin", NULL, false,
+     "reads the password from standard input (one line) instead of asking for it"},
+    {"no-password", NULL, false, "the user cannot log in with a password"},
+    END,
+};
+static const struct sp_option passwd_options[] = {
+    {"password-stdin", NULL, false,
+     "reads the password from standard input (one line) instead of asking for it"},
+    END,
+};
+static const struct sp_option session_list_options[] = {
+    {"user", "NAME", false, "only this user's sessions"},
+    {"ended", NULL, false, "ended sessions too, with the cause"},
+    END,
+};
+static const struct sp_option revoke_options[] = {
+    {"jti", "JTI", false, "one access token"},
+    {"session", "SID", false, "one session and its tokens"},
+    {"user", "NAME", false, "every session and token of a user"},
+    {"everyone", NULL, false, "every session and token of everyone"},
+    END,
+};
+static const struct sp_option key_rotate_options[] = {
+    {"use", "USE", false, "which keys: access (the default) or refresh"},
+    {"immediately", NULL, false, "the new key signs at once instead of after keys.announce"},
+    END,
+};
+
+const struct sp_command sp_commands[] = {
+    {"serve", "", 0, 0, "Runs the server in the foreground", serve_options, sp_cmd_serve, NULL},
+    {"status", "", 0, 0, "Shows what the running server says of itself", NULL, sp_cmd_status, NULL},
+    {"user add", "NAME", 1, 1, "Makes a user", user_add_options, sp_cmd_user_add, NULL},
+    {"user list", "", 0, 0, "Lists the users", NULL, sp_cmd_user_list, NULL},
+    {"user show", "NAME", 1, 1, "Shows a user", NULL, sp_cmd_user_show, NULL},
+    {"user disable", "NAME", 1, 1, "Ends the user's sessions and lets no new one begin", NULL,
+     sp_cmd_user_disable, NULL},
+    {"user enable", "NAME", 1, 1, "Lets a disabled user log in again", NULL, sp_cmd_user_enable, NULL},
+    {"user delete", "NAME", 1, 1, "Ends the user's sessions and forgets the user", NULL, sp_cmd_user_delete,
+     NULL},
+    {"user passwd", "NAME", 1, 1, "Sets a user's password and ends the user's sessions", passwd_options,
+     sp_cmd_user_passwd, NULL},
+    {"user roles", "NAME [ROLE...]", 1, SP_ARGS_MAX, "Sets the roles of a user; none takes all away", NULL,
+     sp_cmd_user_roles, NULL},
+    {"role set", "NAME PERMISSION...", 2, SP_ARGS_MAX, "Makes a role, or replaces its permissions", NULL,
+     sp_cmd_role_set, NULL},
+    {"role list", "", 0, 0, "Lists the roles and their permissions", NULL, sp_cmd_role_list, NULL},
+    {"role delete", "NAME", 1, 1, "Deletes a role; who has it is granted nothing by it", NULL,
+     sp_cmd_role_delete, NULL},
+    {"session list", "", 0, 0, "Lists sessions", session_list_options, sp_cmd_session_list, NULL},
+    {"session revoke", "SID", 1, 1, "Ends a session", NULL, sp_cmd_session_revoke, NULL},
+    {"revoke", "", 0, 0, "Revokes a token, a session, a user or everyone; exactly one option", revoke_options,
+     sp_cmd_revoke, NULL},
+    {"key list", "", 0, 0, "Lists the keys and their states", NULL, sp_cmd_key_list, NULL},
+    {"key rotate", "", 0, 0, "Makes a new key that takes over", key_rotate_options, sp_cmd_key_rotate, NULL},
+    {"key revoke", "KID", 1, 1, "Refuses everything that a key has signed, at once", NULL, sp_cmd_key_revoke,
+     NULL},
+    {"audit show", "", 0, 0, "Shows the audit log", NULL, sp_cmd_audit_show, NULL},
+    {"audit verify", "", 0, 0, "Proves that the audit log is whole and unchanged", NULL, sp_cmd_audit_verify,
+     NULL},
+    {"config show", "", 0, 0, "Shows the configuration in force and where each value comes from",
+     config_options, sp_cmd_config_show, NULL},
+    {"config doc", "", 0, 0, "Prints the configuration reference", NULL, sp_cmd_config_doc, NULL},
+    {"verify", "--jwks FILE [...]", 0, 0, "Verifies the tokens on standard input, one a line", NULL, NULL,
+     sp_cmd_verify},
+    {"token inspect", "", 0, 0, "Shows what is in a token, without verifying it", NULL, NULL,
+     sp_cmd_token_inspect},
+    {"version", "", 0, 0, "Prints the version", NULL, sp_cmd_version, NULL},
+    END,
+};

@@ -1,0 +1,361 @@
+/* One table (config.def), one setter for every source. */
+#include "server/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+enum type { TEXT, COUNT, SECONDS, MILLIS, BOOL, LIST, CHOICE };
+enum reload { COLD, HOT };
+
+static const struct key {
+    const char *section, *name;
+    enum type type;
+    const char *def;
+    int64_t min, max;
+    enum reload reload;
+    const char *doc;
+} keys[SP_CFG_COUNT] = {
+#define KEY(section, name, type, def, min, max, reload, doc)                                                 \
+    {#section, #name, type, def, min, max, reload, doc},
+#include "server/config.def"
+#undef KEY
+};
+
+static sp_status complain(char error[SP_CONFIG_ERROR_BYTES], const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static sp_status complain(char error[SP_CONFIG_ERROR_BYTES], const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(error, SP_CONFIG_ERROR_BYTES, fmt, args);
+    va_end(args);
+    return sp_err(SP_E_MALFORMED);
+}
+
+/* "15m" in the key's unit. No fractions, no sign: nothing here needs them. */
+static bool parse_duration(const char *s, bool millis, int64_t *ret) {
+    static const struct {
+        const char *suffix;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    size_t digits = strspn(s, "0123456789");
+    uint64_t n;
+    if (digits == 0 || digits > 12 || !sp_slice_to_u64(sp_slice_of(s, digits), &n)) return false;
+    int64_t ms = s[digits] == 0 ? (millis ? 1 : 1000) : 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(units); i++) {
+        if (strcmp(s + digits, units[i].suffix) == 0) ms = units[i].ms;
+    }
+    int64_t total;
+    if (ms == 0 || __builtin_mul_overflow((int64_t)n, ms, &total)) return false;
+    if (!millis && total % 1000 != 0) return false;
+    *ret = millis ? total : total / 1000;
+    return true;
+}
+
+static bool parse_bool(const char *s, int64_t *ret) {
+    if (strcmp(s, "true") != 0 && strcmp(s, "false") != 0) return false;
+    *ret = s[0] == 't';
+    return true;
+}
+
+static bool parse_count(const char *s, int64_t *ret) {
+    uint64_t n;
+    if (!sp_slice_to_u64(sp_slice_cstr(s), &n) || n > INT64_MAX) return false;
+    *ret = (int64_t)n;
+    return true;
+}
+
+static bool parse_choice(const char *choices, const char *s, int64_t *ret) {
+    struct {
+        const char *at;
+        int64_t index;
+    } c = {choices, 0};
+    size_t n = strlen(s);
+    for (; *c.at != 0; c.index++) {
+        size_t len = strcspn(c.at, "|");
+        if (len == n && memcmp(c.at, s, n) == 0) {
+            *ret = c.index;
+            return true;
+        }
+        c.at += c.at[len] == '|' ? len + 1 : len;
+    }
+    return false;
+}
+
+/* Words separated by single spaces, whatever separated them before. */
+static void normalize_list(const char *s, char *out, size_t cap) {
+    size_t n = 0;
+    while (*s != 0 && n + 1 < cap) {
+        size_t skip = strspn(s, " ,\t");
+        s += skip;
+        size_t len = strcspn(s, " ,\t");
+        if (len == 0) break;
+        if (n + len + 2 > cap) break; /* the caller has checked the length; separators only shrink */
+        if (n != 0) out[n++] = ' ';
+        memcpy(out + n, s, len);
+        n += len;
+        s += len;
+    }
+    out[n] = 0;
+}
+
+static const char *expectation(const struct key *k, char *buf, size_t cap) {
+    switch (k->type) {
+    case TEXT:
+    case LIST: snprintf(buf, cap, "%" PRId64 " to %" PRId64 " bytes of text", k->min, k->max); break;
+    case COUNT: snprintf(buf, cap, "a whole number from %" PRId64 " to %" PRId64, k->min, k->max); break;
+    case SECONDS:
+        snprintf(buf, cap, "a duration from %" PRId64 "s to %" PRId64 "s, such as 90s, 15m, 12h, 30d", k->min,
+                 k->max);
+        break;
+    case MILLIS:
+        snprintf(buf, cap, "a duration from %" PRId64 "ms to %" PRId64 "ms, such as 250ms or 10s", k->min,
+                 k->max);
+        break;
+    case BOOL: snprintf(buf, cap, "true or false"); break;
+    case CHOICE: snprintf(buf, cap, "one of %s", k->def); break;
+    }
+    return buf;
+}
+
+static bool parse_number(const struct key *k, const char *value, int64_t *ret) {
+    switch (k->type) {
+    case TEXT:
+    case LIST: *ret = (int64_t)strlen(value); break;
+    case COUNT:
+        if (!parse_count(value, ret)) return false;
+        break;
+    case SECONDS:
+    case MILLIS:
+        if (!parse_duration(value, k->type == MILLIS, ret)) return false;
+        break;
+    case BOOL: return parse_bool(value, ret);
+    case CHOICE: return parse_choice(k->def, value, ret);
+    }
+    return *ret >= k->min && *ret <= k->max;
+}
+
+static sp_status set_value(struct sp_config *c, size_t i, const char *value, const char *source,
+                           char error[SP_CONFIG_ERROR_BYTES]) {
+    const struct key *k = &keys[i];
+    char expected[256];
+    int64_t number = 0;
+    if (!sp_utf8_printable(sp_slice_cstr(value)) || !parse_number(k, value, &number))
+        return complain(error, "%s: %s.%s = \"%.80s\": expected %s", source, k->section, k->name, value,
+                        expectation(k, expected, sizeof(expected)));
+    if (k->type == LIST) {
+        normalize_list(value, c->values[i].text, sizeof(c->values[i].text));
+    } else {
+        snprintf(c->values[i].text, sizeof(c->values[i].text), "%s", value);
+    }
+    c->values[i].number = number;
+    snprintf(c->values[i].source, sizeof(c->values[i].source), "%s", source);
+    return SP_SUCCESS;
+}
+
+static size_t find_key(const char *section, size_t section_n, const char *name) {
+    for (size_t i = 0; i < SP_CFG_COUNT; i++) {
+        if (strlen(keys[i].section) == section_n && memcmp(keys[i].section, section, section_n) == 0 &&
+            strcmp(keys[i].name, name) == 0)
+            return i;
+    }
+    return SP_CFG_COUNT;
+}
+
+void sp_config_defaults(struct sp_config *c) {
+    memset(c, 0, sizeof(*c));
+    for (size_t i = 0; i < SP_CFG_COUNT; i++) {
+        char value[64], error[SP_CONFIG_ERROR_BYTES];
+        size_t n = keys[i].type == CHOICE ? strcspn(keys[i].def, "|") : strlen(keys[i].def);
+        snprintf(value, sizeof(value), "%.*s", (int)n, keys[i].def);
+        SP_IGNORE(set_value(c, i, value, "default", error)); /* a unit test sets each of them */
+    }
+}
+
+sp_status sp_config_set(struct sp_config *c, const char *assignment, const char *source,
+                        char error[SP_CONFIG_ERROR_BYTES]) {
+    const char *equals = strchr(assignment, '=');
+    const char *dot = strchr(assignment, '.');
+    if (equals == NULL || dot == NULL || dot > equals)
+        return complain(error, "%s: \"%.80s\": expected section.key=value", source, assignment);
+    char name[64];
+    snprintf(name, sizeof(name), "%.*s", (int)(equals - dot - 1), dot + 1);
+    size_t i = find_key(assignment, (size_t)(dot - assignment), name);
+    if (i == SP_CFG_COUNT)
+        return complain(error, "%s: unknown key \"%.*s\"", source, (int)(equals - assignment), assignment);
+    return set_value(c, i, equals + 1, source, error);
+}
+
+/* ---- file ---- */
+
+struct file_load {
+    struct sp_config *c;
+    FILE *in;
+    const char *path;
+    int line; /* counted here: Debian's inih tells its handler no line numbers */
+    char *error;
+    bool failed;
+    bool seen[SP_CFG_COUNT];
+};
+
+static char *read_ini_line(char *into, int cap, void *user) {
+    struct file_load *f = user;
+    f->line++;
+    return fgets(into, cap, f->in);
+}
+
+static int on_ini_line(void *user, const char *section, const char *name, const char *value) {
+    struct file_load *f = user;
+    if (f->failed) return 1;
+    char source[64];
+    snprintf(source, sizeof(source), "%.40s:%d", f->path, f->line);
+    size_t i = find_key(section, strlen(section), name);
+    sp_status s;
+    if (i == SP_CFG_COUNT) {
+        s = complain(f->error, "%s: unknown key \"%.40s.%.40s\"", source, section, name);
+    } else if (f->seen[i]) {
+        s = complain(f->error, "%s: %s.%s is set twice in this file", source, section, name);
+    } else {
+        f->seen[i] = true;
+        s = set_value(f->c, i, value == NULL ? "" : value, source, f->error);
+    }
+    f->failed = !sp_ok(s);
+    return 1;
+}
+
+sp_status sp_config_load_file(struct sp_config *c, const char *path, char error[SP_CONFIG_ERROR_BYTES]) {
+    struct file_load f = {.c = c, .in = fopen(path, "re"), .path = path, .error = error};
+    if (f.in == NULL) return complain(error, "%.200s: cannot be read: %s", path, strerror(errno));
+    int bad_line = ini_parse_stream(read_ini_line, &f, on_ini_line, &f);
+    fclose(f.in);
+    if (f.failed) return sp_err(SP_E_MALFORMED);
+    if (bad_line != 0)
+        return complain(error, "%.200s:%d: expected [section], key = value, or a comment", path, bad_line);
+    return SP_SUCCESS;
+}
+
+/* ---- environment ---- */
+
+/* SALLYPORT_TOKENS_ACCESS_TTL -> tokens.access_ttl. The section has no underscore, so the first one ends it.
+ */
+static size_t key_of_variable(const char *name, size_t n) {
+    char lower[96];
+    if (n >= sizeof(lower)) return SP_CFG_COUNT;
+    for (size_t i = 0; i < n; i++) lower[i] = (char)tolower((unsigned char)name[i]);
+    lower[n] = 0;
+    const char *underscore = strchr(lower, '_');
+    return underscore == NULL ? SP_CFG_COUNT : find_key(lower, (size_t)(underscore - lower), underscore + 1);
+}
+
+/* Variables that are ours but are not keys. */
+static bool is_other_variable(sp_slice name) {
+    return sp_slice_eq_cstr(name, "MASTER_KEY") || sp_slice_eq_cstr(name, "DATA") ||
+           sp_slice_eq_cstr(name, "CONFIG");
+}
+
+sp_status sp_config_load_environment(struct sp_config *c, char **environment,
+                                     char error[SP_CONFIG_ERROR_BYTES]) {
+    static const char prefix[] = "SALLYPORT_";
+    for (char **e = environment; e != NULL && *e != NULL; e++) {
+        const char *equals = strchr(*e, '=');
+        if (equals == NULL || strncmp(*e, prefix, sizeof(prefix) - 1) != 0) continue;
+        const char *name = *e + sizeof(prefix) - 1;
+        size_t n = (size_t)(equals - name), i = key_of_variable(name, n);
+        if (is_other_variable(sp_slice_of(name, n))) continue;
+        if (i == SP_CFG_COUNT)
+            return complain(error, "environment: unknown variable %.*s", (int)(equals - *e), *e);
+        SP_TRY(set_value(c, i, equals + 1, "environment", error));
+    }
+    return SP_SUCCESS;
+}
+
+/* ---- as a whole ---- */
+
+static sp_status derive(struct sp_config *c, enum sp_config_key key, const char *value, const char *from,
+                        char error[SP_CONFIG_ERROR_BYTES]) {
+    return sp_config_text(c, key)[0] != 0 ? SP_SUCCESS : set_value(c, key, value, from, error);
+}
+
+static bool is_http_url(const char *s) {
+    sp_slice url = sp_slice_cstr(s);
+    bool scheme =
+        sp_slice_starts(url, SP_SLICE_LIT("http://")) || sp_slice_starts(url, SP_SLICE_LIT("https://"));
+    return scheme && strpbrk(s, "?# \"") == NULL;
+}
+
+/* scheme://host[:port], without the path. */
+static void origin_of(const char *url, char *out, size_t cap) {
+    const char *host = strstr(url, "://") + 3;
+    snprintf(out, cap, "%.*s", (int)(host - url + (int)strcspn(host, "/")), url);
+}
+
+static sp_status check_origins(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
+    sp_slice list = sp_slice_cstr(sp_config_text(c, SP_CFG_server_public_origins)), word;
+    while (sp_words_next(&list, &word)) {
+        char url[SP_CONFIG_VALUE_BYTES];
+        snprintf(url, sizeof(url), "%.*s", SP_SLICE_FMT(word));
+        const char *host = is_http_url(url) ? strstr(url, "://") + 3 : "";
+        if (*host == 0 || strchr(host, '/') != NULL)
+            return complain(
+                error, "%s: server.public_origins: \"%.80s\": expected scheme://host[:port] without a path",
+                c->values[SP_CFG_server_public_origins].source, url);
+    }
+    return SP_SUCCESS;
+}
+
+sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
+    char value[SP_CONFIG_VALUE_BYTES];
+    snprintf(value, sizeof(value), "http://%s", sp_config_text(c, SP_CFG_server_listen));
+    SP_TRY(derive(c, SP_CFG_tokens_issuer, value, "from server.listen", error));
+    const char *issuer = sp_config_text(c, SP_CFG_tokens_issuer);
+    if (!is_http_url(issuer))
+        return complain(
+            error, "%s: tokens.issuer = \"%.80s\": expected an http or https URL without query or fragment",
+            c->values[SP_CFG_tokens_issuer].source, issuer);
+    SP_TRY(derive(c, SP_CFG_tokens_audience, issuer, "from tokens.issuer", error));
+    origin_of(issuer, value, sizeof(value));
+    SP_TRY(derive(c, SP_CFG_server_public_origins, value, "from tokens.issuer", error));
+    SP_TRY(check_origins(c, error));
+    if (sp_config_number(c, SP_CFG_sessions_idle_ttl) > sp_config_number(c, SP_CFG_sessions_absolute_ttl))
+        return complain(error, "sessions.idle_ttl (%s) is longer than sessions.absolute_ttl (%s)",
+                        sp_config_text(c, SP_CFG_sessions_idle_ttl),
+                        sp_config_text(c, SP_CFG_sessions_absolute_ttl));
+    if (sp_config_number(c, SP_CFG_tokens_access_ttl) > sp_config_number(c, SP_CFG_sessions_idle_ttl))
+        return complain(error, "tokens.access_ttl (%s) is longer than sessions.idle_ttl (%s)",
+                        sp_config_text(c, SP_CFG_tokens_access_ttl),
+                        sp_config_text(c, SP_CFG_sessions_idle_ttl));
+    snprintf(value, sizeof(value), "%s.master-key", sp_config_text(c, SP_CFG_server_data));
+    return derive(c, SP_CFG_keys_master_key_file, value, "from server.data", error);
+}
+
+void sp_config_show(const struct sp_config *c, FILE *out) {
+    for (size_t i = 0; i < SP_CFG_COUNT; i++)
+        fprintf(out, "%s.%s = %s   # %s\n", keys[i].section, keys[i].name, c->values[i].text,
+                c->values[i].source);
+}
+
+void sp_config_doc(FILE *out) {
+    const char *section = "";
+    char expected[256];
+    for (size_t i = 0; i < SP_CFG_COUNT; i++) {
+        const struct key *k = &keys[i];
+        if (strcmp(section, k->section) != 0) {
+            fprintf(out,
+                    "%s## [%s]\n\n| key | default | value | reload | meaning |\n| --- | --- | --- | --- | "
+                    "--- |\n",
+                    i == 0 ? "" : "\n", k->section);
+            section = k->section;
+        }
+        int def_n = (int)(k->type == CHOICE ? strcspn(k->def, "|") : strlen(k->def));
+        expectation(k, expected, sizeof(expected));
+        for (char *p = expected; *p != 0; p++) *p = *p == '|' ? '/' : *p; /* a bar would end the cell */
+        fprintf(out, "| `%s` | %s%.*s%s | %s | %s | %s |\n", k->name, def_n ? "`" : "", def_n, k->def,
+                def_n ? "`" : "", expected, k->reload == HOT ? "SIGHUP" : "restart", k->doc);
+    }
+}

@@ -1,0 +1,53 @@
+/* Configuration: built-in defaults, then sallyport.conf (INI), then SALLYPORT_* of the environment, then
+ * --set. A later source wins. An unknown key or a bad value stops the start and says where it stood, what it
+ * was and what was expected.
+ *
+ * Values are plain: integers in the key's unit, texts with a NUL after them. Single-threaded. */
+#ifndef SP_SERVER_CONFIG_H
+#define SP_SERVER_CONFIG_H
+
+#include <stdio.h>
+
+#include "base/buf.h"
+
+enum sp_config_key {
+#define KEY(section, name, type, def, min, max, reload, doc) SP_CFG_##section##_##name,
+#include "server/config.def"
+#undef KEY
+    SP_CFG_COUNT
+};
+
+enum { SP_CONFIG_VALUE_BYTES = 1024, SP_CONFIG_ERROR_BYTES = 512 };
+
+struct sp_config {
+    struct {
+        char text[SP_CONFIG_VALUE_BYTES]; /* as written; LIST: words separated by one space */
+        int64_t number;  /* COUNT, SECONDS, MILLIS; BOOL 0/1; CHOICE: index of the choice in config.def */
+        char source[64]; /* "default", "FILE:LINE", "environment", "--set" */
+    } values[SP_CFG_COUNT];
+};
+
+void sp_config_defaults(struct sp_config *c);
+/* Each: SP_E_MALFORMED with a sentence for people in error[], nothing of the failing value taken. */
+sp_status sp_config_load_file(struct sp_config *c, const char *path, char error[SP_CONFIG_ERROR_BYTES]);
+sp_status sp_config_load_environment(struct sp_config *c, char **environment,
+                                     char error[SP_CONFIG_ERROR_BYTES]);
+/* "section.key=value" */
+sp_status sp_config_set(struct sp_config *c, const char *assignment, const char *source,
+                        char error[SP_CONFIG_ERROR_BYTES]);
+/* What no single value shows: issuer is a URL, idle <= absolute, ... Fills in values that derive from others.
+ */
+sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]);
+
+static inline const char *sp_config_text(const struct sp_config *c, enum sp_config_key key) {
+    return c->values[key].text;
+}
+static inline int64_t sp_config_number(const struct sp_config *c, enum sp_config_key key) {
+    return c->values[key].number;
+}
+/* "section.key = value   # source" for every key. */
+void sp_config_show(const struct sp_config *c, FILE *out);
+/* The reference, in Markdown. */
+void sp_config_doc(FILE *out);
+
+#endif

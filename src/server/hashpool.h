@@ -1,0 +1,18 @@
+/* The bounded pool for Argon2id: a few threads, a queue with an end. Overload is SP_E_BUSY at once, never a
+ * loop that waits. Any thread may submit. */
+#ifndef SP_SERVER_HASHPOOL_H
+#define SP_SERVER_HASHPOOL_H
+
+#include "base/mem.h"
+#include "core/ports.h"
+#include "crypto/password.h"
+
+struct sp_hashpool;
+sp_status sp_hashpool_new(const struct sp_password_params *params, uint32_t threads, uint32_t queue_max,
+                          struct sp_hashpool **ret);
+/* Finishes what was taken, then joins its threads. Accepts NULL. */
+void sp_hashpool_free(struct sp_hashpool *pool);
+SP_DEFINE_FREE(sp_hashpool);
+struct sp_hasher sp_hashpool_port(struct sp_hashpool *pool);
+
+#endif
