@@ -54,7 +54,8 @@ static bool id_fits(sp_slice id) {
     return id.n != 0 && id.n <= SP_REVOKE_ID_BYTES_MAX;
 }
 
-static uint64_t fingerprint(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id) {
+uint64_t sp_revoke_set_fingerprint(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id) {
+    if (!id_fits(id)) return 0;
     uint64_t h = s->hash(s->key, kind, id);
     return h == 0 ? 1 : h; /* 0 says free; sharing 1 is one more collision in 2^64 */
 }
@@ -173,21 +174,25 @@ static sp_status add_locked(struct sp_revoke_set *s, uint64_t fp, uint32_t expir
 
 sp_status sp_revoke_set_add(struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id, int64_t expiry_s,
                             int64_t now_s) {
-    if (!id_fits(id)) return sp_err(SP_E_MALFORMED);
-    uint64_t fp = fingerprint(s, kind, id);
+    uint64_t fp = sp_revoke_set_fingerprint(s, kind, id);
+    if (fp == 0) return sp_err(SP_E_MALFORMED);
     pthread_mutex_lock(&s->lock);
     sp_status st = add_locked(s, fp, clamp_expiry(expiry_s), now_s);
     pthread_mutex_unlock(&s->lock);
     return st;
 }
 
-bool sp_revoke_set_contains(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id,
-                            int64_t now_s) {
-    if (!id_fits(id)) return true;
+bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t fingerprint, int64_t now_s) {
+    if (fingerprint == 0) return true;
     const struct table *t = current(s);
     bool found;
-    size_t i = find_slot(t, fingerprint(s, kind, id), &found);
+    size_t i = find_slot(t, fingerprint, &found);
     return found && in_force(atomic_load_explicit(&t->expiry[i], memory_order_acquire), now_s);
+}
+
+bool sp_revoke_set_contains(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id,
+                            int64_t now_s) {
+    return sp_revoke_set_contains_fingerprint(s, sp_revoke_set_fingerprint(s, kind, id), now_s);
 }
 
 void sp_revoke_set_expire(struct sp_revoke_set *s, int64_t now_s) {

@@ -72,6 +72,12 @@ sp_status sp_revoke_set_add(struct sp_revoke_set *s, enum sp_revoke_kind kind, s
 bool sp_revoke_set_contains(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id,
                             int64_t now_s) __attribute__((warn_unused_result));
 
+/* The same in two steps, for who asks again and again about one id: the fingerprint never changes within a
+ * set, and costs most of a lookup. 0 for an id that could not have been added, which reads as revoked. */
+uint64_t sp_revoke_set_fingerprint(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id);
+bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t fingerprint, int64_t now_s)
+    __attribute__((warn_unused_result));
+
 /* Drops what has lapsed (expiry < now_s) and gives memory back, when that is worth a rebuild. Readers go on.
  * Failing for want of memory changes nothing, and is not reported: the table that is there stays right.
  * `now_s` must be a time that does not go back by more than the margin that expiries carry. Any thread. */
