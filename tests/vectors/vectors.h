@@ -6,13 +6,11 @@
 #ifndef SP_TESTS_VECTORS_H
 #define SP_TESTS_VECTORS_H
 
-/* clang-format off */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-/* clang-format on */
 
 #include <jansson.h>
 

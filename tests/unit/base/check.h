@@ -1,14 +1,12 @@
-/* What every unit test of base begins with. cmocka wants its includes first, in this order. */
+/* What every unit test of base begins with. */
 #ifndef SP_TESTS_BASE_CHECK_H
 #define SP_TESTS_BASE_CHECK_H
 
-/* clang-format off */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-/* clang-format on */
 
 #include "base/slice.h"
 #include "base/status.h"
