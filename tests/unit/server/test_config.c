@@ -1,0 +1,162 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/config.h"
+
+static struct sp_config config;
+static char error[SP_CONFIG_ERROR_BYTES];
+
+static int defaults(void **state) {
+    (void)state;
+    memset(error, 0, sizeof(error));
+    sp_config_defaults(&config);
+    return 0;
+}
+
+static bool set(const char *assignment) {
+    return sp_ok(sp_config_set(&config, assignment, "test", error));
+}
+
+static void defaults_run_as_they_are(void **state) {
+    (void)state;
+    for (size_t i = 0; i < SP_CFG_COUNT; i++) assert_string_equal(config.values[i].source, "default");
+    assert_true(sp_ok(sp_config_finish(&config, error)));
+    assert_string_equal(sp_config_text(&config, SP_CFG_tokens_issuer), "http://127.0.0.1:8420");
+    assert_string_equal(sp_config_text(&config, SP_CFG_tokens_audience), "http://127.0.0.1:8420");
+    assert_string_equal(sp_config_text(&config, SP_CFG_server_public_origins), "http://127.0.0.1:8420");
+    assert_string_equal(sp_config_text(&config, SP_CFG_keys_master_key_file), "sallyport-data.master-key");
+    assert_int_equal(sp_config_number(&config, SP_CFG_tokens_access_ttl), 900);
+    assert_int_equal(sp_config_number(&config, SP_CFG_sessions_grace), 10000);
+}
+
+static void durations_are_in_the_unit_of_their_key(void **state) {
+    (void)state;
+    assert_true(set("tokens.access_ttl=2m"));
+    assert_int_equal(sp_config_number(&config, SP_CFG_tokens_access_ttl), 120);
+    assert_true(set("tokens.access_ttl=90"));
+    assert_int_equal(sp_config_number(&config, SP_CFG_tokens_access_ttl), 90);
+    assert_true(set("sessions.grace=250ms"));
+    assert_int_equal(sp_config_number(&config, SP_CFG_sessions_grace), 250);
+    assert_true(set("sessions.grace=3s"));
+    assert_int_equal(sp_config_number(&config, SP_CFG_sessions_grace), 3000);
+}
+
+static void bad_values_are_refused_and_change_nothing(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "tokens.access_ttl=",       "tokens.access_ttl=-5",    "tokens.access_ttl=1.5m", "tokens.access_ttl=15 m",
+        "tokens.access_ttl=015m",   "tokens.access_ttl=9",     "tokens.access_ttl=2d",   "tokens.access_ttl=1500ms",
+        "tokens.access_ttl=999999999999d", "tokens.access_ttl=0x10", "tokens.alg=none",   "tokens.alg=es256",
+        "tokens.alg=ES256|HS256",   "tokens.embed_permissions=yes", "server.threads=0",  "server.threads=65",
+        "server.threads=1 ",        "server.listen=",          "tokens.client_id=a\nb",  "tokens.issuer=\xff",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct sp_config before = config;
+        if (set(bad[i])) fail_msg("accepted: %s", bad[i]);
+        assert_memory_equal(&before, &config, sizeof(config));
+        assert_non_null(strstr(error, "expected"));
+    }
+}
+
+static void unknown_keys_are_refused(void **state) {
+    (void)state;
+    assert_false(set("tokens.acces_ttl=5m"));
+    assert_non_null(strstr(error, "unknown key \"tokens.acces_ttl\""));
+    assert_false(set("nonsense"));
+    assert_false(set("a=b.c"));
+    assert_false(set(".listen=x"));
+}
+
+static const char *write_file(const char *content) {
+    static char path[] = "/tmp/sp_config_XXXXXX";
+    memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content, strlen(content)), strlen(content));
+    close(fd);
+    return path;
+}
+
+static bool load(const char *content) {
+    const char *path = write_file(content);
+    sp_status s = sp_config_load_file(&config, path, error);
+    unlink(path);
+    return sp_ok(s);
+}
+
+static void a_file_sets_values_and_is_named_as_their_source(void **state) {
+    (void)state;
+    assert_true(load("; comment\n[tokens]\nissuer = https://auth.example.com\n\n[sessions]\ngrace = 5s\n"));
+    assert_string_equal(sp_config_text(&config, SP_CFG_tokens_issuer), "https://auth.example.com");
+    assert_non_null(strstr(config.values[SP_CFG_sessions_grace].source, ":6"));
+}
+
+static void a_bad_file_is_told_with_line_key_and_expectation(void **state) {
+    (void)state;
+    assert_false(load("[tokens]\nissuer = https://a.example\naccess_ttl = soon\n"));
+    assert_non_null(strstr(error, ":3: tokens.access_ttl = \"soon\": expected a duration"));
+    assert_false(load("[tokens]\nacess_ttl = 5m\n"));
+    assert_non_null(strstr(error, ":2: unknown key"));
+    assert_false(load("[tokens]\naccess_ttl = 5m\naccess_ttl = 6m\n"));
+    assert_non_null(strstr(error, "set twice"));
+    assert_false(load("[tokens]\njust words\n"));
+    assert_non_null(strstr(error, ":2: expected"));
+    assert_false(sp_ok(sp_config_load_file(&config, "/nonexistent/sallyport.conf", error)));
+}
+
+static void the_environment_wins_over_the_file_and_is_checked_too(void **state) {
+    (void)state;
+    assert_true(load("[sessions]\ngrace = 5s\n"));
+    char *good[] = {"PATH=/bin", "SALLYPORT_SESSIONS_GRACE=7s", "SALLYPORT_MASTER_KEY=x", NULL};
+    assert_true(sp_ok(sp_config_load_environment(&config, good, error)));
+    assert_int_equal(sp_config_number(&config, SP_CFG_sessions_grace), 7000);
+    char *unknown[] = {"SALLYPORT_SESSIONS_GRACES=7s", NULL};
+    assert_false(sp_ok(sp_config_load_environment(&config, unknown, error)));
+    char *bad[] = {"SALLYPORT_TOKENS_ACCESS_TTL=never", NULL};
+    assert_false(sp_ok(sp_config_load_environment(&config, bad, error)));
+    assert_non_null(strstr(error, "environment: tokens.access_ttl"));
+}
+
+static void values_that_contradict_each_other_are_refused(void **state) {
+    (void)state;
+    assert_true(set("sessions.idle_ttl=31d"));
+    assert_false(sp_ok(sp_config_finish(&config, error)));
+    assert_non_null(strstr(error, "longer than sessions.absolute_ttl"));
+}
+
+static void issuer_and_origins_must_be_what_they_are_for(void **state) {
+    (void)state;
+    static const char *const bad[] = {"tokens.issuer=auth.example.com", "tokens.issuer=ftp://a",
+                                      "tokens.issuer=https://a/?x", "server.public_origins=https://a/path",
+                                      "server.public_origins=https://a https://", "server.public_origins=*"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        sp_config_defaults(&config);
+        assert_true(set(bad[i]));
+        if (sp_ok(sp_config_finish(&config, error))) fail_msg("accepted: %s", bad[i]);
+    }
+    sp_config_defaults(&config);
+    assert_true(set("server.public_origins=https://a.example,  https://b.example:8443"));
+    assert_true(sp_ok(sp_config_finish(&config, error)));
+    assert_string_equal(sp_config_text(&config, SP_CFG_server_public_origins), "https://a.example https://b.example:8443");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(defaults_run_as_they_are, defaults),
+        cmocka_unit_test_setup(durations_are_in_the_unit_of_their_key, defaults),
+        cmocka_unit_test_setup(bad_values_are_refused_and_change_nothing, defaults),
+        cmocka_unit_test_setup(unknown_keys_are_refused, defaults),
+        cmocka_unit_test_setup(a_file_sets_values_and_is_named_as_their_source, defaults),
+        cmocka_unit_test_setup(a_bad_file_is_told_with_line_key_and_expectation, defaults),
+        cmocka_unit_test_setup(the_environment_wins_over_the_file_and_is_checked_too, defaults),
+        cmocka_unit_test_setup(values_that_contradict_each_other_are_refused, defaults),
+        cmocka_unit_test_setup(issuer_and_origins_must_be_what_they_are_for, defaults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
