@@ -86,6 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     doc = (struct sp_json){.nodes = nodes, .cap = NODES};
     sp_status ours = sp_json_parse(sp_slice_of(data, n), &doc);
     if (sp_is(ours, SP_E_LIMIT)) return 0;
+    if (memchr(data, 0, n) != NULL) { /* jansson 2.14 drops a NUL that follows a number */
+        sp_assert(!sp_ok(ours));
+        return 0;
+    }
     json_t *theirs =
         json_loadb((const char *)data, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!sp_ok(ours))

@@ -236,8 +236,7 @@ static void malformed_structures_are_refused(void **state) {
         "{1:2}",
         "[1],",
         "\v1",
-        "\xc2\xa0"
-        "1",
+        "\xc2\xa0-1",
         ":",
         ",",
         "{\"a\":1:2}",
