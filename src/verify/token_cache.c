@@ -73,6 +73,14 @@ static struct entry *load_way(const struct bucket *b, size_t i) {
     return atomic_load_explicit(&b->way[i], memory_order_seq_cst); /* reclaim.h says why seq_cst */
 }
 
+/* An entry is about 15 lines of one block, all of which a hit will read: asked for at once they arrive
+ * together, which takes a sixth off a hit that is in no cache of the processor (bench/bench_revoke). */
+static void prefetch_entry(const struct entry *e, size_t token_bytes) {
+    const uint8_t *p = (const uint8_t *)e;
+    size_t n = sizeof *e + token_bytes;
+    for (size_t at = 0; at < n; at += 64) __builtin_prefetch(p + at);
+}
+
 const struct sp_cached_token *sp_token_cache_find(struct sp_token_cache *c, sp_slice token) {
     if (token.n < SP_TOKEN_CACHE_TAIL_BYTES) return NULL;
     uint64_t hash = tail_hash(c, token);
@@ -80,7 +88,9 @@ const struct sp_cached_token *sp_token_cache_find(struct sp_token_cache *c, sp_s
     for (size_t i = 0; i < WAYS; i++) {
         if (atomic_load_explicit(&b->tag[i], memory_order_relaxed) != tag_of(hash)) continue;
         struct entry *e = load_way(b, i);
-        if (e == NULL || e->hash != hash || !sp_ct_equal(e->fact.token, token)) continue;
+        if (e == NULL) continue;
+        prefetch_entry(e, token.n);
+        if (e->hash != hash || !sp_ct_equal(e->fact.token, token)) continue;
         if (atomic_load_explicit(&e->used, memory_order_relaxed) == 0)
             atomic_store_explicit(&e->used, 1, memory_order_relaxed);
         return &e->fact;
