@@ -134,7 +134,7 @@ static void bench_verifier(const struct sp_jwk *jwk, const struct token *tokens,
     must(sp_reclaim_new(4, &reclaim), "reclaim");
     struct sp_verifier_opts opts = {.issuer = SP_SLICE_LIT(ISSUER),
                                     .audience = SP_SLICE_LIT("api"),
-                                    .algs = SP_ALG_ALL,
+                                    .alg_mask = SP_ALG_ALL,
                                     .cache_bytes = cache_bytes,
                                     .reclaim = reclaim,
                                     .random = &sp_random_system};

@@ -260,7 +260,7 @@ static sp_status set_policy(struct sp_verifier *v, const struct sp_verifier_opts
     SP_TRY(SP_TEXT_SET(&v->audience, opts->audience));
     SP_TRY(SP_TEXT_SET(&v->typ, opts->typ));
     v->policy =
-        sp_check_policy_access_token(SP_TEXT_SLICE(&v->issuer), SP_TEXT_SLICE(&v->audience), opts->algs);
+        sp_check_policy_access_token(SP_TEXT_SLICE(&v->issuer), SP_TEXT_SLICE(&v->audience), opts->alg_mask);
     if (opts->typ.n != 0) v->policy.typ = SP_TEXT_SLICE(&v->typ);
     v->policy.leeway_s = opts->leeway_s;
     return SP_SUCCESS;

@@ -36,7 +36,7 @@ struct sp_verifier_opts {
     sp_slice issuer;                /* exact; required */
     sp_slice audience;              /* one of the token's, exact; required */
     sp_slice typ;                   /* the header's; empty: "at+jwt" */
-    uint32_t algs;                  /* SP_ALG_BITs that are allowed */
+    uint32_t alg_mask;              /* SP_ALG_BITs that are allowed */
     uint32_t leeway_s;              /* 0..SP_CHECK_LEEWAY_MAX_S */
     size_t cache_bytes;             /* at most this for cached tokens; 0: no cache */
     struct sp_reclaim *reclaim;     /* outlives the verifier */

@@ -103,7 +103,7 @@ static inline struct sp_verifier_opts opts_with(struct sp_reclaim *reclaim, size
     return (struct sp_verifier_opts){
         .issuer = SP_SLICE_LIT(ISSUER),
         .audience = SP_SLICE_LIT(AUDIENCE),
-        .algs = SP_ALG_ALL,
+        .alg_mask = SP_ALG_ALL,
         .cache_bytes = cache_bytes,
         .reclaim = reclaim,
         .random = &sp_random_system,
