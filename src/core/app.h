@@ -52,7 +52,10 @@ struct sp_app_config {
     bool embed_permissions;
     int64_t key_rotate_every_s; /* 0: by hand only */
     int64_t key_announce_s;     /* a new key is in the JWKS this long before it signs */
-    int64_t end_kept_s;         /* how long a session's end and cause are kept: 30 days */
+    /* Starts that a marker outside the store remembers; when the store knows of fewer, it was put back from a
+     * copy. 0: unknown. */
+    uint64_t expected_boots;
+    int64_t end_kept_s; /* how long a session's end and cause are kept: 30 days */
 };
 
 struct sp_app_deps {
@@ -73,7 +76,11 @@ struct sp_app;
  * the boot into the store's meta row and learns from it which windows reopen. */
 sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_deps *deps,
                       struct sp_app **ret);
-/* No call may be in flight. */
+/* Starts of this store, this one included: for the marker that config.expected_boots comes from. */
+uint64_t sp_app_boots(const struct sp_app *app);
+/* No call may be in flight. Waits for what the app does on the side: the store and the hasher still work, or
+ * have finished all that they took. The store must not commit or publish afterwards (close it before, or
+ * right after). */
 void sp_app_free(struct sp_app *app);
 SP_DEFINE_FREE(sp_app);
 /* Housekeeping: heartbeat while windows may be open, purge, key schedule, expiry of the sets. Call about
@@ -225,7 +232,8 @@ struct sp_user_add_request {
 };
 void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struct sp_user_add_request *in,
                      sp_users_done *done, void *arg);
-/* One user, by name or by id text ("id:" is not needed: names are tried first, ids have their own form). */
+/* One user, by id text or by name: an id that exists comes first, because a name may be chosen to look like
+ * somebody's id, and not the other way round. */
 void sp_app_user_show(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
                       sp_users_done *done, void *arg);
 void sp_app_users_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,

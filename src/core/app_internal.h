@@ -114,6 +114,10 @@ struct sp_session_policy sp_app_policy(const struct sp_app *app, const struct sp
 int64_t sp_app_epoch_expires_s(const struct sp_app *app, int64_t now_ms);
 struct sp_key_schedule sp_app_key_schedule(const struct sp_app *app);
 
+/* As sp_app_authenticate; logout reads expired and revoked tokens too. */
+enum sp_reject sp_app_principal(struct sp_app *app, sp_slice access_token, enum sp_authn_flags flags,
+                                struct sp_principal *ret);
+
 /* ---- the frame of a use case ---- */
 
 typedef void sp_op_step(struct sp_op *op, sp_status status);
@@ -168,6 +172,8 @@ void *sp_op_new(struct sp_app *app, const struct sp_call *call, const struct sp_
 void *sp_op_background(struct sp_app *app, const struct sp_op *like, const struct sp_op_kind *kind);
 /* The kind for an op in the background that has nothing of its own. */
 extern const struct sp_op_kind sp_op_kind_background;
+void sp_background_say(struct sp_op *op, sp_any_done *done, void *arg,
+                       enum sp_outcome outcome); /* to nobody */
 
 /* The end of the op: says the outcome on the caller's executor, once the entry has returned. Do not touch it
  * after. */
@@ -186,6 +192,8 @@ sp_status sp_op_audit(struct sp_op *op, const struct sp_audit_event *event);
 /* Appends a record by an op of its own, unless one like it was written within the minute. The answer to the
  * caller does not wait for it: whether a record was needed must not show in time. */
 void sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event);
+/* The same outside of an op. */
+void sp_op_audit_denial(struct sp_app *app, const struct sp_call *call, const struct sp_audit_event *event);
 /* Who it turned out to be: a login and a refresh begin without a principal. */
 void sp_op_actor_user(struct sp_op *op, const uint8_t *user_id);
 
@@ -208,17 +216,46 @@ struct sp_plain_op {
 };
 void sp_plain_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);
 
-/* ---- tokens ---- */
+/* ---- tokens: what login and refresh share ---- */
 
-/* Appends an access token for the session as it stands in `row`, with the user's roles and the epochs of the
- * transaction that decided it. Any thread; takes a seat. */
-sp_status sp_app_issue_access(struct sp_app *app, const struct sp_session_row *row,
-                              const struct sp_user_row *user, uint32_t global_epoch, int64_t now_ms,
-                              int64_t exp_s, struct sp_buf *ret);
+struct sp_tokens_op {
+    struct sp_op base;
+    bool reuse_detected;
+    /* As the transaction that decided to issue left them. */
+    struct sp_session_row session;
+    struct sp_user_row user;
+    uint32_t global_epoch;
+    int64_t access_exp_s; /* is what the session's row says */
+    char refresh_text[SP_REFRESH_CHARS];
+    struct sp_buf access;
+};
+/* Before anything else that may end the op. */
+void sp_tokens_init(struct sp_tokens_op *op);
+void sp_tokens_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);
+void sp_tokens_release(struct sp_op *op);
+/* Signs the access token for what was committed, and finishes with OK. */
+void sp_tokens_issue(struct sp_tokens_op *op);
+/* The access token of op->session, user and epoch. Takes a seat. */
+sp_status sp_app_issue_access(struct sp_app *app, const struct sp_tokens_op *op, struct sp_buf *ret);
 
 /* ---- keys ---- */
 
-/* A record for each key change (created, rotated, retired, dropped, revoked), without the actor. */
+/* A record for one key change (created, rotated, retired, dropped, revoked), without the actor. Borrows from
+ * both. */
 struct sp_audit_event sp_app_key_event(const struct sp_key_change *change, struct sp_log_field fields[2]);
+
+/* Everything that carries out a plan: the rows first, then their records, as one change set of 2 * changes.n.
+ */
+struct sp_key_set {
+    struct sp_key_changes changes;
+    struct sp_audit_entry *records; /* heap, changes.n */
+    struct sp_change *set;          /* heap, 2 * changes.n */
+};
+#define SP_KEY_SET_INIT                                                                                      \
+    { .changes = SP_KEY_CHANGES_INIT }
+void sp_key_set_done(struct sp_key_set *set);
+/* Generates and seals (RSA: up to seconds). `actor` is the records'. */
+sp_status sp_key_set_make(const struct sp_app *app, const struct sp_key_plan *plan,
+                          const struct sp_key_row *rows, size_t n, sp_slice actor, struct sp_key_set *ret);
 
 #endif

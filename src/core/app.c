@@ -1,0 +1,127 @@
+/* What needs no store: who is it, what may it, and the small things that stand in the app itself. */
+#include "core/app_internal.h"
+
+#include "base/base64url.h"
+#include "base/ct.h"
+#include "token/ids.h"
+
+const struct sp_app_config *sp_app_config(const struct sp_app *app) {
+    return &app->config;
+}
+
+uint64_t sp_app_boots(const struct sp_app *app) {
+    return app->boots;
+}
+
+sp_status sp_app_ready(struct sp_app *app) {
+    return app->deps.store->ops->health(app->deps.store);
+}
+
+/* ---- who calls ---- */
+
+/* A principal is a value that outlives the token, so a claim that does not fit our rows is not one of our
+ * tokens. */
+static enum sp_reject principal_of(const struct sp_claims *c, struct sp_principal *ret) {
+    struct sp_principal p = {.exp_s = c->exp, .auth_time_s = c->auth_time};
+    sp_id user, jti;
+    sp_sid sid;
+    bool ids = sp_ok(sp_id_parse(c->sub, &user)) && sp_ok(sp_id_parse(c->jti, &jti)) &&
+               sp_ok(sp_sid_parse(c->sid, &sid));
+    bool texts = ids && sp_ok(SP_TEXT_SET(&p.client_id, c->client_id)) &&
+                 sp_ok(SP_TEXT_SET(&p.roles, c->roles)) && sp_ok(SP_TEXT_SET(&p.scope, c->scope));
+    if (!texts) return SP_REJECT_BAD_PAYLOAD;
+    memcpy(p.user_id, user.b, sizeof(p.user_id));
+    memcpy(p.jti, jti.b, sizeof(p.jti));
+    memcpy(p.sid, sid.b, sizeof(p.sid));
+    *ret = p;
+    return SP_REJECT_NONE;
+}
+
+enum sp_reject sp_app_principal(struct sp_app *app, sp_slice access_token, enum sp_authn_flags flags,
+                                struct sp_principal *ret) {
+    struct sp_claims claims;
+    const struct sp_authn *authn = &app->deps.authn;
+    SP_CHECK(authn->check(authn->arg, access_token, sp_app_now_ms(app), flags, &claims));
+    return principal_of(&claims, ret);
+}
+
+enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice access_token, struct sp_principal *ret) {
+    return sp_app_principal(app, access_token, SP_AUTHN_STRICT, ret);
+}
+
+bool sp_app_permits(struct sp_app *app, const struct sp_principal *p, sp_slice permission) {
+    if (p->is_local_admin) return sp_permission_valid(permission, SP_PERMISSION_WANTED);
+    sp_seats_enter(app->seats);
+    bool granted = sp_roles_grant(sp_live_roles_get(app->roles), SP_TEXT_SLICE(&p->roles), permission);
+    sp_seats_leave(app->seats);
+    return granted;
+}
+
+sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, struct sp_buf *ret) {
+    if (p->is_local_admin) return sp_buf_append_cstr(ret, "*");
+    sp_seats_enter(app->seats);
+    sp_status s = sp_roles_permissions(sp_live_roles_get(app->roles), SP_TEXT_SLICE(&p->roles), ret);
+    sp_seats_leave(app->seats);
+    return s;
+}
+
+void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
+                         sp_slice target) {
+    struct sp_log_field detail[] = {SP_LOGF_TEXT("permission", permission)};
+    struct sp_audit_event event = {
+        .action = SP_AUDIT_PERMISSION_DENIED,
+        .outcome = SP_AUDIT_DENIED,
+        .target = target.n != 0 ? target : permission,
+        .sid = call->principal != NULL && !call->principal->is_local_admin ? call->principal->sid : NULL,
+        .detail = detail,
+        .detail_n = SP_ARRAY_LEN(detail)};
+    sp_op_audit_denial(app, call, &event);
+}
+
+/* ---- CSRF ---- */
+
+_Static_assert(SP_CSRF_TEXT_BYTES == SP_BASE64URL_CHARS(SP_SHA256_BYTES), "the text of one HMAC");
+
+void sp_app_csrf_token(struct sp_app *app, const uint8_t *sid, char ret[SP_CSRF_TEXT_BYTES]) {
+    const sp_slice parts[] = {SP_SLICE_LIT("sallyport csrf v1"), sp_slice_of(sid, SP_ROW_SID_BYTES)};
+    uint8_t mac[SP_SHA256_BYTES];
+    sp_hmac_parts(sp_keys_csrf(app->keys), parts, SP_ARRAY_LEN(parts), mac);
+    sp_base64url_encode(SP_SLICE_ARRAY(mac), ret);
+}
+
+bool sp_app_csrf_valid(struct sp_app *app, const uint8_t *sid, sp_slice presented) {
+    char expected[SP_CSRF_TEXT_BYTES];
+    sp_app_csrf_token(app, sid, expected);
+    return sp_ct_equal(SP_SLICE_ARRAY(expected), presented);
+}
+
+/* ---- keys and policy ---- */
+
+sp_status sp_app_jwks(struct sp_app *app, struct sp_buf *ret) {
+    sp_seats_enter(app->seats);
+    sp_status s = sp_buf_append(ret, sp_snapshot_jwks(sp_keys_now(app->keys)));
+    sp_seats_leave(app->seats);
+    return s;
+}
+
+struct sp_session_policy sp_app_policy(const struct sp_app *app, const struct sp_meta_row *meta) {
+    return (struct sp_session_policy){.grace_ms = app->config.grace_ms,
+                                      .reuse = app->config.reuse,
+                                      .alive_ms = app->alive_ms,
+                                      .ready_ms = app->ready_ms,
+                                      .incarnation = meta->incarnation,
+                                      .session_floor = meta->session_floor,
+                                      .floor_cause = meta->floor_cause};
+}
+
+int64_t sp_app_epoch_expires_s(const struct sp_app *app, int64_t now_ms) {
+    return now_ms / 1000 + app->access_ttl_max_s + SP_REVOKE_SLACK_S;
+}
+
+struct sp_key_schedule sp_app_key_schedule(const struct sp_app *app) {
+    return (struct sp_key_schedule){.alg = app->config.alg,
+                                    .rotate_every_s = app->config.key_rotate_every_s,
+                                    .announce_s = app->config.key_announce_s,
+                                    .access_ttl_max_s = app->access_ttl_max_s,
+                                    .absolute_ttl_s = app->config.absolute_ttl_s};
+}

@@ -1,0 +1,256 @@
+/* Login: name -> user -> password -> one commit that expects the user as it was checked and inserts the
+ * session with its record.
+ *
+ * An unknown user, a disabled one, one without a password and a wrong password cost one hash each and get one
+ * answer; and the record of the failure is written on the side, so that whether it was coalesced does not
+ * show in the time of the answer either. */
+#include "core/app_internal.h"
+
+#include "token/ids.h"
+
+struct login_op {
+    struct sp_tokens_op t;
+    enum sp_session_mode mode;
+    sp_text256 name;
+    sp_text128 device;
+    bool is_known;  /* t.user is the user of that name */
+    bool is_usable; /* ... who may log in with a password */
+    struct sp_session_row row;
+    struct sp_change *expect, *insert;
+};
+
+static void login_read(struct login_op *op);
+
+static const struct sp_op_kind login_kind = {
+    .size = sizeof(struct login_op), .say = sp_tokens_say, .release = sp_tokens_release};
+
+static void id_text_of(const uint8_t *id, char ret[SP_ID_CHARS]) {
+    sp_id user;
+    memcpy(user.b, id, sizeof(user.b));
+    sp_id_text(user, ret);
+}
+
+/* The name stands in the record only when it is a user's: people type passwords into the name's field. */
+static void login_refuse(struct login_op *op) {
+    struct sp_op *base = &op->t.base;
+    char target[SP_ID_CHARS];
+    struct sp_audit_event event = {.action = SP_AUDIT_LOGIN_FAILED, .outcome = SP_AUDIT_FAILED};
+    if (op->is_known) {
+        id_text_of(op->t.user.id, target);
+        event.target = SP_SLICE_ARRAY(target);
+        event.username = SP_TEXT_SLICE(&op->name);
+    }
+    atomic_fetch_add_explicit(&base->app->counters.login_failures, 1, memory_order_relaxed);
+    sp_op_audit_coalesced(base, &event);
+    sp_op_finish(base, SP_OUTCOME_INVALID_CREDENTIALS);
+}
+
+/* ---- a password that was hashed with older parameters ---- */
+
+struct rehash_op {
+    struct sp_op base;
+    struct sp_user_row user;
+};
+static void rehash_saved(struct sp_op *op, sp_status status) {
+    (void)status; /* best effort: the next login tries again */
+    sp_op_finish(op, SP_OUTCOME_OK);
+}
+
+static void rehash_made(struct sp_op *base, sp_status status) {
+    struct rehash_op *op = (struct rehash_op *)(void *)base;
+    if (!sp_ok(status)) {
+        sp_op_finish(base, SP_OUTCOME_OK);
+        return;
+    }
+    op->user.password = base->hash.phc;
+    sp_op_change(base, SP_CHANGE_USER_UPDATE)->user_update =
+        (struct sp_user_update){.row = &op->user, .expect_version = op->user.version};
+    sp_op_commit(base, rehash_saved);
+}
+
+static void rehash_aside(struct login_op *login) {
+    static const struct sp_op_kind kind = {.size = sizeof(struct rehash_op), .say = sp_background_say};
+    struct rehash_op *op = sp_op_background(login->t.base.app, &login->t.base, &kind);
+    if (op == NULL) return;
+    op->user = login->t.user;
+    if (!sp_ok(sp_buf_append(&op->base.secret[0], sp_buf_slice(&login->t.base.secret[0])))) {
+        sp_op_finish(&op->base, SP_OUTCOME_INTERNAL);
+        return;
+    }
+    sp_op_hash(&op->base, sp_buf_slice(&op->base.secret[0]), NULL, rehash_made);
+}
+
+/* ---- the commit ---- */
+
+static void record_evictions(struct login_op *op, uint32_t evicted) {
+    if (evicted == 0) return;
+    char target[SP_ID_CHARS];
+    id_text_of(op->row.user_id, target);
+    struct sp_log_field detail[] = {SP_LOGF_I64("sessions", evicted)};
+    struct sp_audit_event event = {.action = SP_AUDIT_SESSIONS_EVICTED,
+                                   .outcome = SP_AUDIT_OK,
+                                   .target = SP_SLICE_ARRAY(target),
+                                   .sid = op->row.sid,
+                                   .detail = detail,
+                                   .detail_n = SP_ARRAY_LEN(detail)};
+    sp_op_audit_coalesced(&op->t.base, &event);
+}
+
+static void login_committed(struct sp_op *base, sp_status status) {
+    struct login_op *op = (struct login_op *)(void *)base;
+    if (sp_is(status, SP_E_CONFLICT) && ++base->tries < SP_OP_RETRIES_MAX) {
+        login_read(op); /* the user changed while the password was checked: check against what is there now */
+        return;
+    }
+    if (!sp_ok(status)) {
+        sp_op_finish(base,
+                     sp_is(status, SP_E_CONFLICT) ? SP_OUTCOME_STORE_UNAVAILABLE : sp_outcome_of(status));
+        return;
+    }
+    atomic_fetch_add_explicit(&base->app->counters.logins, 1, memory_order_relaxed);
+    op->t.global_epoch = op->expect->user_expect.ret_global_epoch;
+    op->t.session = op->row;
+    record_evictions(op, op->insert->session_insert.ret_evicted);
+    if (base->hash.needs_rehash) rehash_aside(op);
+    sp_tokens_issue(&op->t);
+}
+
+static sp_status new_ids(struct login_op *op, sp_sid *ret_sid) {
+    struct sp_app *app = op->t.base.app;
+    SP_TRY(sp_sid_new(sp_keys_sid_tag(app->keys), SP_SLICE_ARRAY(op->t.user.id), &app->deps.random, ret_sid));
+    return sp_random_fill(&app->deps.random, op->row.secret, sizeof(op->row.secret));
+}
+
+/* The refresh token of generation 0, under the key of the moment; the session keeps that key. */
+static void first_refresh_token(struct login_op *op, sp_sid sid) {
+    struct sp_app *app = op->t.base.app;
+    sp_seats_enter(app->seats);
+    const struct sp_refresh_key *key = sp_snapshot_refresh_current(sp_keys_now(app->keys));
+    struct sp_refresh_token token = {.key_id = key->id, .sid = sid, .generation = 0};
+    memcpy(token.secret, op->row.secret, sizeof(token.secret));
+    sp_refresh_token_encode(&token, key, op->t.refresh_text);
+    op->row.refresh_key = key->id;
+    sp_seats_leave(app->seats);
+    sp_refresh_token_done(&token);
+}
+
+static sp_status new_session(struct login_op *op) {
+    const struct sp_app_config *config = &op->t.base.app->config;
+    struct sp_session_row *row = &op->row;
+    int64_t now_ms = op->t.base.now_ms;
+    int64_t absolute_ms = now_ms + config->absolute_ttl_s * 1000,
+            idle_ms = now_ms + config->idle_ttl_s * 1000;
+    sp_sid sid;
+    memset(row, 0, sizeof(*row));
+    SP_TRY(new_ids(op, &sid));
+    row->tenant = SP_TENANT_DEFAULT;
+    memcpy(row->sid, sid.b, sizeof(row->sid));
+    memcpy(row->user_id, op->t.user.id, sizeof(row->user_id));
+    row->client_id = config->client_id;
+    row->aud = config->audience;
+    SP_TRY(SP_TEXT_SET(&row->amr, SP_SLICE_LIT("pwd"))); /* RFC 8176 */
+    row->mode = op->mode;
+    row->device = op->device;
+    row->address = op->t.base.address;
+    row->user_agent = op->t.base.user_agent;
+    row->state = SP_SESSION_ACTIVE;
+    row->created_ms = row->last_seen_ms = now_ms;
+    row->auth_time_s = now_ms / 1000;
+    row->absolute_expires_ms = absolute_ms;
+    row->idle_expires_ms = idle_ms < absolute_ms ? idle_ms : absolute_ms;
+    row->access_exp_max_s = op->t.access_exp_s = now_ms / 1000 + config->access_ttl_s;
+    first_refresh_token(op, sid);
+    return SP_SUCCESS;
+}
+
+static sp_status login_changes(struct login_op *op) {
+    struct sp_op *base = &op->t.base;
+    char target[SP_ID_CHARS];
+    SP_TRY(new_session(op));
+    sp_op_reset(base);
+    op->expect = sp_op_change(base, SP_CHANGE_USER_EXPECT);
+    op->expect->user_expect = (struct sp_user_expect){.tenant = SP_TENANT_DEFAULT,
+                                                      .id = op->row.user_id,
+                                                      .expect_version = SP_VERSION_ANY,
+                                                      .expect_password = &base->hash.phc,
+                                                      .ret_user = &op->t.user};
+    op->insert = sp_op_change(base, SP_CHANGE_SESSION_INSERT);
+    op->insert->session_insert =
+        (struct sp_session_insert){.row = &op->row, .live_max = base->app->config.sessions_max};
+    sp_op_actor_user(base, op->row.user_id);
+    id_text_of(op->row.user_id, target);
+    return sp_op_audit(base, &(struct sp_audit_event){.action = SP_AUDIT_LOGIN,
+                                                      .outcome = SP_AUDIT_OK,
+                                                      .target = SP_SLICE_ARRAY(target),
+                                                      .sid = op->row.sid,
+                                                      .username = SP_TEXT_SLICE(&op->name)});
+}
+
+/* ---- the way there ---- */
+
+static void login_verified(struct sp_op *base, sp_status status) {
+    struct login_op *op = (struct login_op *)(void *)base;
+    if (!sp_ok(status)) {
+        sp_op_fail(base, status);
+        return;
+    }
+    if (!op->is_usable || !base->hash.matches) {
+        login_refuse(op);
+        return;
+    }
+    base->now_ms = sp_app_now_ms(base->app); /* hashing and its queue took their time */
+    sp_status built = login_changes(op);
+    if (sp_ok(built)) {
+        sp_op_commit(base, login_committed);
+    } else {
+        sp_op_fail(base, built);
+    }
+}
+
+static void login_found(struct sp_op *base, sp_status status) {
+    static const sp_text256 nobody = {0};
+    struct login_op *op = (struct login_op *)(void *)base;
+    if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
+        sp_op_fail(base, status);
+        return;
+    }
+    op->is_known = sp_ok(status);
+    if (op->is_known) op->t.user = base->read.ret.users[0];
+    op->is_usable = op->is_known && !op->t.user.disabled && op->t.user.password.n != 0;
+    const sp_text256 *phc = op->is_usable ? &op->t.user.password : &nobody;
+    sp_op_hash(base, sp_buf_slice(&base->secret[0]), phc, login_verified);
+}
+
+static void login_read(struct login_op *op) {
+    struct sp_store_read *r = sp_op_read_begin(&op->t.base, SP_READ_USER_BY_NAME);
+    r->key = SP_TEXT_SLICE(&op->name);
+    sp_op_read(&op->t.base, login_found);
+}
+
+static bool request_is_well_formed(struct login_op *op, const struct sp_login_request *in) {
+    bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
+    op->mode = in->mode;
+    return mode && sp_utf8_printable(in->device) && sp_ok(SP_TEXT_SET(&op->device, in->device));
+}
+
+void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
+                  sp_tokens_done *done, void *arg) {
+    struct login_op *op = sp_op_new(app, call, &login_kind, (sp_any_done *)done, arg);
+    if (op == NULL) return;
+    sp_tokens_init(&op->t);
+    if (!request_is_well_formed(op, in)) {
+        sp_op_finish(&op->t.base, SP_OUTCOME_INVALID_REQUEST);
+        return;
+    }
+    sp_status name = sp_name_normalize(in->username, &op->name);
+    sp_status password = sp_password_prepare(in->password, &op->t.base.secret[0]);
+    if (sp_is(name, SP_E_NOMEM) || sp_is(password, SP_E_NOMEM)) {
+        sp_op_finish(&op->t.base, SP_OUTCOME_INTERNAL);
+    } else if (!sp_ok(name) || !sp_ok(password)) {
+        /* Nobody has such a name or such a password, and whoever sends one knows that: there is nothing to
+         * hide by hashing. */
+        login_refuse(op);
+    } else {
+        login_read(op);
+    }
+}

@@ -1,0 +1,237 @@
+/* The app's beginning and end.
+ *
+ * Opening reads everything that is enforced from memory (keys, roles, revocations, epochs), and ends with one
+ * commit that counts this start. The store's hooks need keys that are in the store, so they are set first and
+ * reach through the app: events of our own first commits are skipped, since what they say is read right
+ * after. */
+#include "core/app_internal.h"
+
+#include "base/assert.h"
+
+enum { REVOCATIONS_PAGE = 1000 };
+
+/* ---- what the store calls ---- */
+
+static void on_event(void *arg, const struct sp_store_event *event) {
+    struct sp_app *app = arg;
+    if (app->is_live) app->publisher.publish(app->publisher.arg, event);
+}
+
+static void on_link(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body, uint8_t *ret_hash) {
+    struct sp_app *app = arg;
+    app->hooks.link(app->hooks.arg, seq, prev, body, ret_hash);
+}
+
+static void on_seal(void *arg, uint64_t count, const uint8_t *head, uint8_t *ret_mac) {
+    struct sp_app *app = arg;
+    app->hooks.seal(app->hooks.arg, count, head, ret_mac);
+}
+
+static void set_env(struct sp_app *app) {
+    struct sp_store_env env = {.publisher = {.publish = on_event, .arg = app},
+                               .audit = {.link = on_link, .seal = on_seal, .arg = app},
+                               .log = app->deps.log};
+    app->deps.store->ops->set_env(app->deps.store, &env);
+}
+
+static void run_inline(struct sp_executor *self, struct sp_task *task) {
+    (void)self;
+    task->run(task);
+}
+
+/* ---- reading ---- */
+
+static sp_status read_meta(struct sp_app *app, struct sp_meta_row *ret) {
+    struct sp_store_read r = {.kind = SP_READ_META, .tenant = SP_TENANT_DEFAULT, .limit = 1};
+    sp_status s = sp_store_read_wait(app->deps.store, &r);
+    if (sp_ok(s)) *ret = r.ret.meta;
+    sp_store_read_done(&r);
+    return s;
+}
+
+static sp_status load_roles(struct sp_app *app) {
+    struct sp_store_read r = {.kind = SP_READ_ROLES, .tenant = SP_TENANT_DEFAULT, .limit = SP_READ_PAGE_MAX};
+    sp_status s = sp_store_read_wait(app->deps.store, &r);
+    if (sp_ok(s)) s = sp_live_roles_new(app->seats, r.ret.roles, r.ret.n, &app->roles);
+    sp_store_read_done(&r);
+    return s;
+}
+
+static sp_status load_revocations_page(struct sp_app *app, uint64_t *after_seq, bool *ret_more) {
+    struct sp_store_read r = {.kind = SP_READ_REVOCATIONS,
+                              .tenant = SP_TENANT_DEFAULT,
+                              .after_seq = *after_seq,
+                              .now_s = sp_app_now_ms(app) / 1000,
+                              .limit = REVOCATIONS_PAGE};
+    sp_status s = sp_store_read_wait(app->deps.store, &r);
+    if (sp_ok(s)) s = sp_publish_revocations(&app->publish, r.ret.revocations, r.ret.n);
+    if (sp_ok(s)) {
+        if (r.ret.n != 0) *after_seq = r.ret.revocations[r.ret.n - 1].seq;
+        *ret_more = r.ret.more && r.ret.n != 0;
+    }
+    sp_store_read_done(&r);
+    return s;
+}
+
+static sp_status load_revocations(struct sp_app *app) {
+    uint64_t after_seq = 0;
+    bool more = true;
+    while (more) SP_TRY(load_revocations_page(app, &after_seq, &more));
+    return SP_SUCCESS;
+}
+
+/* ---- keys ---- */
+
+static sp_status load_keys(struct sp_app *app) {
+    struct sp_store_read r = {.kind = SP_READ_KEYS, .tenant = SP_TENANT_DEFAULT, .limit = SP_READ_PAGE_MAX};
+    sp_status s = sp_store_read_wait(app->deps.store, &r);
+    if (sp_ok(s)) {
+        s = sp_keys_new(app->seats, SP_SLICE_ARRAY(app->master_key), r.ret.keys, r.ret.n, &app->keys);
+    }
+    sp_store_read_done(&r);
+    return s;
+}
+
+/* The first start. The records follow with the boot, when there is a key for the audit chain. */
+static sp_status make_keys(struct sp_app *app, struct sp_key_set *ret_made) {
+    struct sp_key_schedule schedule = sp_app_key_schedule(app);
+    struct sp_store_read r = {.kind = SP_READ_KEYS, .tenant = SP_TENANT_DEFAULT, .limit = SP_READ_PAGE_MAX};
+    sp_status s = sp_store_read_wait(app->deps.store, &r);
+    if (sp_ok(s)) {
+        struct sp_key_plan plan;
+        sp_keys_plan(r.ret.keys, r.ret.n, sp_app_now_ms(app), &schedule, &plan);
+        s = sp_key_set_make(app, &plan, r.ret.keys, r.ret.n, SP_AUDIT_ACTOR_SYSTEM, ret_made);
+    }
+    sp_store_read_done(&r);
+    SP_TRY(s);
+    return sp_store_commit_wait(app->deps.store, ret_made->set, ret_made->changes.n, NULL);
+}
+
+static sp_status open_keys(struct sp_app *app, struct sp_key_set *ret_made) {
+    sp_status s = load_keys(app);
+    if (!sp_is(s, SP_E_NOT_FOUND)) return s;
+    SP_TRY(make_keys(app, ret_made));
+    return load_keys(app);
+}
+
+/* ---- the boot ---- */
+
+static sp_status build_boot_record(struct sp_app *app, enum sp_audit_action action,
+                                   enum sp_audit_outcome outcome, const struct sp_meta_row *meta,
+                                   struct sp_audit_entry *ret) {
+    struct sp_log_field detail[] = {SP_LOGF_I64("boots", (int64_t)meta->boots)};
+    struct sp_audit_event event = {.action = action,
+                                   .outcome = outcome,
+                                   .actor = SP_AUDIT_ACTOR_SYSTEM,
+                                   .detail = detail,
+                                   .detail_n = SP_ARRAY_LEN(detail)};
+    return sp_audit_build(&event, sp_app_now_ms(app), &app->deps.random, ret);
+}
+
+/* META, "started", perhaps "rolled back", and the keys that were made. */
+static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta, struct sp_key_set *made) {
+    bool rolled_back = meta->boots < app->config.expected_boots;
+    SP_AUTO(sp_audit_entry) started = SP_AUDIT_ENTRY_INIT;
+    SP_AUTO(sp_audit_entry) rollback = SP_AUDIT_ENTRY_INIT;
+    SP_TRY(build_boot_record(app, SP_AUDIT_SERVER_STARTED, SP_AUDIT_OK, meta, &started));
+    SP_TRY(build_boot_record(app, SP_AUDIT_STORE_ROLLBACK, SP_AUDIT_ALARM, meta, &rollback));
+
+    struct sp_change *set = calloc(3 + made->changes.n, sizeof(*set));
+    if (set == NULL) return sp_err(SP_E_NOMEM);
+    size_t n = 0;
+    set[n++] = (struct sp_change){.kind = SP_CHANGE_META,
+                                  .meta = {.count_boot = true,
+                                           .next_incarnation = rolled_back,
+                                           .access_ttl_max_s = app->access_ttl_max_s}};
+    for (size_t i = 0; i < made->changes.n; i++) set[n++] = made->set[made->changes.n + i];
+    set[n++] = sp_audit_entry_change(&started);
+    if (rolled_back) set[n++] = sp_audit_entry_change(&rollback);
+    sp_status s = sp_store_commit_wait(app->deps.store, set, n, NULL);
+    free(set);
+    return s;
+}
+
+static void wire(struct sp_app *app) {
+    app->publish = (struct sp_publish){.clock = app->deps.clock,
+                                       .log = app->deps.log,
+                                       .authn = app->deps.authn,
+                                       .seats = app->seats,
+                                       .revoked = app->deps.revoked,
+                                       .epochs = app->deps.epochs,
+                                       .roles = app->roles,
+                                       .keys = app->keys};
+    app->publisher = sp_publish_port(&app->publish);
+    app->hooks = sp_audit_hooks_make(sp_keys_audit(app->keys));
+    app->signer_local = (struct sp_signer_local){.keys = app->keys, .seats = app->seats};
+    app->signer = sp_signer_local_port(&app->signer_local);
+}
+
+static sp_status load(struct sp_app *app, struct sp_key_set *made) {
+    struct sp_meta_row meta;
+    SP_TRY(read_meta(app, &meta));
+    if (meta.access_ttl_max_s > app->access_ttl_max_s) app->access_ttl_max_s = meta.access_ttl_max_s;
+    SP_TRY(open_keys(app, made));
+    SP_TRY(load_roles(app));
+    wire(app);
+    sp_publish_global_epoch(&app->publish, meta.global_epoch);
+    SP_TRY(load_revocations(app));
+    SP_TRY(sp_publish_keys(&app->publish));
+    app->is_live = true; /* read on the store's thread: the next submission orders it */
+    SP_TRY(commit_boot(app, &meta, made));
+    app->boots = meta.boots + 1;
+    app->alive_ms = meta.alive_ms;
+    app->started_ms = app->ready_ms = sp_app_now_ms(app);
+    return SP_SUCCESS;
+}
+
+/* ---- beginning and end ---- */
+
+static sp_status prepare(struct sp_app *app, sp_slice master_key) {
+    if (master_key.n != sizeof(app->master_key)) return sp_err(SP_E_MALFORMED);
+    memcpy(app->master_key, master_key.p, sizeof(app->master_key));
+    app->deps.master_key = SP_SLICE_EMPTY; /* the caller's, and perhaps gone soon */
+    app->access_ttl_max_s = app->config.access_ttl_s;
+    SP_TRY(sp_seats_new(app->deps.reclaim, &app->seats));
+    return sp_audit_coalescer_new(SP_AUDIT_COALESCE_MAX, &app->deps.random, &app->coalescer);
+}
+
+static sp_status open_app(struct sp_app *app, sp_slice master_key) {
+    SP_TRY(prepare(app, master_key));
+    set_env(app);
+    struct sp_key_set made = SP_KEY_SET_INIT;
+    sp_status s = load(app, &made);
+    sp_key_set_done(&made);
+    return s;
+}
+
+sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_deps *deps,
+                      struct sp_app **ret) {
+    struct sp_app *app = calloc(1, sizeof(*app));
+    if (app == NULL) return sp_err(SP_E_NOMEM);
+    app->config = *config;
+    app->deps = *deps;
+    app->inline_executor.post = run_inline;
+    sp_assert(pthread_mutex_init(&app->background_mutex, NULL) == 0);
+    sp_assert(pthread_cond_init(&app->background_idle, NULL) == 0);
+    sp_status s = open_app(app, deps->master_key);
+    if (!sp_ok(s)) {
+        sp_app_free(app);
+        return s;
+    }
+    *ret = app;
+    return SP_SUCCESS;
+}
+
+void sp_app_free(struct sp_app *app) {
+    if (app == NULL) return;
+    pthread_mutex_lock(&app->background_mutex);
+    while (app->background_n != 0) pthread_cond_wait(&app->background_idle, &app->background_mutex);
+    pthread_mutex_unlock(&app->background_mutex);
+    pthread_cond_destroy(&app->background_idle);
+    pthread_mutex_destroy(&app->background_mutex);
+    sp_audit_coalescer_free(app->coalescer);
+    sp_live_roles_free(app->roles);
+    sp_keys_free(app->keys);
+    sp_seats_free(app->seats);
+    sp_free_wiped(app, sizeof(*app));
+}

@@ -1,0 +1,178 @@
+/* Refresh. The token itself says what its session's row must look like (generation and secret), so the
+ * rotation is submitted at once, without reading anything: one conditional write, which the store decides.
+ * Only when it does not apply is there something to think about (app_trip.c).
+ *
+ * Junk is refused by its tag before the store hears of it. */
+#include "core/app_refresh.h"
+
+static void refresh_release(struct sp_op *op) {
+    sp_tokens_release(op); /* token and secrets are wiped with the op */
+}
+static const struct sp_op_kind refresh_kind = {
+    .size = sizeof(struct sp_refresh_op), .say = sp_tokens_say, .release = refresh_release};
+
+/* ---- the next token ---- */
+
+static void encode(struct sp_refresh_op *op, const struct sp_refresh_key *key, uint32_t generation,
+                   const uint8_t *secret) {
+    struct sp_refresh_token next = {.key_id = key->id, .sid = op->token.sid, .generation = generation};
+    memcpy(next.secret, secret, sizeof(next.secret));
+    sp_refresh_token_encode(&next, key, op->t.refresh_text);
+    sp_refresh_token_done(&next);
+}
+
+static const struct sp_refresh_key *key_of(struct sp_refresh_op *op) {
+    /* The snapshot is only read; `void *` is how sp_refresh_key_find passes it. */
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(op->t.base.app->keys);
+    return sp_snapshot_refresh_find(snapshot, op->token.key_id);
+}
+
+static sp_status successor(struct sp_refresh_op *op) {
+    const struct sp_refresh_key *key = key_of(op);
+    if (key == NULL) return sp_err(SP_E_NOT_FOUND);
+    memcpy(op->next_secret, op->token.secret, sizeof(op->next_secret));
+    sp_refresh_ratchet(key, op->token.sid, op->token.generation, op->next_secret);
+    op->next_generation = op->token.generation + 1;
+    encode(op, key, op->next_generation, op->next_secret);
+    return SP_SUCCESS;
+}
+
+sp_status sp_refresh_successor(struct sp_refresh_op *op) {
+    sp_seats_enter(op->t.base.app->seats);
+    sp_status s = successor(op);
+    sp_seats_leave(op->t.base.app->seats);
+    return s;
+}
+
+sp_status sp_refresh_current(struct sp_refresh_op *op) {
+    sp_seats_enter(op->t.base.app->seats);
+    const struct sp_refresh_key *key = key_of(op);
+    if (key != NULL) encode(op, key, op->seen.generation, op->seen.secret);
+    sp_seats_leave(op->t.base.app->seats);
+    return key != NULL ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
+}
+
+/* ---- the write ---- */
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Cookie mode answers tabs without rotating, so a rotation must not apply while the window of the last one is
+ * open; the same arithmetic as the machine's, as one bound on rotated_ms[0]. Token mode has no such bound
+ * (0). */
+static int64_t rotated_before_ms(const struct sp_refresh_op *op) {
+    const struct sp_app *app = op->t.base.app;
+    int64_t now_ms = op->t.base.now_ms, grace_ms = app->config.grace_ms;
+    if (op->mode != SP_MODE_COOKIE) return 0;
+    int64_t bound = now_ms - grace_ms;
+    bool reopened = app->ready_ms != 0 && now_ms - app->ready_ms <= grace_ms;
+    if (reopened) bound = smaller(bound, app->alive_ms - grace_ms);
+    return bound > 0 ? bound
+                     : 1; /* 0 would mean no bound; a generation that was never rotated (0) is below 1 */
+}
+
+void sp_refresh_add_rotate(struct sp_refresh_op *op, uint32_t generation, const uint8_t *secret,
+                           bool is_heal) {
+    const struct sp_app_config *config = &op->t.base.app->config;
+    int64_t now_ms = op->t.base.now_ms;
+    op->t.access_exp_s = now_ms / 1000 + config->access_ttl_s;
+    op->write = sp_op_change(&op->t.base, SP_CHANGE_SESSION_ROTATE);
+    op->write->rotate = (struct sp_session_rotate){.tenant = SP_TENANT_DEFAULT,
+                                                   .sid = op->token.sid.b,
+                                                   .generation = generation,
+                                                   .secret = secret,
+                                                   .refresh_key = op->token.key_id,
+                                                   .client_id = SP_TEXT_SLICE(&config->client_id),
+                                                   .mode = op->mode,
+                                                   .rotated_before_ms = is_heal ? 0 : rotated_before_ms(op),
+                                                   .now_ms = now_ms,
+                                                   .next_generation = op->next_generation,
+                                                   .next_secret = op->next_secret,
+                                                   .attempt = op->has_attempt ? op->attempt : NULL,
+                                                   .idle_expires_ms = now_ms + config->idle_ttl_s * 1000,
+                                                   .access_exp_s = op->t.access_exp_s,
+                                                   .heal = is_heal,
+                                                   .ret_session = &op->t.session,
+                                                   .ret_user = &op->t.user};
+}
+
+void sp_refresh_add_reissue(struct sp_refresh_op *op, bool mark_used) {
+    int64_t now_ms = op->t.base.now_ms;
+    op->t.access_exp_s = now_ms / 1000 + op->t.base.app->config.access_ttl_s;
+    op->write = sp_op_change(&op->t.base, SP_CHANGE_SESSION_REISSUE);
+    op->write->reissue = (struct sp_session_reissue){.tenant = SP_TENANT_DEFAULT,
+                                                     .sid = op->token.sid.b,
+                                                     .generation = op->seen.generation,
+                                                     .secret = op->seen.secret,
+                                                     .now_ms = now_ms,
+                                                     .access_exp_s = op->t.access_exp_s,
+                                                     .mark_used = mark_used,
+                                                     .ret_session = &op->t.session,
+                                                     .ret_user = &op->t.user};
+}
+
+void sp_refresh_applied(struct sp_refresh_op *op) {
+    struct sp_app *app = op->t.base.app;
+    bool rotated = op->write->kind == SP_CHANGE_SESSION_ROTATE;
+    op->t.global_epoch = rotated ? op->write->rotate.ret_global_epoch : op->write->reissue.ret_global_epoch;
+    /* relaxed: only the heartbeat reads it, and a second late is early enough. */
+    if (rotated) atomic_store_explicit(&app->last_rotation_ms, op->t.base.now_ms, memory_order_relaxed);
+    atomic_fetch_add_explicit(&app->counters.refreshes, 1, memory_order_relaxed);
+    sp_tokens_issue(&op->t);
+}
+
+/* ---- the entry ---- */
+
+static void rotated(struct sp_op *base, sp_status status) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    if (sp_ok(status)) {
+        sp_refresh_applied(op);
+    } else if (sp_is(status, SP_E_CONFLICT)) {
+        sp_refresh_ask(op);
+    } else {
+        sp_op_fail(base, status);
+    }
+}
+
+static sp_status parse(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret) {
+    sp_seats_enter(app->seats);
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
+    sp_status s = sp_refresh_token_parse(text, sp_snapshot_refresh_find, snapshot, ret);
+    sp_seats_leave(app->seats);
+    return s;
+}
+
+static bool take_attempt(struct sp_refresh_op *op, sp_slice attempt) {
+    if (attempt.n != 0 && attempt.n != SP_ROW_ATTEMPT_BYTES) return false;
+    op->has_attempt = attempt.n != 0;
+    if (!op->has_attempt) return true;
+    uint8_t hash[SP_SHA256_BYTES];
+    sp_sha256(attempt, hash);
+    memcpy(op->attempt, hash, sizeof(op->attempt));
+    return true;
+}
+
+static enum sp_outcome accept(struct sp_refresh_op *op, const struct sp_refresh_request *in) {
+    op->mode = in->mode;
+    bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
+    if (!mode || !take_attempt(op, in->attempt)) return SP_OUTCOME_INVALID_REQUEST;
+    if (!sp_ok(parse(op->t.base.app, in->refresh_token, &op->token))) return SP_OUTCOME_INVALID_GRANT;
+    /* No session of ours comes near: 2^31 refreshes. */
+    if (op->token.generation >= SP_GENERATION_MAX) return SP_OUTCOME_INVALID_GRANT;
+    return sp_ok(sp_refresh_successor(op)) ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_GRANT;
+}
+
+void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in,
+                    sp_tokens_done *done, void *arg) {
+    struct sp_refresh_op *op = sp_op_new(app, call, &refresh_kind, (sp_any_done *)done, arg);
+    if (op == NULL) return;
+    sp_tokens_init(&op->t);
+    enum sp_outcome accepted = accept(op, in);
+    if (accepted != SP_OUTCOME_OK) {
+        sp_op_finish(&op->t.base, accepted);
+        return;
+    }
+    sp_refresh_add_rotate(op, op->token.generation, op->token.secret, false);
+    sp_op_commit(&op->t.base, rotated);
+}

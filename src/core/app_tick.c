@@ -1,0 +1,167 @@
+/* Housekeeping, a little at a time. Each chore is one change set in the background, and at most one of its
+ * kind is under way.
+ *
+ * The heartbeat is for the retry windows: `alive_ms` tells the next start which of them were open when this
+ * process died. So it is only written while a window can be open (a rotation within the grace time and a few
+ * seconds), which keeps an idle server from writing at all; and not before the windows that this start has
+ * reopened are over, because it would close them for the next. */
+#include "core/app_internal.h"
+
+#include "base/assert.h"
+
+enum {
+    ALIVE_EXTRA_MS =
+        5 * 1000, /* after the last window: one more beat, which says that it closed while we lived */
+    ALIVE_EVERY_MS = 1000,
+    PURGE_EVERY_MS = 10 * 1000,
+    PURGE_MOST = 500, /* rows a step: some milliseconds of the writer's time; 4 million a day */
+    EXPIRE_EVERY_MS = 5 * 1000,
+    REPEATS_MOST = 16, /* records of repeats a step */
+};
+
+/* ---- one change set in the background, with a flag that it clears ---- */
+
+struct chore_op {
+    struct sp_op base;
+    atomic_bool *busy;
+    struct sp_key_set keys;
+};
+
+static void chore_release(struct sp_op *base) {
+    struct chore_op *op = (struct chore_op *)(void *)base;
+    sp_key_set_done(&op->keys);
+    /* release: what the chore did is seen by the tick that finds the flag down. */
+    if (op->busy != NULL) atomic_store_explicit(op->busy, false, memory_order_release);
+}
+static const struct sp_op_kind chore_kind = {
+    .size = sizeof(struct chore_op), .say = sp_background_say, .release = chore_release};
+
+static void chore_done(struct sp_op *op, sp_status status) {
+    /* A conflict is another node's or administrator's being faster; the rest is tried again at the next tick.
+     */
+    if (!sp_ok(status) && !sp_is(status, SP_E_CONFLICT)) {
+        SP_LOG(&op->app->deps.log, SP_LOG_WARN, "housekeeping_failed",
+               SP_LOGF_TEXT("reason", sp_slice_cstr(sp_code_name(status.code))));
+    }
+    sp_op_finish(op, SP_OUTCOME_OK);
+}
+
+/* NULL: one is under way, or no memory. */
+static struct chore_op *chore_new(struct sp_app *app, atomic_bool *busy) {
+    bool expected = false;
+    if (busy != NULL && !atomic_compare_exchange_strong(busy, &expected, true)) return NULL;
+    struct chore_op *op = sp_op_background(app, NULL, &chore_kind);
+    if (op == NULL) {
+        if (busy != NULL) atomic_store(busy, false);
+        return NULL;
+    }
+    op->busy = busy;
+    return op;
+}
+
+/* ---- the chores ---- */
+
+static bool windows_may_be_open(const struct sp_app *app, int64_t now_ms) {
+    int64_t rotated_ms = atomic_load_explicit(&app->last_rotation_ms, memory_order_relaxed);
+    if (rotated_ms == 0 || now_ms <= app->ready_ms + app->config.grace_ms) return false;
+    int64_t until_ms = rotated_ms + app->config.grace_ms + ALIVE_EXTRA_MS;
+    return now_ms <= until_ms || app->tick.last_alive_ms < until_ms;
+}
+
+static void beat(struct sp_app *app, int64_t now_ms) {
+    if (!windows_may_be_open(app, now_ms)) return;
+    if (now_ms - app->tick.last_alive_ms < ALIVE_EVERY_MS) return;
+    struct chore_op *op = chore_new(app, &app->tick.alive_busy);
+    if (op == NULL) return;
+    app->tick.last_alive_ms = now_ms;
+    sp_op_change(&op->base, SP_CHANGE_META)->meta = (struct sp_meta_change){.alive_ms = now_ms};
+    sp_op_commit(&op->base, chore_done);
+}
+
+static void purge(struct sp_app *app, int64_t now_ms) {
+    if (now_ms - app->tick.last_purge_ms < PURGE_EVERY_MS) return;
+    struct chore_op *op = chore_new(app, &app->tick.purge_busy);
+    if (op == NULL) return;
+    app->tick.last_purge_ms = now_ms;
+    sp_op_change(&op->base, SP_CHANGE_PURGE)->purge =
+        (struct sp_purge){.now_s = now_ms / 1000,
+                          .sessions_before_ms = now_ms - app->config.end_kept_s * 1000,
+                          .most = PURGE_MOST};
+    sp_op_commit(&op->base, chore_done);
+}
+
+static void expire(struct sp_app *app, int64_t now_ms) {
+    if (now_ms - app->tick.last_expire_ms < EXPIRE_EVERY_MS) return;
+    app->tick.last_expire_ms = now_ms;
+    sp_revoke_set_expire(app->deps.revoked, now_ms / 1000);
+    sp_epochs_expire(app->deps.epochs, now_ms / 1000);
+    sp_reclaim_collect(app->deps.reclaim);
+}
+
+static void record_repeats(struct sp_app *app, const struct sp_audit_repeats *repeats) {
+    struct chore_op *op = chore_new(app, NULL);
+    if (op == NULL) return;
+    struct sp_log_field fields[2];
+    struct sp_audit_event event;
+    sp_audit_repeats_event(repeats, fields, &event);
+    sp_status built = sp_op_audit(&op->base, &event);
+    if (sp_ok(built)) {
+        sp_op_commit(&op->base, chore_done);
+    } else {
+        chore_done(&op->base, built);
+    }
+}
+
+static void take_repeats(struct sp_app *app, int64_t now_ms) {
+    struct sp_audit_repeats repeats[REPEATS_MOST];
+    size_t n = sp_audit_coalescer_take(app->coalescer, now_ms, repeats, REPEATS_MOST);
+    for (size_t i = 0; i < n; i++) record_repeats(app, &repeats[i]);
+}
+
+/* ---- keys ---- */
+
+/* A copy of the ring's rows: making an RSA key takes too long to sit in a seat. */
+static struct sp_key_row *rows_to_change(struct sp_app *app, int64_t now_ms, struct sp_key_plan *ret_plan,
+                                         size_t *ret_n) {
+    struct sp_key_schedule schedule = sp_app_key_schedule(app);
+    struct sp_key_row *copy = NULL;
+    sp_seats_enter(app->seats);
+    const struct sp_key_row *rows = sp_snapshot_rows(sp_keys_now(app->keys), ret_n);
+    sp_keys_plan(rows, *ret_n, now_ms, &schedule, ret_plan);
+    if (ret_plan->n != 0) copy = calloc(*ret_n + 1, sizeof(*copy));
+    if (copy != NULL) memcpy(copy, rows, *ret_n * sizeof(*copy));
+    sp_seats_leave(app->seats);
+    return copy;
+}
+
+static void carry_out(struct sp_app *app, const struct sp_key_plan *plan, const struct sp_key_row *rows,
+                      size_t n) {
+    struct chore_op *op = chore_new(app, &app->tick.keys_busy);
+    if (op == NULL) return;
+    sp_status made = sp_key_set_make(app, plan, rows, n, SP_AUDIT_ACTOR_SYSTEM, &op->keys);
+    if (sp_ok(made)) {
+        sp_op_commit_changes(&op->base, op->keys.set, 2 * op->keys.changes.n, chore_done);
+    } else {
+        chore_done(&op->base, made);
+    }
+}
+
+static void rotate_keys(struct sp_app *app, int64_t now_ms) {
+    if (atomic_load_explicit(&app->tick.keys_busy, memory_order_acquire)) return;
+    struct sp_key_plan plan;
+    size_t n;
+    struct sp_key_row *rows = rows_to_change(app, now_ms, &plan, &n);
+    if (rows == NULL) return;
+    carry_out(app, &plan, rows, n);
+    sp_free_wiped(rows, n * sizeof(*rows));
+}
+
+void sp_app_tick(struct sp_app *app, struct sp_executor *executor) {
+    (void)executor; /* chores end on the thread of whoever does them: a loop that stops must not strand one */
+    int64_t now_ms = sp_app_now_ms(app);
+    beat(app, now_ms);
+    take_repeats(app, now_ms);
+    purge(app, now_ms);
+    expire(app, now_ms);
+    rotate_keys(app, now_ms);
+}

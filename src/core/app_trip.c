@@ -1,0 +1,282 @@
+/* A presented refresh token whose rotation did not apply: read, prove, ask the machine, act.
+ *
+ *   meta, session -> sp_tripwire_prove -> sp_session_step -> one conditional write, or a refusal
+ *
+ * Every act expects the row as it was read; when someone was faster, everything is read and asked anew. So
+ * two presenters of one token never make two trips, and a trip never hits a session that moved on in between.
+ */
+#include "core/app_refresh.h"
+
+#include "core/tripwire.h"
+#include "token/ids.h"
+
+static void refuse(struct sp_refresh_op *op) {
+    sp_op_finish(&op->t.base, SP_OUTCOME_INVALID_GRANT);
+}
+
+/* ---- records ---- */
+
+struct record {
+    char target[SP_ID_CHARS];
+    struct sp_log_field detail[2];
+    struct sp_audit_event event;
+};
+
+static void record_of(const struct sp_refresh_op *op, enum sp_audit_action action,
+                      enum sp_audit_outcome outcome, struct record *ret) {
+    sp_id user;
+    memcpy(user.b, op->seen.user_id, sizeof(user.b));
+    sp_id_text(user, ret->target);
+    ret->detail[0] = SP_LOGF_I64("presented", op->token.generation);
+    ret->detail[1] = SP_LOGF_I64("current", op->seen.generation);
+    ret->event = (struct sp_audit_event){.action = action,
+                                         .outcome = outcome,
+                                         .target = SP_SLICE_ARRAY(ret->target),
+                                         .sid = op->seen.sid,
+                                         .detail = ret->detail,
+                                         .detail_n = SP_ARRAY_LEN(ret->detail)};
+}
+
+static enum sp_audit_action action_of(enum sp_end_cause cause) {
+    return cause == SP_END_GENERATION_IMPOSSIBLE ? SP_AUDIT_GENERATION_IMPOSSIBLE
+                                                 : SP_AUDIT_REFRESH_REUSE_DETECTED;
+}
+
+/* ---- acts ---- */
+
+static void tripped(struct sp_op *base, sp_status status) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    if (sp_is(status, SP_E_CONFLICT)) {
+        sp_refresh_ask(op);
+        return;
+    }
+    if (!sp_ok(status)) {
+        sp_op_fail(base, status);
+        return;
+    }
+    atomic_fetch_add_explicit(&base->app->counters.trips, 1, memory_order_relaxed);
+    op->t.reuse_detected = true;
+    refuse(op);
+}
+
+static void add_nuclear(struct sp_refresh_op *op) {
+    struct sp_op *base = &op->t.base;
+    sp_op_change(base, SP_CHANGE_SESSIONS_END)->sessions_end =
+        (struct sp_sessions_end){.tenant = SP_TENANT_DEFAULT,
+                                 .user_id = op->seen.user_id,
+                                 .sid_tag = op->seen.sid,
+                                 .except_sid = op->seen.sid,
+                                 .state = SP_SESSION_ENDED,
+                                 .cause = SP_END_REUSE_ELSEWHERE,
+                                 .now_ms = base->now_ms};
+    sp_op_change(base, SP_CHANGE_USER_EPOCH)->user_epoch =
+        (struct sp_user_epoch){.tenant = SP_TENANT_DEFAULT,
+                               .id = op->seen.user_id,
+                               .expires_s = sp_app_epoch_expires_s(base->app, base->now_ms)};
+}
+
+static void trip(struct sp_refresh_op *op) {
+    struct sp_op *base = &op->t.base;
+    sp_op_change(base, SP_CHANGE_SESSION_END)->session_end =
+        (struct sp_session_end){.tenant = SP_TENANT_DEFAULT,
+                                .sid = op->seen.sid,
+                                .user_id = op->seen.user_id,
+                                .expect_generation = op->seen.generation,
+                                .state = SP_SESSION_TRIPPED,
+                                .cause = op->decision.cause,
+                                .now_ms = base->now_ms};
+    if (op->decision.reach == SP_REUSE_USER) add_nuclear(op);
+    struct record record;
+    record_of(op, action_of(op->decision.cause), SP_AUDIT_ALARM, &record);
+    sp_status recorded = sp_op_audit(base, &record.event);
+    if (sp_ok(recorded)) {
+        sp_op_commit(base, tripped);
+    } else {
+        sp_op_fail(base, recorded);
+    }
+}
+
+static void report(struct sp_refresh_op *op) {
+    struct record record;
+    record_of(op, action_of(op->decision.cause), SP_AUDIT_ALARM, &record);
+    sp_op_audit_coalesced(&op->t.base, &record.event);
+    op->t.reuse_detected = true;
+    refuse(op);
+}
+
+static void refuse_client(struct sp_refresh_op *op) {
+    struct record record;
+    record_of(op, SP_AUDIT_CLIENT_MISMATCH, SP_AUDIT_DENIED, &record);
+    sp_op_audit_coalesced(&op->t.base, &record.event);
+    refuse(op);
+}
+
+static void supersede(struct sp_refresh_op *op) {
+    atomic_fetch_add_explicit(&op->t.base.app->counters.superseded, 1, memory_order_relaxed);
+    sp_op_finish(&op->t.base, SP_OUTCOME_REFRESH_SUPERSEDED);
+}
+
+static void written(struct sp_op *base, sp_status status) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    if (sp_ok(status)) {
+        if (op->decision.action == SP_ACT_HEAL) {
+            atomic_fetch_add_explicit(&base->app->counters.heals, 1, memory_order_relaxed);
+        }
+        sp_refresh_applied(op);
+    } else if (sp_is(status, SP_E_CONFLICT)) {
+        sp_refresh_ask(op);
+    } else {
+        sp_op_fail(base, status);
+    }
+}
+
+static void rotate(struct sp_refresh_op *op) {
+    if (!sp_ok(sp_refresh_successor(op))) {
+        refuse(op); /* the key was withdrawn in between */
+        return;
+    }
+    sp_refresh_add_rotate(op, op->token.generation, op->token.secret, false);
+    sp_op_commit(&op->t.base, written);
+}
+
+/* The proof has walked the row's secret forward to the token's, so the token's own secret is what the lost
+ * rows held. */
+static void heal(struct sp_refresh_op *op) {
+    if (!sp_ok(sp_refresh_successor(op))) {
+        refuse(op);
+        return;
+    }
+    sp_refresh_add_rotate(op, op->seen.generation, op->seen.secret, true);
+    struct record record;
+    record_of(op, SP_AUDIT_STORE_ROLLBACK, SP_AUDIT_ALARM, &record);
+    sp_status recorded = sp_op_audit(&op->t.base, &record.event);
+    if (sp_ok(recorded)) {
+        sp_op_commit(&op->t.base, written);
+    } else {
+        sp_op_fail(&op->t.base, recorded);
+    }
+}
+
+/* Generation G again, for another tab (which presents G, and so has used it) or for a retry (which presents G
+ * - 1). */
+static void reissue(struct sp_refresh_op *op, bool mark_used) {
+    if (!sp_ok(sp_refresh_current(op))) {
+        refuse(op);
+        return;
+    }
+    sp_refresh_add_reissue(op, mark_used);
+    sp_op_commit(&op->t.base, written);
+}
+
+static void act(struct sp_refresh_op *op) {
+    sp_op_reset(&op->t.base);
+    switch (op->decision.action) {
+    case SP_ACT_REFUSE: refuse(op); break;
+    case SP_ACT_REFUSE_AUDIT: refuse_client(op); break;
+    case SP_ACT_ROTATE: rotate(op); break;
+    case SP_ACT_SAME: reissue(op, true); break;
+    case SP_ACT_SUCCESSOR: reissue(op, false); break;
+    case SP_ACT_SUPERSEDED: supersede(op); break;
+    case SP_ACT_HEAL: heal(op); break;
+    case SP_ACT_TRIP: trip(op); break;
+    case SP_ACT_REPORT: report(op); break;
+    }
+}
+
+/* ---- reading and asking ---- */
+
+static bool same_client(const struct sp_refresh_op *op) {
+    const struct sp_app_config *config = &op->t.base.app->config;
+    return op->seen.mode == op->mode && op->seen.jkt.n == 0 &&
+           sp_slice_eq(SP_TEXT_SLICE(&op->seen.client_id), SP_TEXT_SLICE(&config->client_id));
+}
+
+static enum sp_proof prove(struct sp_refresh_op *op) {
+    struct sp_app *app = op->t.base.app;
+    sp_seats_enter(app->seats);
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
+    const struct sp_refresh_key *key = sp_snapshot_refresh_find(snapshot, op->token.key_id);
+    enum sp_proof proof = key == NULL ? SP_PROOF_WRONG : sp_tripwire_prove(&op->seen, &op->token, key);
+    sp_seats_leave(app->seats);
+    return proof;
+}
+
+static void decide(struct sp_refresh_op *op) {
+    struct sp_op *base = &op->t.base;
+    struct sp_refresh_event event = {.proof = prove(op),
+                                     .generation = op->token.generation,
+                                     .same_client = same_client(op),
+                                     .has_attempt = op->has_attempt};
+    memcpy(event.attempt, op->attempt, sizeof(event.attempt));
+    struct sp_session_policy policy = sp_app_policy(base->app, &op->meta);
+    sp_op_actor_user(base, op->seen.user_id);
+    base->now_ms = sp_app_now_ms(base->app);
+    op->decision = sp_session_step(&op->seen, &event, base->now_ms, &policy);
+    act(op);
+}
+
+/* A write that the machine allowed and the store keeps refusing has one reason left: its user is not allowed
+ * to. */
+static void user_read(struct sp_op *base, sp_status status) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    bool gone = sp_is(status, SP_E_NOT_FOUND);
+    if (!sp_ok(status) && !gone) {
+        sp_op_fail(base, status);
+    } else if (gone || base->read.ret.users[0].disabled) {
+        refuse(op);
+    } else {
+        decide(op);
+    }
+}
+
+static void read_user(struct sp_refresh_op *op) {
+    struct sp_store_read *r = sp_op_read_begin(&op->t.base, SP_READ_USER_BY_ID);
+    r->key = SP_SLICE_ARRAY(op->seen.user_id);
+    sp_op_read(&op->t.base, user_read);
+}
+
+static void session_read(struct sp_op *base, sp_status status) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    if (sp_is(status, SP_E_NOT_FOUND)) {
+        refuse(op);
+        return;
+    }
+    if (!sp_ok(status)) {
+        sp_op_fail(base, status);
+        return;
+    }
+    op->seen = base->read.ret.sessions[0];
+    if (!sp_ok(sp_session_row_check(&op->seen))) {
+        SP_LOG(&base->app->deps.log, SP_LOG_ERROR, "session_row_impossible",
+               SP_LOGF_I64("generation", op->seen.generation));
+        sp_op_finish(base, SP_OUTCOME_INTERNAL);
+    } else if (base->tries > 1) {
+        read_user(op);
+    } else {
+        decide(op);
+    }
+}
+
+static void meta_read(struct sp_op *base, sp_status status) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    if (!sp_ok(status)) {
+        sp_op_fail(base, status);
+        return;
+    }
+    op->meta = base->read.ret.meta;
+    struct sp_store_read *r = sp_op_read_begin(base, SP_READ_SESSION);
+    r->key = SP_SLICE_ARRAY(op->token.sid.b);
+    sp_op_read(base, session_read);
+}
+
+/* The meta row first: a session floor that is raised after it makes the write conflict, and we are back here.
+ */
+void sp_refresh_ask(struct sp_refresh_op *op) {
+    struct sp_op *base = &op->t.base;
+    if (++base->tries > SP_OP_RETRIES_MAX) {
+        sp_op_finish(base, SP_OUTCOME_STORE_UNAVAILABLE);
+        return;
+    }
+    sp_op_read_begin(base, SP_READ_META);
+    sp_op_read(base, meta_read);
+}
