@@ -54,12 +54,15 @@ static sp_status take_number(struct sp_reader *r, const char *name, char delim, 
 static sp_status parse_phc(sp_slice phc, struct sp_password_params *ret) {
     static const sp_slice prefix = SP_SLICE_LIT("$argon2id$v=19$");
     struct sp_password_params got;
+    sp_slice salt;
     if (phc.n >= SP_PASSWORD_PHC_BYTES_MAX || !sp_slice_starts(phc, prefix)) return sp_err(SP_E_MALFORMED);
     if (memchr(phc.p, 0, phc.n) != NULL) return sp_err(SP_E_MALFORMED);
     struct sp_reader r = SP_READER(sp_slice_of(phc.p + prefix.n, phc.n - prefix.n));
     SP_TRY(take_number(&r, "m=", ',', &got.m_kib));
     SP_TRY(take_number(&r, "t=", ',', &got.t));
     SP_TRY(take_number(&r, "p=", '$', &got.p));
+    SP_TRY(sp_reader_until(&r, '$', &salt));
+    if (salt.n == 0 || sp_reader_rest(&r).n == 0) return sp_err(SP_E_MALFORMED);
     *ret = got;
     return SP_SUCCESS;
 }

@@ -1,0 +1,120 @@
+#include "crypto_test.h"
+
+#include "crypto/password.h"
+
+/* As cheap as Argon2id gets: these tests are about strings and verdicts. */
+static const struct sp_password_params cheap = {.m_kib = 64, .t = 1, .p = 1};
+
+static sp_slice hash_of(const char *password, struct sp_buf *phc) {
+    assert_status(sp_password_hash(&cheap, sp_slice_cstr(password), phc), SP_OK);
+    return sp_buf_slice(phc);
+}
+
+static enum sp_password_verdict verdict(sp_slice phc, sp_slice password) {
+    enum sp_password_verdict v = SP_PASSWORD_WRONG;
+    assert_status(sp_password_verify(phc, password, &v), SP_OK);
+    return v;
+}
+
+static void right_password_is_right_and_others_are_wrong(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) buf = SP_BUF_INIT(SP_PASSWORD_PHC_BYTES_MAX);
+    sp_slice phc = hash_of("correct horse", &buf);
+    assert_int_equal(verdict(phc, SP_SLICE_LIT("correct horse")), SP_PASSWORD_RIGHT);
+    assert_int_equal(verdict(phc, SP_SLICE_LIT("correct horsf")), SP_PASSWORD_WRONG);
+    assert_int_equal(verdict(phc, SP_SLICE_LIT("correct horse ")), SP_PASSWORD_WRONG);
+    assert_int_equal(verdict(phc, SP_SLICE_EMPTY), SP_PASSWORD_WRONG);
+}
+
+static void password_is_not_cut_at_nul(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) buf = SP_BUF_INIT(SP_PASSWORD_PHC_BYTES_MAX);
+    assert_status(sp_password_hash(&cheap, SP_SLICE_LIT("a\0b"), &buf), SP_OK);
+    assert_int_equal(verdict(sp_buf_slice(&buf), SP_SLICE_LIT("a\0b")), SP_PASSWORD_RIGHT);
+    assert_int_equal(verdict(sp_buf_slice(&buf), SP_SLICE_LIT("a")), SP_PASSWORD_WRONG);
+    assert_int_equal(verdict(sp_buf_slice(&buf), SP_SLICE_LIT("a\0c")), SP_PASSWORD_WRONG);
+}
+
+static void default_hash_states_its_costs(void **state) {
+    (void)state;
+    const struct sp_password_params defaults = SP_PASSWORD_PARAMS_DEFAULT;
+    SP_AUTO(sp_buf) buf = SP_BUF_INIT(SP_PASSWORD_PHC_BYTES_MAX);
+    assert_status(sp_password_hash(&defaults, SP_SLICE_LIT("pw"), &buf), SP_OK);
+    assert_true(sp_slice_starts(sp_buf_slice(&buf), SP_SLICE_LIT("$argon2id$v=19$m=19456,t=2,p=1$")));
+    assert_false(sp_password_needs_rehash(sp_buf_slice(&buf), &defaults));
+    assert_true(sp_password_needs_rehash(sp_buf_slice(&buf), &cheap));
+}
+
+static void hash_of_other_software_verifies(void **state) {
+    (void)state;
+    /* the reference implementation: echo -n password | argon2 somesalt -id -t 2 -k 65536 -p 1 */
+    sp_slice phc = SP_SLICE_LIT(
+        "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc");
+    assert_int_equal(verdict(phc, SP_SLICE_LIT("password")), SP_PASSWORD_RIGHT);
+    assert_int_equal(verdict(phc, SP_SLICE_LIT("Password")), SP_PASSWORD_WRONG);
+}
+
+static void row_that_demands_too_much_is_not_computed(void **state) {
+    (void)state;
+    static const char *const rows[] = {
+        "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        "$argon2id$v=19$m=19456,t=4000000000,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        "$argon2id$v=19$m=19456,t=2,p=255$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    };
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        enum sp_password_verdict v = SP_PASSWORD_WRONG;
+        assert_status(sp_password_verify(sp_slice_cstr(rows[i]), SP_SLICE_LIT("password"), &v), SP_E_LIMIT);
+        assert_int_equal(v, SP_PASSWORD_WRONG);
+    }
+}
+
+static void malformed_rows_are_told_from_wrong_passwords(void **state) {
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        "password",
+        "$2b$12$abcdefghijklmnopqrstuv",
+        "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$abc",
+        "$argon2id$v=19$m=64,t=1,p=1$",
+        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$",
+        "$argon2id$v=19$m=+64,t=1,p=1$c29$abc",
+        "$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    };
+    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
+        enum sp_password_verdict v = SP_PASSWORD_WRONG;
+        sp_status s = sp_password_verify(sp_slice_cstr(rows[i]), SP_SLICE_LIT(""), &v);
+        assert_status(s, SP_E_MALFORMED);
+        assert_true(sp_password_needs_rehash(sp_slice_cstr(rows[i]), &cheap));
+    }
+}
+
+static void absent_user_costs_the_same_call(void **state) {
+    (void)state;
+    const struct sp_password_params many_lanes = {.m_kib = 64, .t = 1, .p = 4};
+    assert_status(sp_password_verify_absent(&cheap, SP_SLICE_LIT("anything")), SP_OK);
+    assert_status(sp_password_verify_absent(&cheap, SP_SLICE_EMPTY), SP_OK);
+    assert_status(sp_password_verify_absent(&many_lanes, SP_SLICE_EMPTY), SP_E_REFUSED);
+}
+
+static void overlong_password_is_refused_before_hashing(void **state) {
+    (void)state;
+    static uint8_t text[SP_PASSWORD_BYTES_MAX + 1];
+    SP_AUTO(sp_buf) buf = SP_BUF_INIT(SP_PASSWORD_PHC_BYTES_MAX);
+    assert_status(sp_password_hash(&cheap, SP_SLICE_ARRAY(text), &buf), SP_E_LIMIT);
+    assert_status(sp_password_verify_absent(&cheap, SP_SLICE_ARRAY(text)), SP_E_LIMIT);
+    assert_status(sp_password_hash(&cheap, sp_slice_of(text, SP_PASSWORD_BYTES_MAX), &buf), SP_OK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(right_password_is_right_and_others_are_wrong),
+        cmocka_unit_test(password_is_not_cut_at_nul),
+        cmocka_unit_test(default_hash_states_its_costs),
+        cmocka_unit_test(hash_of_other_software_verifies),
+        cmocka_unit_test(row_that_demands_too_much_is_not_computed),
+        cmocka_unit_test(malformed_rows_are_told_from_wrong_passwords),
+        cmocka_unit_test(absent_user_costs_the_same_call),
+        cmocka_unit_test(overlong_password_is_refused_before_hashing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
