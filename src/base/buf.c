@@ -38,7 +38,7 @@ static sp_status grow_to(struct sp_buf *b, size_t need) {
     if (cap > b->max) cap = b->max;
     uint8_t *p = malloc(cap);
     if (p == NULL) return sp_err(SP_E_NOMEM);
-    if (b->n != 0) memcpy(p, b->p, b->n);
+    if (b->p != NULL) memcpy(p, b->p, b->n);
     sp_free_wiped(b->p, b->cap);
     b->p = p;
     b->cap = cap;
