@@ -24,13 +24,14 @@
 #define SP_HTTP_HEADER_BYTES_MAX                                                                             \
     (16 * 1024)                 /* request line and headers; browsers with fat cookies stay below 8 KiB */
 #define SP_HTTP_HEADERS_MAX 100 /* header lines; Apache's and h2o's figure */
-#define SP_HTTP_URL_BYTES_MAX (4 * 1024)             /* our longest is a cursor and a few filters */
-#define SP_HTTP_BODY_BYTES_MAX (16 * 1024)           /* our largest body is a policy document */
-#define SP_HTTP_READ_AHEAD_BYTES (4 * 1024)          /* pipelined bytes kept beside a full request */
-#define SP_HTTP_CONNECTIONS_MAX 10000                /* a loop; about 1 KiB each while idle */
-#define SP_HTTP_RESPONSE_BYTES_MAX (8 * 1024 * 1024) /* what one reply may make us buffer for a slow reader  \
-                                                      */
-#define SP_HTTP_RESPONSE_HEADERS_MAX 64              /* lines a handler may add */
+#define SP_HTTP_URL_BYTES_MAX (4 * 1024)    /* our longest is a cursor and a few filters */
+#define SP_HTTP_BODY_BYTES_MAX (16 * 1024)  /* our largest body is a policy document */
+#define SP_HTTP_READ_AHEAD_BYTES (4 * 1024) /* pipelined bytes kept beside a full request */
+#define SP_HTTP_CONNECTIONS_MAX 10000       /* a loop; about 1 KiB each while idle */
+#define SP_HTTP_RESPONSE_BYTES_MAX                                                                           \
+    (8 * 1024 * 1024)                   /* what one reply may make us buffer for a slow reader               \
+                                         */
+#define SP_HTTP_RESPONSE_HEADERS_MAX 64 /* lines a handler may add */
 #define SP_HTTP_HEADER_DEADLINE_MS 10000
 #define SP_HTTP_BODY_DEADLINE_MS 10000
 #define SP_HTTP_IDLE_MS 60000 /* between requests of a connection */

@@ -1,0 +1,346 @@
+/* A connection: reads, gives out one request at a time, closes. Its states stand in server_llhttp.h.
+ *
+ * Idea: plain sockets are read and written directly (recv, sendmsg) on libevent's events, not through
+ * bufferevents. A request is then one read into the buffer that its slices point into and one gathered write
+ * of head and body, without evbuffer chains between; that is where the layer's share of the time goes. TLS
+ * will put its read and its write in the places of read_some and of the reply's sendmsg; the states do not
+ * change.
+ *
+ * The read event stays registered while a request is handled, so that a keep-alive request costs no
+ * epoll_ctl. What arrives meanwhile goes to the rest of the buffer; when that is full, reading stops until
+ * the reply is out.
+ *
+ * Invariants: `handed` and state GONE together mean that only the handler's reply keeps the memory; nothing
+ * is called on a connection after it left the server's list; memory is freed only in sp_http_conn_leave.
+ *
+ * Turned down: bufferevents (a third more time a request); stopping to read as soon as a request is complete
+ * (two epoll changes a request, and a reset would go unnoticed while parked). */
+#include "http/server_llhttp.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+static void advance(struct sp_http_conn *c);
+
+/* --- Reading on and off. --- */
+
+static void reading_on(struct sp_http_conn *c) {
+    if (c->reading || c->eof || c->state == CONN_GONE) return;
+    if (event_add(&c->read_ev, NULL) != 0) {
+        sp_http_conn_close(c);
+        return;
+    }
+    c->reading = true;
+}
+
+static void reading_off(struct sp_http_conn *c) {
+    if (c->reading) event_del(&c->read_ev);
+    c->reading = false;
+}
+
+/* --- Life. --- */
+
+static void list_add(struct sp_http_server *s, struct sp_http_conn *c) {
+    c->next = s->conns;
+    if (c->next != NULL) c->next->prev = c;
+    s->conns = c;
+    s->stats.open++;
+}
+
+static void list_remove(struct sp_http_server *s, struct sp_http_conn *c) {
+    if (c->prev != NULL) c->prev->next = c->next;
+    if (c->prev == NULL) s->conns = c->next;
+    if (c->next != NULL) c->next->prev = c->prev;
+    s->stats.open--;
+}
+
+void sp_http_conn_close(struct sp_http_conn *c) {
+    if (c->state == CONN_GONE) return;
+    struct sp_http_server *s = c->server;
+    c->state = CONN_GONE;
+    sp_http_deadline_set(c, DEADLINE_NONE);
+    /* Before close: the changelist must not speak of a descriptor that is gone. Unconditionally: advance may
+     * have made read_ev active without its being added. */
+    event_del(&c->read_ev);
+    event_del(&c->write_ev);
+    c->reading = false;
+    close(c->fd);
+    c->fd = -1;
+    sp_buf_done(&c->out);
+    if (c->address_key != 0) sp_http_address_leave(&s->addresses, c->address_key);
+    list_remove(s, c);
+}
+
+void sp_http_conn_enter(struct sp_http_conn *c) {
+    c->depth++;
+}
+
+bool sp_http_conn_is_idle(const struct sp_http_conn *c) {
+    return c->state == CONN_READING && (c->req == NULL || c->req->end == c->req->start);
+}
+
+static enum deadline deadline_of(const struct sp_http_conn *c) {
+    switch (c->state) {
+    case CONN_READING:
+        if (sp_http_conn_is_idle(c)) return DEADLINE_IDLE;
+        return c->req->head_done ? DEADLINE_BODY : DEADLINE_HEADER;
+    case CONN_WRITING: return DEADLINE_WRITE;
+    case CONN_LINGER: return DEADLINE_LINGER;
+    case CONN_HANDED:
+    case CONN_GONE: break;
+    }
+    return DEADLINE_NONE;
+}
+
+/* Absolute deadlines: one that runs is left alone, however many bytes drip in. */
+static void settle(struct sp_http_conn *c) {
+    const enum deadline kind = deadline_of(c);
+    if (kind != c->deadline || c->deadline_anew) sp_http_deadline_set(c, kind);
+    c->deadline_anew = false;
+}
+
+void sp_http_conn_leave(struct sp_http_conn *c) {
+    if (--c->depth > 0) return;
+    if (c->state != CONN_GONE) {
+        settle(c);
+        return;
+    }
+    if (c->handed) return;
+    struct sp_http_server *s = c->server;
+    if (c->req != NULL) sp_http_req_release(s, c->req);
+    free(c);
+    sp_http_conn_forgotten(s);
+}
+
+/* --- Requests. --- */
+
+static void dispatch(struct sp_http_conn *c) {
+    struct sp_http_server *s = c->server;
+    struct sp_http_req *req = c->req;
+    const bool more = req->end > req->parsed;
+    if (s->draining) req->keep_alive = false;
+    /* Somebody who announces the last request and sends another one is attacking whoever stands before us. */
+    if (more && !req->keep_alive && !s->draining) {
+        sp_http_fail(c, FAIL_MALFORMED);
+        return;
+    }
+    c->state = CONN_HANDED;
+    c->handed = true;
+    s->stats.requests++;
+    s->stats.parked++;
+    s->opts.on_request(s->opts.arg, req);
+}
+
+/* Moves what was read ahead to the front of the buffer and starts over. */
+static void next_request(struct sp_http_conn *c) {
+    struct sp_http_req *req = c->req;
+    const size_t n = req->end - req->parsed;
+    c->state = CONN_READING;
+    c->deadline_anew = true;
+    if (n == 0) {
+        c->req = NULL;
+        sp_http_req_release(c->server, req);
+        return;
+    }
+    struct sp_http_req *fresh = sp_http_req_take(c->server, c);
+    if (fresh == NULL) {
+        sp_http_conn_close(c);
+        return;
+    }
+    memcpy(fresh->buf, req->buf + req->parsed, n);
+    fresh->end = fresh->high = n;
+    c->req = fresh;
+    sp_http_req_release(c->server, req);
+}
+
+static void linger(struct sp_http_conn *c) {
+    c->state = CONN_LINGER;
+    if (shutdown(c->fd, SHUT_WR) != 0) {
+        sp_http_conn_close(c);
+        return;
+    }
+    reading_on(c);
+}
+
+void sp_http_conn_sent(struct sp_http_conn *c) {
+    if (c->state == CONN_GONE) return;
+    const bool unread =
+        !c->eof && (c->req == NULL || c->req->failure != FAIL_NONE || c->req->end > c->req->parsed);
+    if (!c->close_after) {
+        next_request(c);
+        reading_on(c);
+    } else if (unread) {
+        linger(c);
+    } else {
+        sp_http_conn_close(c);
+    }
+}
+
+void sp_http_conn_replied(struct sp_http_conn *c) {
+    /* When the handler replied from within on_request, advance is on the stack and goes on by itself. */
+    if (c->state == CONN_READING && c->depth == 1) advance(c);
+}
+
+static void continue_body(struct sp_http_conn *c) {
+    c->req->expect_continue = false;
+    if (c->req->parsed > c->req->head_end || c->req->body_n > 0) return; /* the body is coming already */
+    if (!sp_ok(sp_http_send_continue(c))) sp_http_conn_close(c);
+}
+
+/* Gives out what is complete, until bytes run out, a request is with its handler, or others want a turn. */
+static void advance(struct sp_http_conn *c) {
+    for (int turn = 0; c->state == CONN_READING && c->req != NULL; turn++) {
+        if (turn == SP_HTTP_PIPELINE_TURN) {
+            event_active(&c->read_ev, EV_READ, 0);
+            return;
+        }
+        switch (sp_http_parse(c->req)) {
+        case PARSE_COMPLETE: dispatch(c); break;
+        case PARSE_FAILED: sp_http_fail(c, c->req->failure); return;
+        case PARSE_MORE:
+            if (c->req->expect_continue) continue_body(c);
+            if (c->eof) sp_http_conn_close(c);
+            return;
+        }
+    }
+    if (c->state == CONN_READING && c->eof) sp_http_conn_close(c); /* and nothing buffered */
+}
+
+/* --- Bytes. --- */
+
+/* What has arrived is still answered: advance closes when it finds nothing complete. */
+static void on_end(struct sp_http_conn *c) {
+    c->eof = true;
+    reading_off(c); /* level-triggered: it would wake us for ever */
+    if (c->state == CONN_LINGER) sp_http_conn_close(c);
+}
+
+/* True when bytes came. */
+static bool read_some(struct sp_http_conn *c, void *p, size_t cap, size_t *ret_n) {
+    ssize_t n;
+    do {
+        n = recv(c->fd, p, cap, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        *ret_n = (size_t)n;
+        return true;
+    }
+    if (n == 0) {
+        on_end(c);
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        sp_http_conn_close(c);
+    }
+    return false;
+}
+
+static void read_request(struct sp_http_conn *c) {
+    if (c->req == NULL) c->req = sp_http_req_take(c->server, c);
+    struct sp_http_req *req = c->req;
+    if (req == NULL) {
+        sp_http_conn_close(c);
+        return;
+    }
+    size_t n;
+    if (req->end == req->cap) {
+        reading_off(c);
+    } else if (!c->eof && read_some(c, req->buf + req->end, req->cap - req->end, &n)) {
+        req->end += n;
+        if (req->high < req->end) req->high = req->end;
+    }
+    if (c->state == CONN_READING) advance(c);
+    if (c->state == CONN_READING && c->req != NULL && c->req->end == 0) {
+        sp_http_req_release(c->server, c->req);
+        c->req = NULL;
+    }
+}
+
+static void read_and_discard(struct sp_http_conn *c) {
+    uint8_t scrap[4096];
+    size_t n = 0;
+    if (!read_some(c, scrap, sizeof(scrap), &n)) return;
+    c->lingered += n;
+    if (c->lingered > SP_HTTP_LINGER_BYTES) sp_http_conn_close(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg) {
+    struct sp_http_conn *c = arg;
+    (void)fd;
+    (void)what;
+    sp_http_conn_enter(c);
+    if (c->state == CONN_LINGER) {
+        read_and_discard(c);
+    } else if (c->state != CONN_GONE) {
+        read_request(c);
+    }
+    sp_http_conn_leave(c);
+}
+
+static void write_rest(struct sp_http_conn *c) {
+    ssize_t n;
+    do {
+        n = send(c->fd, c->out.p + c->out_sent, c->out.n - c->out_sent, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK) sp_http_conn_close(c);
+        return;
+    }
+    c->out_sent += (size_t)n;
+    if (c->out_sent < c->out.n) return;
+    event_del(&c->write_ev);
+    sp_buf_done(&c->out);
+    c->out_sent = 0;
+    sp_http_conn_sent(c);
+    if (c->state == CONN_READING) advance(c);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg) {
+    struct sp_http_conn *c = arg;
+    (void)fd;
+    (void)what;
+    sp_http_conn_enter(c);
+    if (c->state == CONN_WRITING) write_rest(c);
+    sp_http_conn_leave(c);
+}
+
+/* --- Deadlines. --- */
+
+void sp_http_conn_expired(struct sp_http_conn *c) {
+    sp_http_conn_enter(c);
+    c->server->stats.timeouts++;
+    if (c->state == CONN_READING && !sp_http_conn_is_idle(c)) {
+        sp_http_fail(c, FAIL_TIMEOUT);
+    } else {
+        sp_http_conn_close(c);
+    }
+    sp_http_conn_leave(c);
+}
+
+/* --- Birth. --- */
+
+sp_status sp_http_conn_new(struct sp_http_server *s, int take_fd, const struct sp_http_peer *peer,
+                           uint64_t address_key, void *user) {
+    struct sp_http_conn *c = calloc(1, sizeof(*c));
+    if (c == NULL) return sp_err(SP_E_NOMEM);
+    *c = (struct sp_http_conn){.server = s,
+                               .fd = take_fd,
+                               .state = CONN_READING,
+                               .deadline = DEADLINE_NONE,
+                               .user = user,
+                               .peer = *peer,
+                               .address_key = address_key};
+    sp_buf_init(&c->out, s->opts.response_bytes_max + SP_HTTP_RESPONSE_HEAD_MAX);
+    struct event_base *base = sp_loop_base(s->loop);
+    event_assign(&c->read_ev, base, take_fd, EV_READ | EV_PERSIST, on_readable, c);
+    event_assign(&c->write_ev, base, take_fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    if (event_add(&c->read_ev, NULL) != 0) {
+        free(c);
+        return sp_err(SP_E_NOMEM);
+    }
+    c->reading = true;
+    list_add(s, c);
+    settle(c);
+    return SP_SUCCESS;
+}
