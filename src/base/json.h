@@ -43,7 +43,8 @@ struct sp_json {
     uint32_t n;
 };
 
-/* SP_E_MALFORMED; SP_E_CONFLICT for a name that an object has already; SP_E_LIMIT when depth or nodes run out. */
+/* SP_E_MALFORMED; SP_E_CONFLICT for a name that an object has already; SP_E_LIMIT when depth or nodes run
+ * out. */
 sp_status sp_json_parse(sp_slice text, struct sp_json *doc);
 
 /* The member `name` of object `obj`; NULL when absent. Names with escapes are compared unescaped. */
