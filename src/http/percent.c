@@ -11,10 +11,11 @@ static bool one_of(uint8_t c, const char *set) {
     return c != 0 && strchr(set, c) != NULL;
 }
 
-/* What may stand unencoded: RFC 3986 section 3.3, without what separates parameters in a query. */
+/* What may stand unencoded: RFC 3986 section 3.3; in a query nothing that anyone takes for a separator (';'
+ * was one once). */
 static bool plain(uint8_t c, enum sp_percent_part part) {
     if (unreserved(c)) return true;
-    return one_of(c, part == SP_PERCENT_SEGMENT ? "!$&'()*+,;=:@" : "!$'()*,;:@/?");
+    return one_of(c, part == SP_PERCENT_SEGMENT ? "!$&'()*+,;=:@" : "!$'()*,:@/?");
 }
 
 static int hex_upper(uint8_t c) {

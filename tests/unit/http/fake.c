@@ -1,0 +1,573 @@
+#include "fake.h"
+
+#include <jansson.h>
+
+#include "loop/loop.h"
+
+struct fake fake;
+struct reply reply;
+static struct sp_http_api *api;
+
+/* ---- the server ---- */
+
+struct sp_http_req {
+    enum sp_http_method method;
+    sp_slice method_text, path, query, body;
+    size_t n;
+    struct sp_http_header header[FAKE_HEADERS_MAX];
+    bool replied;
+};
+
+enum sp_http_method sp_http_req_method(const struct sp_http_req *r) {
+    return r->method;
+}
+sp_slice sp_http_req_method_text(const struct sp_http_req *r) {
+    return r->method_text;
+}
+sp_slice sp_http_req_path(const struct sp_http_req *r) {
+    return r->path;
+}
+sp_slice sp_http_req_query(const struct sp_http_req *r) {
+    return r->query;
+}
+sp_slice sp_http_req_body(const struct sp_http_req *r) {
+    return r->body;
+}
+size_t sp_http_req_header_count(const struct sp_http_req *r) {
+    return r->n;
+}
+const struct sp_http_header *sp_http_req_header_at(const struct sp_http_req *r, size_t i) {
+    assert_true(i < r->n);
+    return &r->header[i];
+}
+enum sp_http_presence sp_http_req_header(const struct sp_http_req *r, const char *name, sp_slice *ret_value) {
+    size_t seen = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        if (!sp_slice_eq_nocase(r->header[i].name, sp_slice_cstr(name))) continue;
+        if (seen++ == 0 && ret_value != NULL) *ret_value = r->header[i].value;
+    }
+    return seen == 0 ? SP_HTTP_ABSENT : seen == 1 ? SP_HTTP_SINGLE : SP_HTTP_REPEATED;
+}
+const struct sp_http_peer *sp_http_req_peer(const struct sp_http_req *r) {
+    (void)r;
+    return &fake.peer;
+}
+void *sp_http_req_user(const struct sp_http_req *r) {
+    (void)r;
+    return fake.listener;
+}
+int64_t sp_http_req_boot_ms(const struct sp_http_req *r) {
+    (void)r;
+    return 0;
+}
+struct sp_loop *sp_http_req_loop(const struct sp_http_req *r) {
+    (void)r;
+    return NULL;
+}
+struct sp_executor *sp_loop_executor(struct sp_loop *loop) {
+    (void)loop;
+    return NULL;
+}
+int64_t sp_loop_boot_ms(struct sp_loop *loop) {
+    (void)loop;
+    return 0;
+}
+
+static void keep(char *to, size_t cap, sp_slice s) {
+    assert_true(s.n < cap);
+    if (s.n != 0) memcpy(to, s.p, s.n);
+    to[s.n] = '\0';
+}
+
+/* Holds the handler to what the real server demands of headers. */
+static void keep_header(const struct sp_http_header *h) {
+    for (size_t i = 0; i < h->value.n; i++) assert_true(h->value.p[i] >= 0x20 && h->value.p[i] != 0x7F);
+    assert_true(reply.n_headers < FAKE_HEADERS_MAX);
+    keep(reply.header[reply.n_headers].name, sizeof(reply.header[0].name), h->name);
+    keep(reply.header[reply.n_headers].value, sizeof(reply.header[0].value), h->value);
+    reply.n_headers++;
+}
+
+sp_status sp_http_reply(struct sp_http_req *req, const struct sp_http_response *response) {
+    assert_false(req->replied);
+    req->replied = true;
+    reply.times++;
+    reply.status = response->status;
+    for (size_t i = 0; i < response->n_headers; i++) keep_header(&response->headers[i]);
+    keep(reply.body, sizeof(reply.body), response->body);
+    reply.body_n = response->body.n;
+    if (response->status == 204) assert_int_equal(response->body.n, 0);
+    return SP_SUCCESS;
+}
+
+/* ---- the app ---- */
+
+static struct {
+    void (*run)(void);
+    void *done, *arg;
+    enum sp_session_mode mode;
+} later;
+
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *fmt, ...) {
+    size_t n = strlen(fake.calls);
+    va_list ap;
+    va_start(ap, fmt);
+    int m = vsnprintf(fake.calls + n, sizeof(fake.calls) - n, fmt, ap);
+    va_end(ap);
+    assert_true(m >= 0 && n + (size_t)m + 2 < sizeof(fake.calls));
+    fake.calls[n + (size_t)m] = '\n';
+    fake.calls[n + (size_t)m + 1] = '\0';
+}
+#define S(s) (int)(s).n, (s).n == 0 ? "" : (const char *)(s).p
+
+static void finish_later(void (*run)(void), void *done, void *arg) {
+    assert_null(later.run);
+    later.run = run;
+    later.done = done;
+    later.arg = arg;
+}
+
+static void check_call(const struct sp_call *call) {
+    assert_int_equal(call->request_id.n, 22);
+    bool admin = fake.listener == (void *)sp_http_listener_admin;
+    assert_int_equal(call->channel, admin ? SP_CHANNEL_ADMIN_SOCKET : SP_CHANNEL_HTTP);
+    assert_true(admin == (call->address.n == 0));
+}
+
+const char *sp_outcome_code(enum sp_outcome o) {
+    switch (o) {
+#define X(name, status, code, title)                                                                         \
+    case SP_OUTCOME_##name:                                                                                  \
+        return code;
+#include "core/outcomes.def"
+#undef X
+    case SP_OUTCOME_COUNT: break;
+    }
+    return "?";
+}
+const char *sp_outcome_title(enum sp_outcome o) {
+    return sp_outcome_code(o);
+}
+int sp_outcome_http_status(enum sp_outcome o) {
+    static const int status[] = {
+#define X(name, status, code, title) [SP_OUTCOME_##name] = (status),
+#include "core/outcomes.def"
+#undef X
+    };
+    return status[o];
+}
+const char *sp_end_cause_name(enum sp_end_cause cause) {
+    return cause == SP_END_LOGOUT ? "logout" : cause == SP_END_EXPIRED_IDLE ? "expired_idle" : "other";
+}
+
+static void fill(struct sp_principal *p, const char *roles) {
+    memset(p, 0, sizeof(*p));
+    memset(p->user_id, 0x22, sizeof(p->user_id));
+    memset(p->sid, 0x11, sizeof(p->sid));
+    p->exp_s = 1700000900;
+    p->auth_time_s = 1700000000;
+    assert_true(sp_ok(SP_TEXT_SET(&p->client_id, SP_SLICE_LIT("web"))));
+    assert_true(sp_ok(SP_TEXT_SET(&p->roles, fake.roles.p != NULL ? fake.roles : sp_slice_cstr(roles))));
+    assert_true(sp_ok(SP_TEXT_SET(&p->scope, fake.scope)));
+}
+
+enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice token, struct sp_principal *ret) {
+    (void)app;
+    if (sp_slice_eq_cstr(token, "stale.token")) return SP_REJECT_STALE;
+    if (sp_slice_eq_cstr(token, "broken.token")) return SP_REJECT_INTERNAL;
+    if (sp_slice_eq_cstr(token, GOOD)) {
+        fill(ret, "staff");
+    } else if (sp_slice_eq_cstr(token, ADMIN)) {
+        fill(ret, "admin");
+    } else {
+        return SP_REJECT_BAD_SIGNATURE;
+    }
+    return SP_REJECT_NONE;
+}
+bool sp_app_permits(struct sp_app *app, const struct sp_principal *p, sp_slice permission) {
+    (void)app;
+    if (p->is_local_admin || sp_words_contain(SP_TEXT_SLICE(&p->roles), SP_SLICE_LIT("admin"))) return true;
+    return sp_slice_eq_cstr(permission, "documents:read");
+}
+sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, struct sp_buf *ret) {
+    (void)app;
+    (void)p;
+    return sp_buf_append(ret, fake.permissions);
+}
+void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
+                         sp_slice target) {
+    (void)app;
+    check_call(call);
+    say("denial %.*s %.*s", S(permission), S(target));
+}
+void sp_app_csrf_token(struct sp_app *app, const uint8_t *sid, char ret[SP_CSRF_TEXT_BYTES]) {
+    (void)app;
+    memset(ret, sid[0] == 0x11 ? 'C' : 'X', SP_CSRF_TEXT_BYTES);
+}
+bool sp_app_csrf_valid(struct sp_app *app, const uint8_t *sid, sp_slice presented) {
+    char wanted[SP_CSRF_TEXT_BYTES];
+    sp_app_csrf_token(app, sid, wanted);
+    return sp_slice_eq(presented, SP_SLICE_ARRAY(wanted));
+}
+sp_status sp_app_jwks(struct sp_app *app, struct sp_buf *ret) {
+    (void)app;
+    return sp_ok(fake.ready) ? sp_buf_append_cstr(ret, "{\"keys\":[]}") : fake.ready;
+}
+sp_status sp_app_ready(struct sp_app *app) {
+    (void)app;
+    return fake.ready;
+}
+const struct sp_app_config *sp_app_config(const struct sp_app *app) {
+    (void)app;
+    static const struct sp_app_config config = {.issuer = {.n = 11, .s = "https://iss"}};
+    return &config;
+}
+
+static void run_tokens(void) {
+    struct sp_tokens_result r = {.outcome = fake.outcome, .mode = fake.mode == 0 ? later.mode : fake.mode};
+    if (r.outcome == SP_OUTCOME_OK) {
+        r.access_token = fake.access_token.n != 0 ? fake.access_token : SP_SLICE_LIT("new.access");
+        r.access_expires_in_s = 900;
+        r.refresh_token = SP_SLICE_LIT("sprt_new");
+        r.refresh_expires_in_s = 604800;
+        memset(r.sid, 0x11, sizeof(r.sid));
+    }
+    ((sp_tokens_done *)later.done)(later.arg, &r);
+}
+static void run_plain(void) {
+    const struct sp_plain_result r = {fake.outcome, fake.count};
+    ((sp_plain_done *)later.done)(later.arg, &r);
+}
+static void run_sessions(void) {
+    const struct sp_sessions_result r = {fake.outcome, fake.views, fake.n_views, fake.next};
+    ((sp_sessions_done *)later.done)(later.arg, &r);
+}
+static void run_users(void) {
+    const struct sp_users_result r = {fake.outcome, fake.users, fake.n_users, fake.next};
+    ((sp_users_done *)later.done)(later.arg, &r);
+}
+static void run_roles(void) {
+    static const struct sp_role_row row = {.version = 2,
+                                           .name = {5, "staff"},
+                                           .permissions = {14, "documents:read"},
+                                           .updated_ms = 1700000000123};
+    const struct sp_roles_result r = {fake.outcome, &row, 1};
+    ((sp_roles_done *)later.done)(later.arg, &r);
+}
+static void run_keys(void) {
+    static const struct sp_key_row row = {.kid = {2, "k1"},
+                                          .use = SP_KEY_ACCESS,
+                                          .alg = {5, "ES256"},
+                                          .state = SP_KEY_SIGNING,
+                                          .created_ms = 1700000000000,
+                                          .signing_from_ms = 1700000000000,
+                                          .sealed = {6, "SECRET"}};
+    const struct sp_keys_result r = {fake.outcome, &row, 1};
+    ((sp_keys_done *)later.done)(later.arg, &r);
+}
+static void run_audit(void) {
+    static char body[] = "{\"n\":1}";
+    static const struct sp_audit_row row = {.seq = 7,
+                                            .time_ms = 1700000000000,
+                                            .action = {5, "login"},
+                                            .outcome = {2, "ok"},
+                                            .body = body,
+                                            .body_n = 7};
+    const struct sp_audit_result r = {fake.outcome, &row, 1, 0};
+    ((sp_audit_done *)later.done)(later.arg, &r);
+}
+static void run_audit_verify(void) {
+    const struct sp_audit_verify_result r = {fake.outcome, false, 6, 7, "hash"};
+    ((sp_audit_verify_done *)later.done)(later.arg, &r);
+}
+static void run_status(void) {
+    const struct sp_status_result r = {
+        .outcome = fake.outcome, .store_name = "memory", .started_ms = 1700000000000};
+    ((sp_status_done *)later.done)(later.arg, &r);
+}
+
+void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
+                  sp_tokens_done *done, void *arg) {
+    (void)app;
+    check_call(call);
+    say("login %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
+        in->mode == SP_MODE_COOKIE ? "cookie" : "token");
+    later.mode = in->mode;
+    finish_later(run_tokens, done, arg);
+}
+void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in,
+                    sp_tokens_done *done, void *arg) {
+    (void)app;
+    check_call(call);
+    say("refresh %.*s|%zu|%s", S(in->refresh_token), in->attempt.n,
+        in->mode == SP_MODE_COOKIE ? "cookie" : "token");
+    later.mode = in->mode;
+    finish_later(run_tokens, done, arg);
+}
+void sp_app_logout(struct sp_app *app, const struct sp_call *call, const struct sp_logout_request *in,
+                   sp_plain_done *done, void *arg) {
+    (void)app;
+    check_call(call);
+    say("logout %.*s|%.*s", S(in->refresh_token), S(in->access_token));
+    finish_later(run_plain, done, arg);
+}
+static void need_principal(const struct sp_call *call) {
+    check_call(call);
+    assert_non_null(call->principal);
+}
+void sp_app_logout_all(struct sp_app *app, const struct sp_call *call, sp_plain_done *done, void *arg) {
+    (void)app;
+    need_principal(call);
+    say("logout_all");
+    finish_later(run_plain, done, arg);
+}
+void sp_app_password_change(struct sp_app *app, const struct sp_call *call,
+                            const struct sp_password_request *in, sp_plain_done *done, void *arg) {
+    (void)app;
+    need_principal(call);
+    say("password %.*s|%.*s", S(in->current), S(in->wanted));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_sessions_own(struct sp_app *app, const struct sp_call *call, sp_sessions_done *done, void *arg) {
+    (void)app;
+    need_principal(call);
+    say("sessions_own");
+    finish_later(run_sessions, done, arg);
+}
+void sp_app_session_end_own(struct sp_app *app, const struct sp_call *call, sp_slice sid, sp_plain_done *done,
+                            void *arg) {
+    (void)app;
+    need_principal(call);
+    say("session_end_own %.*s", S(sid));
+    finish_later(run_plain, done, arg);
+}
+
+static void need_admin(struct sp_app *app, const struct sp_call *call) {
+    need_principal(call);
+    assert_true(sp_app_permits(app, call->principal, SP_SLICE_LIT("sallyport:admin")));
+}
+void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struct sp_user_add_request *in,
+                     sp_users_done *done, void *arg) {
+    need_admin(app, call);
+    say("user_add %.*s|%.*s|%.*s", S(in->name), S(in->password), S(in->roles));
+    finish_later(run_users, done, arg);
+}
+void sp_app_user_show(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
+                      sp_users_done *done, void *arg) {
+    need_admin(app, call);
+    say("user_show %.*s", S(name_or_id));
+    finish_later(run_users, done, arg);
+}
+void sp_app_users_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
+                       sp_users_done *done, void *arg) {
+    need_admin(app, call);
+    say("users_list %.*s|%u", S(after), limit);
+    finish_later(run_users, done, arg);
+}
+void sp_app_user_edit(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
+                      enum sp_user_edit what, sp_slice value, sp_plain_done *done, void *arg) {
+    need_admin(app, call);
+    say("user_edit %.*s|%d|%.*s", S(name_or_id), (int)what, S(value));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_roles_list(struct sp_app *app, const struct sp_call *call, sp_roles_done *done, void *arg) {
+    need_admin(app, call);
+    say("roles_list");
+    finish_later(run_roles, done, arg);
+}
+void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_slice permissions,
+                     sp_plain_done *done, void *arg) {
+    need_admin(app, call);
+    say("role_set %.*s|%.*s", S(name), S(permissions));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_role_delete(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_plain_done *done,
+                        void *arg) {
+    need_admin(app, call);
+    say("role_delete %.*s", S(name));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_sessions_list(struct sp_app *app, const struct sp_call *call, sp_slice user, bool with_ended,
+                          sp_slice after, uint32_t limit, sp_sessions_done *done, void *arg) {
+    need_admin(app, call);
+    say("sessions_list %.*s|%d|%.*s|%u", S(user), with_ended, S(after), limit);
+    finish_later(run_sessions, done, arg);
+}
+void sp_app_revoke(struct sp_app *app, const struct sp_call *call, enum sp_revoke_target target,
+                   sp_slice value, sp_plain_done *done, void *arg) {
+    need_admin(app, call);
+    say("revoke %d|%.*s", (int)target, S(value));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_keys_list(struct sp_app *app, const struct sp_call *call, sp_keys_done *done, void *arg) {
+    need_admin(app, call);
+    say("keys_list");
+    finish_later(run_keys, done, arg);
+}
+void sp_app_key_rotate(struct sp_app *app, const struct sp_call *call, enum sp_key_use use, bool immediately,
+                       sp_keys_done *done, void *arg) {
+    need_admin(app, call);
+    say("key_rotate %d|%d", (int)use, immediately);
+    finish_later(run_keys, done, arg);
+}
+void sp_app_key_revoke(struct sp_app *app, const struct sp_call *call, sp_slice kid, sp_plain_done *done,
+                       void *arg) {
+    need_admin(app, call);
+    say("key_revoke %.*s", S(kid));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, uint64_t after_seq, uint32_t limit,
+                       sp_audit_done *done, void *arg) {
+    need_admin(app, call);
+    say("audit_list %llu|%u", (unsigned long long)after_seq, limit);
+    finish_later(run_audit, done, arg);
+}
+void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call, sp_audit_verify_done *done,
+                         void *arg) {
+    need_admin(app, call);
+    say("audit_verify");
+    finish_later(run_audit_verify, done, arg);
+}
+void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_done *done, void *arg) {
+    need_admin(app, call);
+    say("status");
+    finish_later(run_status, done, arg);
+}
+
+/* ---- asking ---- */
+
+int fake_setup(void **state) {
+    (void)state;
+    memset(&fake, 0, sizeof(fake));
+    fake.outcome = SP_OUTCOME_OK;
+    fake.peer.kind = SP_HTTP_PEER_TCP;
+    memcpy(fake.peer.address, "192.0.2.1", 10);
+    fake.listener = sp_http_listener_public;
+    fake.permissions = SP_SLICE_LIT("documents:read");
+    memset(&later, 0, sizeof(later));
+    static const sp_slice origin[] = {{(const uint8_t *)"https://app.example", 19}};
+    const struct sp_http_api_config config = {
+        .public_origins = origin, .n_public_origins = 1, .random = sp_random_system};
+    return sp_ok(sp_http_api_new(NULL, &config, &api)) ? 0 : -1;
+}
+
+int fake_teardown(void **state) {
+    (void)state;
+    sp_http_api_free(api);
+    api = NULL;
+    return 0;
+}
+
+static enum sp_http_method method_of(sp_slice text) {
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        if (sp_slice_eq_cstr(text, names[i])) return (enum sp_http_method)i;
+    }
+    return SP_HTTP_OTHER;
+}
+
+static void read_line(struct sp_http_req *r, const char *line) {
+    const char *space = strchr(line, ' ');
+    assert_non_null(space);
+    r->method_text = sp_slice_of(line, (size_t)(space - line));
+    r->method = method_of(r->method_text);
+    const char *target = space + 1;
+    const char *q = strchr(target, '?');
+    r->path = q == NULL ? sp_slice_cstr(target) : sp_slice_of(target, (size_t)(q - target));
+    r->query = q == NULL ? SP_SLICE_EMPTY : sp_slice_cstr(q + 1);
+}
+
+static void ask_v(const char *line, sp_slice body, va_list ap) {
+    struct sp_http_req r = {.body = body};
+    read_line(&r, line);
+    const char *h;
+    while ((h = va_arg(ap, const char *)) != NULL) {
+        const char *colon = strstr(h, ": ");
+        assert_non_null(colon);
+        assert_true(r.n < FAKE_HEADERS_MAX);
+        r.header[r.n].name = sp_slice_of(h, (size_t)(colon - h));
+        r.header[r.n++].value = sp_slice_cstr(colon + 2);
+    }
+    memset(&reply, 0, sizeof(reply));
+    fake.calls[0] = '\0';
+    sp_http_api_on_request(api, &r);
+    if (later.run != NULL) {
+        assert_false(r.replied);
+        void (*run)(void) = later.run;
+        later.run = NULL;
+        run();
+    }
+    assert_true(r.replied);
+    assert_int_equal(reply.times, 1);
+}
+
+void ask(const char *line, const char *body, ...) {
+    va_list ap;
+    va_start(ap, body);
+    ask_v(line, sp_slice_cstr(body), ap);
+    va_end(ap);
+}
+
+void ask_bytes(const char *line, sp_slice body, ...) {
+    va_list ap;
+    va_start(ap, body);
+    ask_v(line, body, ap);
+    va_end(ap);
+}
+
+const char *header(const char *name, size_t nth) {
+    for (size_t i = 0; i < reply.n_headers; i++) {
+        if (strcmp(reply.header[i].name, name) == 0 && nth-- == 0) return reply.header[i].value;
+    }
+    return NULL;
+}
+
+void assert_status(int status) {
+    if (reply.status != status) print_error("reply: %d %s\n", reply.status, reply.body);
+    assert_int_equal(reply.status, status);
+    assert_string_equal(header("X-Content-Type-Options", 0), "nosniff");
+    assert_string_equal(header("Referrer-Policy", 0), "no-referrer");
+    assert_non_null(strstr(header("Content-Security-Policy", 0), "default-src 'none'"));
+    assert_non_null(header("Cache-Control", 0));
+    assert_int_equal(strlen(header("X-Request-Id", 0)), 22);
+    if (status == 401) assert_non_null(header("WWW-Authenticate", 0));
+    if (status == 503) assert_non_null(header("Retry-After", 0));
+}
+
+void assert_problem(int status, const char *code) {
+    assert_status(status);
+    assert_string_equal(header("Content-Type", 0), "application/problem+json");
+    assert_string_equal(header("Cache-Control", 0), "no-store");
+    json_error_t err;
+    json_t *j = json_loadb(reply.body, reply.body_n, JSON_REJECT_DUPLICATES, &err);
+    assert_non_null(j);
+    assert_string_equal(json_string_value(json_object_get(j, "code")), code);
+    assert_int_equal(json_integer_value(json_object_get(j, "status")), status);
+    assert_non_null(json_string_value(json_object_get(j, "title")));
+    const char *type = json_string_value(json_object_get(j, "type"));
+    assert_non_null(type);
+    assert_int_equal(strncmp(type, "urn:sallyport:problem:", 22), 0);
+    assert_string_equal(type + 22, code);
+    json_decref(j);
+}
+
+void assert_body(const char *json) {
+    assert_string_equal(header("Content-Type", 0), "application/json");
+    assert_string_equal(reply.body, json);
+}
+
+void assert_calls(const char *lines) {
+    assert_string_equal(fake.calls, lines);
+}
+
+void assert_cookies_expired(void) {
+    assert_string_equal(header("Set-Cookie", 0),
+                        "__Host-sp_access=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax");
+    assert_string_equal(header("Set-Cookie", 1),
+                        "__Host-sp_refresh=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict");
+}
+
+void assert_no_cookies(void) {
+    assert_null(header("Set-Cookie", 0));
+}

@@ -1,0 +1,87 @@
+/* A server and an app that are not there: requests are made from text, replies are kept, use cases write down
+ * what they were asked and end as they are told, later, as the real ones do. Link-time doubles of
+ * http/server.h, loop/loop.h and core/app.h. */
+#ifndef SP_TESTS_HTTP_FAKE_H
+#define SP_TESTS_HTTP_FAKE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/app.h"
+#include "http/api.h"
+
+enum { FAKE_HEADERS_MAX = 32, FAKE_TEXT_MAX = 65536 };
+
+struct reply {
+    int status;
+    int times; /* replies sent */
+    size_t n_headers;
+    struct {
+        char name[64];
+        char value[8192];
+    } header[FAKE_HEADERS_MAX];
+    char body[FAKE_TEXT_MAX];
+    size_t body_n;
+};
+
+/* What the next use case ends with, and what all of them were asked, one line each. */
+struct fake {
+    enum sp_outcome outcome;
+    enum sp_session_mode mode; /* 0: as asked */
+    sp_slice access_token;
+    uint32_t count;
+    sp_status ready;
+    const struct sp_session_view *views;
+    size_t n_views;
+    const struct sp_user_row *users;
+    size_t n_users;
+    sp_slice next;
+    char calls[FAKE_TEXT_MAX];
+    sp_slice permissions;
+    sp_slice scope, roles;
+    struct sp_http_peer peer;
+    void *listener;
+};
+extern struct fake fake;
+extern struct reply reply;
+
+/* cmocka setup and teardown: an api with the public origin https://app.example. */
+int fake_setup(void **state);
+int fake_teardown(void **state);
+
+/* Sends a request and lets what it started finish. `line` is "POST /auth/login?x=y"; the rest are "Name:
+ * value", ended by NULL. */
+void ask(const char *line, const char *body, ...) __attribute__((sentinel));
+/* The same with a body of n bytes. */
+void ask_bytes(const char *line, sp_slice body, ...) __attribute__((sentinel));
+
+/* The i-th value of a header, or NULL. */
+const char *header(const char *name, size_t i);
+void assert_status(int status);
+/* A problem of this status and code, in the form of RFC 9457. */
+void assert_problem(int status, const char *code);
+void assert_body(const char *json);
+void assert_calls(const char *lines);
+/* Both cookies are expired by this reply. */
+void assert_cookies_expired(void);
+void assert_no_cookies(void);
+
+/* Tokens that the fake app knows. */
+#define GOOD "good.token"   /* a user with the role `staff`, which grants documents:read */
+#define ADMIN "admin.token" /* sallyport:admin */
+#define JSON "Content-Type: application/json"
+#define BEARER "Authorization: Bearer " GOOD
+#define BEARER_ADMIN "Authorization: Bearer " ADMIN
+#define COOKIES "Cookie: __Host-sp_access=" GOOD "; __Host-sp_refresh=" REFRESH
+#define ORIGIN "Origin: https://app.example"
+#define CSRF "X-CSRF-Token: CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"
+/* A refresh token whose sid is the good session's. */
+#define REFRESH "sprt_AQEREREREREREREREREREREREREREQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define SID "ERERERERERERERERERERERERERE"
+#define SUB "IiIiIiIiIiIiIiIiIiIiIg"
+
+#endif
