@@ -1,0 +1,285 @@
+#include "base/ct.h"
+#include "store/apply.h"
+
+static int64_t later(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t sooner(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static sp_status session_get(struct sp_apply *a, uint32_t tenant, const uint8_t *sid,
+                             struct sp_session_row *ret) {
+    sp_status s = a->tables->ops->session_get(a->tables, tenant, sid, ret);
+    return sp_is(s, SP_E_NOT_FOUND) ? sp_err(SP_E_CONFLICT) : s;
+}
+
+static bool is_unexpired(const struct sp_session_row *row, int64_t now_ms) {
+    return row->idle_expires_ms > now_ms && row->absolute_expires_ms > now_ms;
+}
+
+static bool is_live(const struct sp_apply *a, const struct sp_session_row *row, int64_t now_ms) {
+    return row->state == SP_SESSION_ACTIVE && is_unexpired(row, now_ms) &&
+           row->global_epoch >= a->now.meta.session_floor;
+}
+
+/* The user exists and is enabled. */
+static sp_status enabled_user(struct sp_apply *a, const struct sp_session_row *row, struct sp_user_row *ret) {
+    sp_status s = a->tables->ops->user_get(a->tables, row->tenant, row->user_id, ret);
+    if (sp_is(s, SP_E_NOT_FOUND)) return sp_err(SP_E_CONFLICT);
+    SP_TRY(s);
+    return ret->disabled ? sp_err(SP_E_CONFLICT) : SP_SUCCESS;
+}
+
+/* ---- rotate, reissue ---- */
+
+static bool secret_is(const struct sp_session_row *row, const uint8_t *secret) {
+    return sp_ct_equal(SP_SLICE_ARRAY(row->secret), sp_slice_of(secret, SP_ROW_SECRET_BYTES));
+}
+
+static bool same_client(const struct sp_session_row *row, const struct sp_session_rotate *in) {
+    return sp_slice_eq(SP_TEXT_SLICE(&row->client_id), in->client_id) && row->mode == in->mode &&
+           sp_slice_eq(SP_TEXT_SLICE(&row->jkt), in->jkt) && row->refresh_key == in->refresh_key;
+}
+
+static bool next_fits(const struct sp_apply *a, const struct sp_session_row *row,
+                      const struct sp_session_rotate *in) {
+    if (!in->heal) return in->next_generation == in->generation + 1;
+    return in->next_generation > in->generation && row->incarnation < a->now.meta.incarnation;
+}
+
+static bool may_rotate(const struct sp_apply *a, const struct sp_session_row *row,
+                       const struct sp_session_rotate *in) {
+    return is_live(a, row, in->now_ms) && row->generation == in->generation && secret_is(row, in->secret) &&
+           same_client(row, in) && next_fits(a, row, in) &&
+           (in->rotated_before_ms == 0 || row->rotated_ms[0] < in->rotated_before_ms);
+}
+
+static void rotate(const struct sp_apply *a, struct sp_session_row *row, const struct sp_session_rotate *in) {
+    row->generation = in->next_generation;
+    memcpy(row->secret, in->next_secret, sizeof(row->secret));
+    memmove(&row->rotated_ms[1], &row->rotated_ms[0], sizeof(row->rotated_ms) - sizeof(row->rotated_ms[0]));
+    row->rotated_ms[0] = in->now_ms;
+    row->has_attempt = in->attempt != NULL;
+    memset(row->attempt, 0, sizeof(row->attempt));
+    if (row->has_attempt) memcpy(row->attempt, in->attempt, sizeof(row->attempt));
+    row->generation_used = false;
+    row->incarnation = a->now.meta.incarnation;
+    row->last_seen_ms = in->now_ms;
+    row->idle_expires_ms = sooner(in->idle_expires_ms, row->absolute_expires_ms);
+    row->access_exp_max_s = later(row->access_exp_max_s, in->access_exp_s);
+    row->refreshes++;
+}
+
+sp_status sp_apply_session_rotate(struct sp_apply *a, struct sp_session_rotate *in) {
+    SP_WIPED(session_row) row;
+    SP_WIPED(user_row) user;
+    SP_TRY(session_get(a, in->tenant, in->sid, &row));
+    if (!may_rotate(a, &row, in)) return sp_err(SP_E_CONFLICT);
+    SP_TRY(enabled_user(a, &row, &user));
+    rotate(a, &row, in);
+    SP_TRY(a->tables->ops->session_update(a->tables, &row));
+    if (in->ret_session != NULL) *in->ret_session = row;
+    if (in->ret_user != NULL) *in->ret_user = user;
+    in->ret_global_epoch = a->now.meta.global_epoch;
+    return SP_SUCCESS;
+}
+
+sp_status sp_apply_session_reissue(struct sp_apply *a, struct sp_session_reissue *in) {
+    SP_WIPED(session_row) row;
+    SP_WIPED(user_row) user;
+    SP_TRY(session_get(a, in->tenant, in->sid, &row));
+    if (!is_live(a, &row, in->now_ms) || row.generation != in->generation || !secret_is(&row, in->secret))
+        return sp_err(SP_E_CONFLICT);
+    SP_TRY(enabled_user(a, &row, &user));
+    row.last_seen_ms = in->now_ms;
+    row.access_exp_max_s = later(row.access_exp_max_s, in->access_exp_s);
+    row.generation_used = row.generation_used || in->mark_used;
+    SP_TRY(a->tables->ops->session_update(a->tables, &row));
+    if (in->ret_session != NULL) *in->ret_session = row;
+    if (in->ret_user != NULL) *in->ret_user = user;
+    in->ret_global_epoch = a->now.meta.global_epoch;
+    return SP_SUCCESS;
+}
+
+/* ---- ends ---- */
+
+struct end {
+    enum sp_session_state state;
+    enum sp_end_cause cause;
+    int64_t now_ms;
+};
+
+/* No revocation when the last token of it can no longer pass anywhere. */
+static sp_status end_session(struct sp_apply *a, struct sp_session_row *row, const struct end *end) {
+    row->state = end->state;
+    row->cause = end->cause;
+    row->ended_ms = end->now_ms;
+    SP_TRY(a->tables->ops->session_update(a->tables, row));
+    struct sp_revocation_row r = {.tenant = row->tenant, .what = SP_REVOKED_SID};
+    if (__builtin_add_overflow(row->access_exp_max_s, (int64_t)SP_REVOKE_SLACK_S, &r.expires_s))
+        r.expires_s = INT64_MAX;
+    if (r.expires_s < end->now_ms / 1000) return SP_SUCCESS;
+    memcpy(r.id, row->sid, sizeof(row->sid));
+    return sp_apply_revoke(a, &r);
+}
+
+sp_status sp_apply_session_end(struct sp_apply *a, struct sp_session_end *in) {
+    SP_WIPED(session_row) row;
+    SP_TRY(session_get(a, in->tenant, in->sid, &row));
+    if (row.state != SP_SESSION_ACTIVE) return sp_err(SP_E_CONFLICT);
+    if (in->expect_generation != SP_GENERATION_ANY && row.generation != in->expect_generation)
+        return sp_err(SP_E_CONFLICT);
+    if (in->user_id != NULL && memcmp(row.user_id, in->user_id, sizeof(row.user_id)) != 0)
+        return sp_err(SP_E_CONFLICT);
+    SP_TRY(end_session(a, &row, &(struct end){in->state, in->cause, in->now_ms}));
+    if (in->ret_session != NULL) *in->ret_session = row;
+    return SP_SUCCESS;
+}
+
+/* Walks a user's key range: all sids that begin with its tag, of which a few may be another user's. */
+struct walk {
+    uint32_t tenant;
+    struct sp_session_key at;
+    uint8_t tag[4];
+    const uint8_t *user_id;
+};
+
+static struct walk walk_of(uint32_t tenant, const uint8_t *tag, const uint8_t *user_id) {
+    struct walk w = {.tenant = tenant, .at.tenant = tenant, .user_id = user_id};
+    memcpy(w.tag, tag, sizeof(w.tag));
+    memcpy(w.at.sid, tag, sizeof(w.tag));
+    return w;
+}
+
+/* The key after this one; after the last of all, the first. */
+static void key_next(struct sp_session_key *key) {
+    for (size_t i = SP_ROW_SID_BYTES; i-- > 0;) {
+        if (++key->sid[i] != 0) return;
+    }
+    key->tenant++;
+}
+
+/* SP_E_NOT_FOUND: the end of the range. */
+static sp_status walk_next(struct sp_apply *a, struct walk *w, struct sp_session_row *ret) {
+    for (;;) {
+        SP_TRY(a->tables->ops->session_from(a->tables, &w->at, ret));
+        if (ret->tenant != w->tenant || memcmp(ret->sid, w->tag, sizeof(w->tag)) != 0)
+            return sp_err(SP_E_NOT_FOUND);
+        memcpy(w->at.sid, ret->sid, sizeof(ret->sid));
+        key_next(&w->at); /* past the last key of all: the next row found is outside the range */
+        if (memcmp(ret->user_id, w->user_id, sizeof(ret->user_id)) == 0) return SP_SUCCESS;
+    }
+}
+
+sp_status sp_apply_sessions_end(struct sp_apply *a, struct sp_sessions_end *in) {
+    SP_WIPED(session_row) row;
+    struct walk w = walk_of(in->tenant, in->sid_tag, in->user_id);
+    const struct end end = {in->state, in->cause, in->now_ms};
+    uint32_t ended = 0;
+    for (;;) {
+        sp_status s = walk_next(a, &w, &row);
+        if (sp_is(s, SP_E_NOT_FOUND)) break;
+        SP_TRY(s);
+        if (row.state != SP_SESSION_ACTIVE) continue;
+        if (in->except_sid != NULL && memcmp(row.sid, in->except_sid, sizeof(row.sid)) == 0) continue;
+        SP_TRY(end_session(a, &row, &end));
+        ended++;
+    }
+    in->ret_ended = ended;
+    return SP_SUCCESS;
+}
+
+/* ---- insert ---- */
+
+/* Live sessions of the newcomer's user but itself; the oldest of them (ties: the lowest sid) in *ret_oldest.
+ */
+static sp_status count_live(struct sp_apply *a, const struct sp_session_row *newcomer, uint32_t *ret_n,
+                            struct sp_session_row *ret_oldest) {
+    SP_WIPED(session_row) row;
+    struct walk w = walk_of(newcomer->tenant, newcomer->sid, newcomer->user_id);
+    uint32_t n = 0;
+    for (;;) {
+        sp_status s = walk_next(a, &w, &row);
+        if (sp_is(s, SP_E_NOT_FOUND)) break;
+        SP_TRY(s);
+        if (memcmp(row.sid, newcomer->sid, sizeof(row.sid)) == 0) continue;
+        if (!is_live(a, &row, newcomer->created_ms)) continue;
+        if (n == 0 || row.created_ms < ret_oldest->created_ms) *ret_oldest = row;
+        n++;
+    }
+    *ret_n = n;
+    return SP_SUCCESS;
+}
+
+/* One pass for each session that goes: usually that is one, or none. */
+static sp_status evict(struct sp_apply *a, const struct sp_session_row *newcomer, uint32_t live_max,
+                       uint32_t *ret_n) {
+    SP_WIPED(session_row) oldest;
+    const struct end end = {SP_SESSION_ENDED, SP_END_TOO_MANY_SESSIONS, newcomer->created_ms};
+    uint32_t evicted = 0;
+    for (;;) {
+        uint32_t others;
+        SP_TRY(count_live(a, newcomer, &others, &oldest));
+        if (others < live_max) break;
+        SP_TRY(end_session(a, &oldest, &end));
+        evicted++;
+        if (others == live_max) break;
+    }
+    *ret_n = evicted;
+    return SP_SUCCESS;
+}
+
+sp_status sp_apply_session_insert(struct sp_apply *a, struct sp_session_insert *in) {
+    SP_WIPED(session_row) row;
+    sp_status s = a->tables->ops->session_get(a->tables, in->row->tenant, in->row->sid, &row);
+    if (sp_ok(s)) return sp_err(SP_E_CONFLICT);
+    if (!sp_is(s, SP_E_NOT_FOUND)) return s;
+    row = *in->row;
+    row.global_epoch = a->now.meta.global_epoch;
+    row.incarnation = a->now.meta.incarnation;
+    uint32_t evicted = 0;
+    if (in->live_max != 0) SP_TRY(evict(a, &row, in->live_max, &evicted));
+    SP_TRY(a->tables->ops->session_insert(a->tables, &row));
+    in->ret_evicted = evicted;
+    return SP_SUCCESS;
+}
+
+/* ---- purge ---- */
+
+static int64_t over_since(const struct sp_apply *a, const struct sp_session_row *row) {
+    if (row->state != SP_SESSION_ACTIVE) return row->ended_ms;
+    int64_t at = sooner(row->idle_expires_ms, row->absolute_expires_ms);
+    if (row->global_epoch < a->now.meta.session_floor) at = sooner(at, a->now.meta.floor_ms);
+    return at;
+}
+
+/* Looks at `most` sessions at most, then goes on from there at the next step; at the end it starts over. */
+static sp_status purge_sessions(struct sp_apply *a, const struct sp_purge *in, uint32_t *ret_n) {
+    SP_WIPED(session_row) row;
+    struct sp_session_key *at = &a->now.purge_at;
+    uint32_t purged = 0;
+    for (uint32_t i = 0; i < in->most; i++) {
+        sp_status s = a->tables->ops->session_from(a->tables, at, &row);
+        if (!sp_ok(s)) memset(at, 0, sizeof(*at));
+        if (sp_is(s, SP_E_NOT_FOUND)) break;
+        SP_TRY(s);
+        at->tenant = row.tenant;
+        memcpy(at->sid, row.sid, sizeof(row.sid));
+        key_next(at); /* past the last key: wraps to the start, as it should */
+        if (over_since(a, &row) >= in->sessions_before_ms) continue;
+        SP_TRY(a->tables->ops->session_remove(a->tables, row.tenant, row.sid));
+        purged++;
+    }
+    *ret_n = purged;
+    return SP_SUCCESS;
+}
+
+sp_status sp_apply_purge(struct sp_apply *a, struct sp_purge *in) {
+    uint32_t revocations, sessions;
+    SP_TRY(a->tables->ops->revocations_purge(a->tables, in->now_s, in->most, &revocations));
+    SP_TRY(purge_sessions(a, in, &sessions));
+    in->ret_purged = revocations + sessions;
+    return SP_SUCCESS;
+}

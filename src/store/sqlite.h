@@ -1,0 +1,41 @@
+/* The default backend: SQLite in one data directory, made fast by group commit.
+ *
+ * One writer thread drains its queue into one transaction and answers everybody who waits after one fsync
+ * (WAL, synchronous=FULL). Readers have connections of their own, read-only, and short transactions. Nobody
+ * else opens the live file: an flock on `sallyport.lock` refuses a second server.
+ *
+ *   <dir>/sallyport.db (-wal, -shm)   0600
+ *   <dir>/sallyport.lock              0600
+ *
+ * Thread-safe as core/store.h says. */
+#ifndef SP_STORE_SQLITE_H
+#define SP_STORE_SQLITE_H
+
+#include "core/store.h"
+
+enum {
+    /* Change sets waiting. At a slow disk's 5 ms a group of SP_SQLITE_GROUP_MAX that is about 80 ms of work:
+     * later answers are worth less to the client than an honest 503. */
+    SP_SQLITE_QUEUE_MAX = 4096,
+    SP_SQLITE_READ_QUEUE_MAX = 4096,
+    /* Change sets in one transaction: throughput is flat beyond (bench/bench_store), latency is not. */
+    SP_SQLITE_GROUP_MAX = 256,
+    SP_SQLITE_READERS = 2,
+    SP_SQLITE_READERS_MAX = 8,
+    /* Only checkpoints and recovery can make a connection of ours wait, and only for each other. */
+    SP_SQLITE_BUSY_MS = 2000,
+};
+
+struct sp_sqlite_opts {
+    const char *dir; /* made 0700 when absent; its parent must exist */
+    const char *vfs; /* NULL: the default; tests put their faults here */
+    uint32_t queue_max, read_queue_max, group_max, readers, busy_ms; /* 0: as above */
+    struct sp_log log; /* write NULL: silent; set_env replaces it */
+};
+
+/* Opens, migrates, and starts the threads. SP_E_BUSY: another process holds the directory. SP_E_UNSUPPORTED:
+ * written by a newer version, or not ours. SP_E_IO: the directory. SP_E_UNAVAILABLE: SQLite could not read or
+ * migrate it. The log says which file and why. */
+sp_status sp_store_sqlite_open(const struct sp_sqlite_opts *opts, struct sp_store **ret);
+
+#endif

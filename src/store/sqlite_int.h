@@ -1,0 +1,58 @@
+/* The store's own state and its two kinds of threads. Inside src/store/sqlite*.c only. */
+#ifndef SP_STORE_SQLITE_INT_H
+#define SP_STORE_SQLITE_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/apply.h"
+#include "store/sqlite_conn.h"
+
+enum {
+    /* Pages in the log before the writer copies them into the database: 8 MiB. Rarer means fewer writes of a
+     * page that changes often, and a longer recovery (a second of 300 MB/s is 75,000). */
+    SP_SQLITE_CHECKPOINT_PAGES = 2000,
+    /* Then readers are made to wait for once, so that the log can start over: 64 MiB. */
+    SP_SQLITE_RESTART_PAGES = 16000,
+    /* While the store is broken: how often it is tried when nobody asks. */
+    SP_SQLITE_PROBE_MS = 250,
+};
+
+/* Requests waiting for a thread, in order; through their intrusive task. */
+struct sp_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct sp_task *first, *last;
+    uint32_t n, max;
+    bool closing;
+};
+
+struct sp_sqlite {
+    struct sp_store store;
+    struct sp_sqlite_opts opts;
+    char *path;
+    int lock_fd;
+    struct sp_queue writes, reads;
+    pthread_t writer, readers[SP_SQLITE_READERS_MAX];
+    uint32_t readers_n;
+    struct sp_store_env env; /* under writes.mutex */
+    struct sp_log read_log;  /* under reads.mutex */
+    atomic_int health;       /* enum sp_code: of the last write */
+    atomic_bool serving;     /* false while what is durable is not known: nobody may read */
+
+    /* the writer thread's alone */
+    struct sp_conn conn;
+    struct sp_sqlite_tables tables;
+    struct sp_apply apply;
+    bool broken; /* conn is closed or must be */
+};
+
+/* sqlite_write.c: opens the writer's connection and reads meta (before the threads run); the thread. */
+sp_status sp_sqlite_writer_open(struct sp_sqlite *s);
+void *sp_sqlite_writer_run(void *store);
+
+/* sqlite.c: up to `most` of what waits, as a list; NULL when there is none: the time is over (wait_ms >= 0)
+ * or the queue is closing and empty (*ret_closed). */
+struct sp_task *sp_queue_take(struct sp_queue *q, uint32_t most, int wait_ms, bool *ret_closed);
+
+#endif
