@@ -31,8 +31,8 @@ run: build ## starts the server on http://127.0.0.1:8420, data in ./sallyport-da
 	@exec $(PROGRAM) serve
 
 check: ## everything that must hold; the last line counts it
-	@command -v python3 >/dev/null || tools/install-deps check
-	@tools/check
+	@{ command -v python3 >/dev/null || tools/install-deps check; } 2>&1
+	@tools/check 2>&1
 
 test-unit: ## each layer by itself
 test-vectors: ## third-party test vectors
