@@ -42,7 +42,9 @@ enum sp_reject sp_app_principal(struct sp_app *app, sp_slice access_token, enum 
     struct sp_claims claims;
     const struct sp_authn *authn = &app->deps.authn;
     SP_CHECK(authn->check(authn->arg, access_token, sp_app_now_ms(app), flags, &claims));
-    return principal_of(&claims, ret);
+    enum sp_reject fits = principal_of(&claims, ret);
+    authn->release(authn->arg);
+    return fits;
 }
 
 enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice access_token, struct sp_principal *ret) {
