@@ -298,7 +298,7 @@ static void reading_stops_while_a_flood_of_requests_waits(void **state) {
     const size_t n = strlen(GET);
     while (answers < REQUESTS) {
         for (int i = 0; i < 64 && sent < REQUESTS; i++) {
-            const ssize_t k = send(c.fd, GET + total % n, n - total % n, MSG_DONTWAIT | MSG_NOSIGNAL);
+            const ssize_t k = send(c.fd, &GET[total % n], n - total % n, MSG_DONTWAIT | MSG_NOSIGNAL);
             if (k <= 0) break;
             total += (size_t)k;
             sent = total / n;

@@ -289,7 +289,7 @@ static void many_idle_connections_cost_little_and_all_work(void **state) {
     WAIT_FOR(stats().open == n);
     const size_t bytes_each = (resident_kib() - before) * 1024 / n;
     print_message("%zu idle connections, %zu bytes each\n", n, bytes_each);
-    assert_true(bytes_each < 2048);
+    assert_true(bytes_each < 4096);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(send(fds[i], GET, strlen(GET), MSG_NOSIGNAL), strlen(GET));
     WAIT_FOR(fx.calls == n);
