@@ -34,7 +34,7 @@ bool sp_origin_valid(sp_slice origin) {
 
 bool sp_method_is_safe(sp_slice method) {
     return sp_slice_eq_cstr(method, "GET") || sp_slice_eq_cstr(method, "HEAD") ||
-           sp_slice_eq_cstr(method, "OPTIONS") || sp_slice_eq_cstr(method, "TRACE");
+           sp_slice_eq_cstr(method, "OPTIONS");
 }
 
 sp_status sp_refresh_text_sid(sp_slice refresh_token, uint8_t ret_sid[SP_REFRESH_SID_BYTES]) {

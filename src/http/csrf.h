@@ -26,7 +26,8 @@ bool sp_origin_rule(const struct sp_origin_headers *h, const sp_slice *public_or
  * user. Configuration is held to it, because another form could never match. */
 bool sp_origin_valid(sp_slice origin);
 
-/* Methods that change nothing (RFC 9110 section 9.2.1). Exact case: "get" is another, unknown method. */
+/* Methods that change nothing (RFC 9110 section 9.2.1; TRACE, which no browser sends, is left out). Exact
+ * case: "get" is another, unknown method. */
 bool sp_method_is_safe(sp_slice method);
 
 /* The session that a refresh cookie names, unproved: enough to know which CSRF token must accompany it, since

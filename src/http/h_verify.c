@@ -18,7 +18,7 @@
 #include "http/percent.h"
 
 enum {
-    LIST_BYTES_MAX = 3 * 1024, /* nginx and others read an answer's headers into 4 KiB by default */
+    LIST_BYTES_MAX = 2 * 1024, /* each; nginx reads an answer's headers into 4 KiB by default */
 };
 
 static bool forwarded_method_is_safe(const struct sp_exchange *x) {

@@ -47,12 +47,34 @@ static void add_common_headers(struct sp_exchange *x) {
     sp_x_header(x, "X-Request-Id", SP_SLICE_ARRAY(x->request_id));
 }
 
+static bool lower_hex(sp_slice s) {
+    bool all_zero = true;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f'))) return false;
+        if (s.p[i] != '0') all_zero = false;
+    }
+    return !all_zero;
+}
+
+/* The trace id of a W3C traceparent, so that our log line can be found from the caller's trace; "-" without a
+ * well-formed one. It is the client's word and decides nothing. */
+static sp_slice trace_id(const struct sp_exchange *x) {
+    enum { TRACEPARENT_CHARS = 55, TRACE_AT = 3, TRACE_CHARS = 32, PARENT_AT = 36, PARENT_CHARS = 16 };
+    sp_slice v = SP_SLICE_EMPTY;
+    bool single = sp_http_req_header(x->req, "traceparent", &v) == SP_HTTP_SINGLE;
+    bool shaped = single && v.n == TRACEPARENT_CHARS && sp_slice_starts(v, SP_SLICE_LIT("00-")) &&
+                  v.p[PARENT_AT - 1] == '-' && v.p[PARENT_AT + PARENT_CHARS] == '-';
+    if (!shaped || !lower_hex(sp_slice_of(v.p + PARENT_AT, PARENT_CHARS))) return SP_SLICE_LIT("-");
+    sp_slice id = sp_slice_of(v.p + TRACE_AT, TRACE_CHARS);
+    return lower_hex(id) ? id : SP_SLICE_LIT("-");
+}
+
 static void observe(const struct sp_exchange *x, int status) {
     const struct sp_http_api *api = x->api;
     const char *pattern = x->route == NULL ? NULL : x->route->pattern;
     int64_t took_ms = sp_loop_boot_ms(sp_http_req_loop(x->req)) - sp_http_req_boot_ms(x->req);
     SP_LOG(&api->log, status >= 500 ? SP_LOG_WARN : SP_LOG_DEBUG, "http_request",
-           SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)),
+           SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)), SP_LOGF_TEXT("trace_id", trace_id(x)),
            SP_LOGF_TEXT("method", sp_http_req_method_text(x->req)),
            SP_LOGF_TEXT("route", sp_slice_cstr(pattern == NULL ? "-" : pattern)),
            SP_LOGF_I64("status", status), SP_LOGF_I64("ms", took_ms));

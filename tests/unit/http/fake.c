@@ -437,6 +437,19 @@ void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_don
 
 /* ---- asking ---- */
 
+static void log_write(void *arg, enum sp_log_level level, const char *event,
+                      const struct sp_log_field *fields, size_t n) {
+    (void)arg;
+    (void)level;
+    int at = snprintf(fake.log, sizeof(fake.log), "%s ", event);
+    for (size_t i = 0; i < n; i++) {
+        if (fields[i].type != SP_LOG_TEXT) continue;
+        at += snprintf(fake.log + at, sizeof(fake.log) - (size_t)at, "%s=%.*s ", fields[i].name,
+                       S(fields[i].text));
+        assert_true((size_t)at < sizeof(fake.log));
+    }
+}
+
 int fake_setup(void **state) {
     (void)state;
     memset(&fake, 0, sizeof(fake));
@@ -447,8 +460,10 @@ int fake_setup(void **state) {
     fake.permissions = SP_SLICE_LIT("documents:read");
     memset(&later, 0, sizeof(later));
     static const sp_slice origin[] = {{(const uint8_t *)"https://app.example", 19}};
-    const struct sp_http_api_config config = {
-        .public_origins = origin, .n_public_origins = 1, .random = sp_random_system};
+    const struct sp_http_api_config config = {.public_origins = origin,
+                                              .n_public_origins = 1,
+                                              .log = {log_write, NULL},
+                                              .random = sp_random_system};
     return sp_ok(sp_http_api_new(NULL, &config, &api)) ? 0 : -1;
 }
 

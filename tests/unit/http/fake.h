@@ -45,6 +45,7 @@ struct fake {
     sp_slice scope, roles;
     struct sp_http_peer peer;
     void *listener;
+    char log[4096]; /* text fields of the last line: "name=value " each */
 };
 extern struct fake fake;
 extern struct reply reply;

@@ -258,6 +258,24 @@ static void request_ids_are_ours_and_never_repeat(void **state) {
     assert_string_not_equal("mine", header("X-Request-Id", 0));
 }
 
+static void the_log_names_route_and_trace_but_nothing_secret(void **state) {
+    (void)state;
+    ask("GET /auth/verify?permission=documents:read", NULL, BEARER,
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL);
+    assert_non_null(strstr(fake.log, "route=/auth/verify "));
+    assert_non_null(strstr(fake.log, "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 "));
+    assert_null(strstr(fake.log, GOOD));
+    assert_null(strstr(fake.log, "documents"));
+    static const char *const bad[] = {"traceparent: 00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                                      "traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                                      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+                                      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736", "traceparent: "};
+    for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
+        ask("GET /healthz", NULL, bad[i], NULL);
+        assert_non_null(strstr(fake.log, "trace_id=- "));
+    }
+}
+
 static void an_api_is_not_made_of_bad_configuration(void **state) {
     (void)state;
     static const char *const origins[] = {"https://app.example/",
@@ -304,6 +322,7 @@ int main(void) {
         T(health_and_readiness),
         T(jwks_may_be_cached),
         T(request_ids_are_ours_and_never_repeat),
+        T(the_log_names_route_and_trace_but_nothing_secret),
         T(an_api_is_not_made_of_bad_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
