@@ -9,11 +9,8 @@ struct keys_op {
     enum sp_key_use use;
     bool immediately;
     sp_text64 kid;
-    struct sp_key_changes made;
+    struct sp_key_set made;
     struct sp_key_row *rows; /* what is answered: `made` without secrets. Heap */
-    struct sp_change *changes;
-    struct sp_audit_entry *records;
-    size_t records_n;
 };
 
 static struct keys_op *keys_of(struct sp_op *op) {
@@ -21,15 +18,9 @@ static struct keys_op *keys_of(struct sp_op *op) {
 }
 
 static void keys_forget(struct keys_op *k) {
-    for (size_t i = 0; i < k->records_n; i++) sp_audit_entry_done(&k->records[i]);
-    free(k->records);
-    free(k->changes);
     free(k->rows);
-    sp_key_changes_done(&k->made);
-    k->records = NULL;
-    k->changes = NULL;
     k->rows = NULL;
-    k->records_n = 0;
+    sp_key_set_done(&k->made);
 }
 
 static void keys_release(struct sp_op *op) {
@@ -77,7 +68,7 @@ static void rotate_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_o
     struct sp_keys_result result = {.outcome = outcome};
     if (outcome == SP_OUTCOME_OK) {
         result.rows = keys_of(op)->rows;
-        result.n = keys_of(op)->made.n;
+        result.n = keys_of(op)->made.changes.n;
     }
     ((sp_keys_done *)done)(arg, &result);
 }
@@ -96,41 +87,12 @@ static void committed(struct sp_op *op, sp_status status) {
     } else if (!sp_ok(status)) {
         sp_op_fail(op, status);
     } else {
-        for (size_t i = 0; i < k->made.n; i++) {
-            k->rows[i] = k->made.v[i].row;
+        for (size_t i = 0; i < k->made.changes.n; i++) {
+            k->rows[i] = k->made.changes.v[i].row;
             sp_wipe(&k->rows[i].sealed, sizeof(k->rows[i].sealed));
         }
         sp_op_finish(op, SP_OUTCOME_OK);
     }
-}
-
-static sp_status record(struct keys_op *k, size_t i) {
-    struct sp_op *op = &k->admin.plain.base;
-    struct sp_log_field detail[3];
-    struct sp_audit_event event;
-    sp_key_change_event(&k->made.v[i], detail, &event);
-    event.actor = SP_TEXT_SLICE(&op->actor);
-    event.address = SP_TEXT_SLICE(&op->address);
-    event.user_agent = SP_TEXT_SLICE(&op->user_agent);
-    event.request_id = SP_TEXT_SLICE(&op->request_id);
-    k->records[i] = (struct sp_audit_entry)SP_AUDIT_ENTRY_INIT;
-    k->records_n = i + 1;
-    return sp_audit_build(&event, op->now_ms, &op->app->deps.random, &k->records[i]);
-}
-
-/* The keys first, then the records: the order in which they are applied. */
-static sp_status build_changes(struct keys_op *k) {
-    const size_t n = k->made.n;
-    k->changes = calloc(2 * n, sizeof(*k->changes));
-    k->records = calloc(n, sizeof(*k->records));
-    k->rows = calloc(n, sizeof(*k->rows));
-    if (k->changes == NULL || k->records == NULL || k->rows == NULL) return sp_err(SP_E_NOMEM);
-    for (size_t i = 0; i < n; i++) {
-        SP_TRY(record(k, i));
-        k->changes[i] = sp_key_change_put(&k->made, i);
-        k->changes[n + i] = sp_audit_entry_change(&k->records[i]);
-    }
-    return SP_SUCCESS;
 }
 
 static sp_status plan(const struct keys_op *k, const struct sp_key_row *rows, size_t n,
@@ -159,12 +121,17 @@ static enum sp_outcome outcome_of_plan(sp_status s) {
     return SP_OUTCOME_INTERNAL;
 }
 
-static sp_status make(struct keys_op *k, const struct sp_key_plan *todo,
-                      const struct sp_key_schedule *schedule) {
+static sp_status make(struct keys_op *k, const struct sp_key_plan *todo) {
     struct sp_op *op = &k->admin.plain.base;
-    SP_TRY(sp_keys_carry_out(todo, op->read.ret.keys, op->read.ret.n, SP_SLICE_ARRAY(op->app->master_key),
-                             &op->app->deps.random, op->now_ms, schedule, &k->made));
-    return build_changes(k);
+    const struct sp_audit_event by = {
+        .actor = SP_TEXT_SLICE(&op->actor),
+        .address = SP_TEXT_SLICE(&op->address),
+        .user_agent = SP_TEXT_SLICE(&op->user_agent),
+        .request_id = SP_TEXT_SLICE(&op->request_id),
+    };
+    k->rows = calloc(todo->n, sizeof(*k->rows));
+    if (k->rows == NULL) return sp_err(SP_E_NOMEM);
+    return sp_key_set_make(op->app, todo, op->read.ret.keys, op->read.ret.n, &by, &k->made);
 }
 
 static void keys_read(struct sp_op *op, sp_status status) {
@@ -180,9 +147,9 @@ static void keys_read(struct sp_op *op, sp_status status) {
         sp_op_finish(op, outcome_of_plan(planned));
         return;
     }
-    sp_status made = make(k, &todo, &schedule);
+    sp_status made = make(k, &todo);
     if (sp_ok(made)) {
-        sp_op_commit_changes(op, k->changes, 2 * k->made.n, committed);
+        sp_op_commit_changes(op, k->made.set, 2 * k->made.changes.n, committed);
     } else {
         sp_op_fail(op, made);
     }

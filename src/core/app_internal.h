@@ -240,10 +240,6 @@ sp_status sp_app_issue_access(struct sp_app *app, const struct sp_tokens_op *op,
 
 /* ---- keys ---- */
 
-/* A record for one key change (created, rotated, retired, dropped, revoked), without the actor. Borrows from
- * both. */
-struct sp_audit_event sp_app_key_event(const struct sp_key_change *change, struct sp_log_field fields[2]);
-
 /* Everything that carries out a plan: the rows first, then their records, as one change set of 2 * changes.n.
  */
 struct sp_key_set {
@@ -254,8 +250,10 @@ struct sp_key_set {
 #define SP_KEY_SET_INIT                                                                                      \
     { .changes = SP_KEY_CHANGES_INIT }
 void sp_key_set_done(struct sp_key_set *set);
-/* Generates and seals (RSA: up to seconds). `actor` is the records'. */
+/* Generates and seals (RSA: up to seconds). `like`: the records' actor, address, user agent and request id.
+ */
 sp_status sp_key_set_make(const struct sp_app *app, const struct sp_key_plan *plan,
-                          const struct sp_key_row *rows, size_t n, sp_slice actor, struct sp_key_set *ret);
+                          const struct sp_key_row *rows, size_t n, const struct sp_audit_event *like,
+                          struct sp_key_set *ret);
 
 #endif

@@ -98,9 +98,10 @@ static sp_status make_keys(struct sp_app *app, struct sp_key_set *ret_made) {
     struct sp_store_read r = {.kind = SP_READ_KEYS, .tenant = SP_TENANT_DEFAULT, .limit = SP_READ_PAGE_MAX};
     sp_status s = sp_store_read_wait(app->deps.store, &r);
     if (sp_ok(s)) {
+        const struct sp_audit_event by_us = {.actor = SP_AUDIT_ACTOR_SYSTEM};
         struct sp_key_plan plan;
         sp_keys_plan(r.ret.keys, r.ret.n, sp_app_now_ms(app), &schedule, &plan);
-        s = sp_key_set_make(app, &plan, r.ret.keys, r.ret.n, SP_AUDIT_ACTOR_SYSTEM, ret_made);
+        s = sp_key_set_make(app, &plan, r.ret.keys, r.ret.n, &by_us, ret_made);
     }
     sp_store_read_done(&r);
     SP_TRY(s);

@@ -136,9 +136,10 @@ static struct sp_key_row *rows_to_change(struct sp_app *app, int64_t now_ms, str
 
 static void carry_out(struct sp_app *app, const struct sp_key_plan *plan, const struct sp_key_row *rows,
                       size_t n) {
+    const struct sp_audit_event by_us = {.actor = SP_AUDIT_ACTOR_SYSTEM};
     struct chore_op *op = chore_new(app, &app->tick.keys_busy);
     if (op == NULL) return;
-    sp_status made = sp_key_set_make(app, plan, rows, n, SP_AUDIT_ACTOR_SYSTEM, &op->keys);
+    sp_status made = sp_key_set_make(app, plan, rows, n, &by_us, &op->keys);
     if (sp_ok(made)) {
         sp_op_commit_changes(&op->base, op->keys.set, 2 * op->keys.changes.n, chore_done);
     } else {
