@@ -135,10 +135,16 @@ static sp_status append_header(struct sp_buf *b, sp_slice name, sp_slice value) 
     return sp_buf_append(b, SP_SLICE_LIT("\r\n"));
 }
 
-/* sp_buf_printf would cost as much as the rest of the head. */
+/* Digits by hand: printf would be a tenth of the whole request. */
 static sp_status append_length(struct sp_buf *b, size_t n) {
+    uint8_t digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (uint8_t)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
     SP_TRY(sp_buf_append(b, SP_SLICE_LIT("Content-Length: ")));
-    SP_TRY(sp_buf_append_i64_text(b, (int64_t)n));
+    SP_TRY(sp_buf_append(b, sp_slice_of(digits + at, sizeof(digits) - at)));
     return sp_buf_append(b, SP_SLICE_LIT("\r\n"));
 }
 
