@@ -39,6 +39,8 @@ static bool apply_group(struct sp_sqlite *s, struct sp_task *group) {
         struct sp_store_commit *c = SP_CONTAINER_OF(t, struct sp_store_commit, task);
         c->status = sp_apply_set(&s->apply, c);
         if (s->conn.failed != 0) return false;
+        /* a row that does not load, no memory: this set's trouble, not its neighbours' */
+        if (!sp_ok(c->status) && !sp_is(c->status, SP_E_CONFLICT)) c->status = sp_err(SP_E_UNAVAILABLE);
     }
     return sp_ok(sp_apply_finish(&s->apply));
 }
