@@ -1,10 +1,13 @@
-/* A load generator that behaves as real clients do: each connection is one client with a session of its own, follows its chain of
- * rotating refresh tokens, and sends its next request when it has the answer to the last.
+/* A load generator that behaves as real clients do: each connection is one client with a session of its own,
+ * follows its chain of rotating refresh tokens, and sends its next request when it has the answer to the
+ * last.
  *
- *   loadgen --port P --mode refresh|me|verify|health|login [--connections N] [--seconds S] [--users N] [--password P]
+ *   loadgen --port P --mode refresh|me|verify|health|login [--connections N] [--seconds S] [--users N]
+ * [--password P]
  *
- * It logs in first (users bench0, bench1, ... must exist), then measures for S seconds, and prints one JSON object: requests,
- * rate, latency percentiles, and answers that were not 2xx. One thread, epoll, loopback only.
+ * It logs in first (users bench0, bench1, ... must exist), then measures for S seconds, and prints one JSON
+ * object: requests, rate, latency percentiles, and answers that were not 2xx. One thread, epoll, loopback
+ * only.
  *
  * Not an HTTP client for strangers: it reads the answers of one server that it knows. */
 #include <arpa/inet.h>
@@ -76,11 +79,13 @@ static void post(struct client *c, const char *path, const char *body) {
 
 static void get(struct client *c, const char *path) {
     if (opt.mode == MODE_HEALTH) {
-        c->out_n = (size_t)snprintf(c->out, sizeof(c->out), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
+        c->out_n =
+            (size_t)snprintf(c->out, sizeof(c->out), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
         return;
     }
     c->out_n = (size_t)snprintf(c->out, sizeof(c->out),
-                                "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", path, c->access);
+                                "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n",
+                                path, c->access);
 }
 
 static void build_login(struct client *c) {
@@ -177,7 +182,8 @@ static void dial(struct client *c) {
 static void send_some(struct client *c) {
     while (c->out_at < c->out_n) {
         ssize_t n = send(c->fd, c->out + c->out_at, c->out_n - c->out_at, MSG_NOSIGNAL);
-        if (n < 0 && errno == EAGAIN) return; /* requests are small: the next readiness comes with the answer */
+        if (n < 0 && errno == EAGAIN)
+            return; /* requests are small: the next readiness comes with the answer */
         if (n <= 0) die("send");
         c->out_at += (size_t)n;
     }
@@ -237,9 +243,10 @@ static uint32_t percentile(double p) {
 
 static void report(double seconds) {
     qsort(samples_us, n_samples, sizeof(*samples_us), by_value);
-    printf("{\"requests\":%zu,\"rate\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"errors\":%llu,\"first_error\":\"%s\"}\n",
-           n_samples, (double)n_samples / seconds, percentile(0.50) / 1000.0, percentile(0.99) / 1000.0, percentile(1) / 1000.0,
-           (unsigned long long)n_errors, first_error);
+    printf("{\"requests\":%zu,\"rate\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"errors\":%llu,"
+           "\"first_error\":\"%s\"}\n",
+           n_samples, (double)n_samples / seconds, percentile(0.50) / 1000.0, percentile(0.99) / 1000.0,
+           percentile(1) / 1000.0, (unsigned long long)n_errors, first_error);
 }
 
 static void parse_options(int argc, char **argv) {
@@ -255,9 +262,10 @@ static void parse_options(int argc, char **argv) {
             if (strcmp(value, modes[m]) == 0) opt.mode = (enum mode)m;
         }
     }
-    if (opt.port <= 0 || opt.connections < 1 || opt.connections > CONNECTIONS_MAX || opt.seconds < 1 || opt.seconds > 600 ||
-        opt.users < 1) {
-        fprintf(stderr, "usage: loadgen --port P --mode refresh|me|verify|health|login [--connections N] [--seconds S] [--users N]\n");
+    if (opt.port <= 0 || opt.connections < 1 || opt.connections > CONNECTIONS_MAX || opt.seconds < 1 ||
+        opt.seconds > 600 || opt.users < 1) {
+        fprintf(stderr, "usage: loadgen --port P --mode refresh|me|verify|health|login [--connections N] "
+                        "[--seconds S] [--users N]\n");
         exit(2);
     }
 }

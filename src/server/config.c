@@ -310,7 +310,7 @@ static sp_status check_origins(const struct sp_config *c, char error[SP_CONFIG_E
 }
 
 sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
-    char value[SP_CONFIG_VALUE_BYTES];
+    char value[SP_CONFIG_VALUE_BYTES + 16]; /* the longest text with "http://" or ".master-key" */
     snprintf(value, sizeof(value), "http://%s", sp_config_text(c, SP_CFG_server_listen));
     SP_TRY(derive(c, SP_CFG_tokens_issuer, value, "from server.listen", error));
     const char *issuer = sp_config_text(c, SP_CFG_tokens_issuer);

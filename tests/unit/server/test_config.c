@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
@@ -50,11 +50,26 @@ static void durations_are_in_the_unit_of_their_key(void **state) {
 static void bad_values_are_refused_and_change_nothing(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "tokens.access_ttl=",       "tokens.access_ttl=-5",    "tokens.access_ttl=1.5m", "tokens.access_ttl=15 m",
-        "tokens.access_ttl=015m",   "tokens.access_ttl=9",     "tokens.access_ttl=2d",   "tokens.access_ttl=1500ms",
-        "tokens.access_ttl=999999999999d", "tokens.access_ttl=0x10", "tokens.alg=none",   "tokens.alg=es256",
-        "tokens.alg=ES256|HS256",   "tokens.embed_permissions=yes", "server.threads=0",  "server.threads=65",
-        "server.threads=1 ",        "server.listen=",          "tokens.client_id=a\nb",  "tokens.issuer=\xff",
+        "tokens.access_ttl=",
+        "tokens.access_ttl=-5",
+        "tokens.access_ttl=1.5m",
+        "tokens.access_ttl=15 m",
+        "tokens.access_ttl=015m",
+        "tokens.access_ttl=9",
+        "tokens.access_ttl=2d",
+        "tokens.access_ttl=1500ms",
+        "tokens.access_ttl=999999999999d",
+        "tokens.access_ttl=0x10",
+        "tokens.alg=none",
+        "tokens.alg=es256",
+        "tokens.alg=ES256|HS256",
+        "tokens.embed_permissions=yes",
+        "server.threads=0",
+        "server.threads=65",
+        "server.threads=1 ",
+        "server.listen=",
+        "tokens.client_id=a\nb",
+        "tokens.issuer=\xff",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sp_config before = config;
@@ -113,12 +128,13 @@ static void a_bad_file_is_told_with_line_key_and_expectation(void **state) {
 static void the_environment_wins_over_the_file_and_is_checked_too(void **state) {
     (void)state;
     assert_true(load("[sessions]\ngrace = 5s\n"));
-    char *good[] = {"PATH=/bin", "SALLYPORT_SESSIONS_GRACE=7s", "SALLYPORT_MASTER_KEY=x", NULL};
+    char *good[] = {(char[]){"PATH=/bin"}, (char[]){"SALLYPORT_SESSIONS_GRACE=7s"},
+                    (char[]){"SALLYPORT_MASTER_KEY=x"}, NULL};
     assert_true(sp_ok(sp_config_load_environment(&config, good, error)));
     assert_int_equal(sp_config_number(&config, SP_CFG_sessions_grace), 7000);
-    char *unknown[] = {"SALLYPORT_SESSIONS_GRACES=7s", NULL};
+    char *unknown[] = {(char[]){"SALLYPORT_SESSIONS_GRACES=7s"}, NULL};
     assert_false(sp_ok(sp_config_load_environment(&config, unknown, error)));
-    char *bad[] = {"SALLYPORT_TOKENS_ACCESS_TTL=never", NULL};
+    char *bad[] = {(char[]){"SALLYPORT_TOKENS_ACCESS_TTL=never"}, NULL};
     assert_false(sp_ok(sp_config_load_environment(&config, bad, error)));
     assert_non_null(strstr(error, "environment: tokens.access_ttl"));
 }
@@ -132,9 +148,12 @@ static void values_that_contradict_each_other_are_refused(void **state) {
 
 static void issuer_and_origins_must_be_what_they_are_for(void **state) {
     (void)state;
-    static const char *const bad[] = {"tokens.issuer=auth.example.com", "tokens.issuer=ftp://a",
-                                      "tokens.issuer=https://a/?x", "server.public_origins=https://a/path",
-                                      "server.public_origins=https://a https://", "server.public_origins=*"};
+    static const char *const bad[] = {"tokens.issuer=auth.example.com",
+                                      "tokens.issuer=ftp://a",
+                                      "tokens.issuer=https://a/?x",
+                                      "server.public_origins=https://a/path",
+                                      "server.public_origins=https://a https://",
+                                      "server.public_origins=*"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         sp_config_defaults(&config);
         assert_true(set(bad[i]));
@@ -143,7 +162,8 @@ static void issuer_and_origins_must_be_what_they_are_for(void **state) {
     sp_config_defaults(&config);
     assert_true(set("server.public_origins=https://a.example,  https://b.example:8443"));
     assert_true(sp_ok(sp_config_finish(&config, error)));
-    assert_string_equal(sp_config_text(&config, SP_CFG_server_public_origins), "https://a.example https://b.example:8443");
+    assert_string_equal(sp_config_text(&config, SP_CFG_server_public_origins),
+                        "https://a.example https://b.example:8443");
 }
 
 int main(void) {

@@ -1,7 +1,7 @@
 /* The master key, the boot mark and the log sink: what the server keeps in files. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
@@ -80,9 +80,13 @@ static void write_key(const char *content) {
 static void master_key_must_be_exactly_32_bytes_of_base64url(void **state) {
     (void)state;
     uint8_t key[SP_MASTER_KEY_BYTES];
-    static const char *const bad[] = {"", "\n", "AAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB",
+    static const char *const bad[] = {"",
+                                      "\n",
+                                      "AAAA",
+                                      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB",
                                       "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-                                      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\n"};
+                                      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\n"};
     for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
         write_key(bad[i]);
         if (!sp_is(load(true, key), SP_E_MALFORMED)) fail_msg("accepted: %s", bad[i]);
@@ -125,7 +129,8 @@ static void boot_mark_of_another_form_is_refused(void **state) {
 static void log_lines(enum sp_log_format format, char out[SP_LOG_LINE_BYTES + 1], sp_slice text) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
-    struct sp_log_sink sink = {.fd = ends[1], .format = format, .least = SP_LOG_INFO, .clock = sp_clock_system};
+    struct sp_log_sink sink = {
+        .fd = ends[1], .format = format, .least = SP_LOG_INFO, .clock = sp_clock_system};
     struct sp_log log = sp_log_sink_port(&sink);
     SP_LOG(&log, SP_LOG_DEBUG, "not_written", SP_LOGF_I64("n", 1));
     SP_LOG(&log, SP_LOG_WARN, "an_event", SP_LOGF_TEXT("text", text), SP_LOGF_I64("n", -5));
@@ -162,8 +167,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(master_key_is_made_once_and_read_again, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_is_not_made_when_sealed_keys_exist, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_that_others_can_read_is_refused, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(master_key_must_be_exactly_32_bytes_of_base64url, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(master_key_of_the_environment_wins_and_does_not_stay_there, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(master_key_must_be_exactly_32_bytes_of_base64url, make_dir,
+                                        remove_dir),
+        cmocka_unit_test_setup_teardown(master_key_of_the_environment_wins_and_does_not_stay_there, make_dir,
+                                        remove_dir),
         cmocka_unit_test_setup_teardown(boot_mark_is_what_was_written_last, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(boot_mark_of_another_form_is_refused, make_dir, remove_dir),
         cmocka_unit_test(log_cannot_be_forged_by_what_it_shows),

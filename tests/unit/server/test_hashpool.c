@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
@@ -35,7 +35,8 @@ static void wait_for(struct collector *c, unsigned n) {
     pthread_mutex_unlock(&c->mutex);
 }
 
-#define COLLECTOR {.executor = {collect}, .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER}
+#define COLLECTOR                                                                                            \
+    { .executor = {collect}, .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER }
 
 static void run_one(struct sp_hashpool *pool, struct sp_hash_job *job) {
     struct collector c = COLLECTOR;
@@ -95,10 +96,13 @@ static void full_queue_is_busy_and_takes_nothing(void **state) {
     struct sp_hash_job jobs[8];
     unsigned taken = 0;
     for (unsigned i = 0; i < 8; i++) {
-        jobs[i] = (struct sp_hash_job){.op = SP_HASH_VERIFY, .password = SP_SLICE_LIT("x"), .executor = &c.executor};
+        jobs[i] = (struct sp_hash_job){
+            .op = SP_HASH_VERIFY, .password = SP_SLICE_LIT("x"), .executor = &c.executor};
         sp_status s = hasher.submit(hasher.arg, &jobs[i]);
-        if (sp_ok(s)) taken++;
-        else assert_true(sp_is(s, SP_E_BUSY));
+        if (sp_ok(s))
+            taken++;
+        else
+            assert_true(sp_is(s, SP_E_BUSY));
     }
     assert_in_range(taken, 2, 3); /* two wait, one may be at work */
     pthread_mutex_lock(&c.mutex);
