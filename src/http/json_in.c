@@ -6,7 +6,17 @@
 #include "base/assert.h"
 #include "base/text.h"
 
-/* What jansson frees may have held a password. malloc_usable_size makes the pair work on memory that was
+/* jansson calls a string that it could not allocate a syntax error, and the client would be told that its
+ * body is not JSON. */
+static _Thread_local bool out_of_memory;
+
+static void *allocate(size_t n) {
+    void *p = malloc(n);
+    if (p == NULL) out_of_memory = true;
+    return p;
+}
+
+/* What jansson frees may have held a password. malloc_usable_size makes this work on memory that was
  * allocated before the pair was installed, so the order in which things start does not matter. */
 static void free_wiping(void *p) {
     if (p == NULL) return;
@@ -15,7 +25,7 @@ static void free_wiping(void *p) {
 }
 
 __attribute__((constructor)) static void install_wiping_allocator(void) {
-    json_set_alloc_funcs(malloc, free_wiping);
+    json_set_alloc_funcs(allocate, free_wiping);
 }
 
 static const struct {
@@ -41,9 +51,8 @@ const char *sp_json_in_title(enum sp_json_in_error e) {
 }
 
 static enum sp_json_in_error load_error(const json_error_t *err) {
-    enum json_error_code code = json_error_code(err);
-    if (code == json_error_out_of_memory) return SP_JSON_IN_NO_MEMORY;
-    return code == json_error_duplicate_key ? SP_JSON_IN_DUPLICATE : SP_JSON_IN_NOT_JSON;
+    if (out_of_memory) return SP_JSON_IN_NO_MEMORY;
+    return json_error_code(err) == json_error_duplicate_key ? SP_JSON_IN_DUPLICATE : SP_JSON_IN_NOT_JSON;
 }
 
 static struct sp_json_in_field *find(struct sp_json_in_field *fields, size_t n, const char *name) {
@@ -128,6 +137,7 @@ enum sp_json_in_error sp_json_in_parse(struct sp_json_in *doc, sp_slice body, st
     sp_assert(doc->root == NULL && n <= SP_JSON_IN_FIELDS_MAX);
     doc->field = NULL;
     for (size_t i = 0; i < n; i++) fields[i].present = false;
+    out_of_memory = false;
     json_error_t err;
     json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &err);
     if (root == NULL) return body.n == 0 ? SP_JSON_IN_NOT_JSON : load_error(&err);

@@ -1,0 +1,138 @@
+/* Every allocation fails once: the client always gets exactly one answer, a whole one, and never half of
+ * somebody's cookies. And nothing that is freed still holds a password or a token. Linked with --wrap for
+ * malloc, calloc, realloc and free. */
+#include <malloc.h>
+
+#include "fake.h"
+
+static long countdown = -1; /* allocations until one fails; negative: none does */
+static bool failed;
+
+static bool fails(void) {
+    if (countdown < 0) return false;
+    if (countdown-- > 0) return false;
+    failed = true;
+    return true;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n) {
+    return fails() ? NULL : __real_malloc(n);
+}
+void *__wrap_calloc(size_t n, size_t size) {
+    return fails() ? NULL : __real_calloc(n, size);
+}
+void *__wrap_realloc(void *p, size_t n) {
+    return fails() ? NULL : __real_realloc(p, n);
+}
+
+static bool freed_a_secret;
+static size_t frees;
+
+static void look_for(const void *p, const char *secret) {
+    if (memmem(p, malloc_usable_size((void *)(uintptr_t)p), secret, strlen(secret)) != NULL)
+        freed_a_secret = true;
+}
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p) {
+    if (p != NULL) {
+        frees++;
+        look_for(p, "battery staple");
+        look_for(p, "new.access");
+        look_for(p, "sprt_new");
+    }
+    __real_free(p);
+}
+
+static void check_answer(void) {
+    assert_int_equal(reply.times, 1);
+    if (reply.status < 400) {
+        assert_true(reply.status == 200 || reply.status == 201 || reply.status == 204);
+        return;
+    }
+    assert_true(reply.status >= 500);
+    for (size_t i = 0; header("Set-Cookie", i) != NULL; i++) {
+        assert_non_null(strstr(header("Set-Cookie", i), "Max-Age=0"));
+    }
+    assert_null(strstr(reply.body, "new.access"));
+    assert_null(header("X-Auth-Subject", 0));
+}
+
+#define EVERY_FAILURE(...)                                                                                   \
+    do {                                                                                                     \
+        long n = 0;                                                                                          \
+        do {                                                                                                 \
+            failed = false;                                                                                  \
+            countdown = n++;                                                                                 \
+            ask(__VA_ARGS__, NULL);                                                                          \
+            countdown = -1;                                                                                  \
+            check_answer();                                                                                  \
+            assert_true(n < 10000);                                                                          \
+        } while (failed);                                                                                    \
+        assert_true(reply.status < 300);                                                                     \
+    } while (0)
+
+static void login(void **state) {
+    (void)state;
+    EVERY_FAILURE("POST /auth/login", "{\"username\":\"a\",\"password\":\"p\"}", JSON);
+    EVERY_FAILURE("POST /auth/login", "{\"username\":\"a\",\"password\":\"p\",\"mode\":\"cookie\"}", JSON,
+                  ORIGIN);
+}
+
+static void refresh_and_logout(void **state) {
+    (void)state;
+    EVERY_FAILURE("POST /auth/refresh", "{}", JSON, ORIGIN, COOKIES);
+    EVERY_FAILURE("POST /auth/logout", NULL, ORIGIN, CSRF, COOKIES);
+    EVERY_FAILURE("POST /auth/logout-all", NULL, BEARER);
+}
+
+static void verify_and_me(void **state) {
+    (void)state;
+    fake.scope = SP_SLICE_LIT("a b");
+    EVERY_FAILURE("GET /auth/verify?permission=documents:read", NULL, BEARER);
+    EVERY_FAILURE("GET /auth/me", NULL, COOKIES);
+    EVERY_FAILURE("GET /.well-known/jwks.json", NULL, BEARER);
+}
+
+static void administration(void **state) {
+    (void)state;
+    fake.listener = sp_http_listener_admin;
+    fake.peer.kind = SP_HTTP_PEER_UNIX;
+    static const struct sp_user_row user = {.name = {3, "bob"}, .roles = {3, "a b"}};
+    fake.users = &user;
+    fake.n_users = 1;
+    EVERY_FAILURE("POST /admin/v1/users", "{\"name\":\"bob\",\"roles\":[\"a\",\"b\"]}", JSON);
+    EVERY_FAILURE("GET /admin/v1/audit?limit=3", NULL, "X-Nothing: x");
+    EVERY_FAILURE("OPTIONS /admin/v1/users", NULL, "X-Nothing: x");
+}
+
+static void what_is_freed_holds_no_secret(void **state) {
+    (void)state;
+    freed_a_secret = false;
+    frees = 0;
+    ask("POST /auth/login", "{\"username\":\"a\",\"password\":\"battery staple\"}", JSON, NULL);
+    assert_int_equal(reply.status, 200);
+    ask("POST /auth/login", "{\"username\":\"a\",\"password\":\"battery staple\",\"mode\":\"cookie\"}", JSON,
+        ORIGIN, NULL);
+    assert_int_equal(reply.status, 200);
+    ask("POST /auth/login", "{\"password\":\"battery staple\",\"x\":1}", JSON, NULL);
+    assert_int_equal(reply.status, 400);
+    ask("POST /auth/login", "{\"password\":\"battery staple\",", JSON, NULL);
+    assert_int_equal(reply.status, 400);
+    assert_true(frees > 20);
+    assert_false(freed_a_secret);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
+int main(void) {
+    const struct CMUnitTest tests[] = {T(login), T(refresh_and_logout), T(verify_and_me), T(administration),
+                                       T(what_is_freed_holds_no_secret)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
