@@ -37,8 +37,9 @@ static void found_by_name(struct sp_op *op, sp_status status) {
 
 static void find_by_name(struct sp_admin_op *a) {
     struct sp_op *op = &a->plain.base;
-    if (!sp_ok(sp_name_normalize(SP_TEXT_SLICE(&a->who), &a->name))) {
-        sp_op_finish(op, SP_OUTCOME_NOT_FOUND);
+    sp_status name = sp_name_normalize(SP_TEXT_SLICE(&a->who), &a->name);
+    if (!sp_ok(name)) { /* a text that no name can be, or no memory */
+        sp_op_finish(op, sp_is(name, SP_E_NOMEM) ? SP_OUTCOME_INTERNAL : SP_OUTCOME_NOT_FOUND);
         return;
     }
     sp_op_read_begin(op, SP_READ_USER_BY_NAME)->key = SP_TEXT_SLICE(&a->name);

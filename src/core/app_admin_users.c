@@ -28,8 +28,14 @@ static enum sp_outcome accept_roles(struct sp_app *app, sp_slice words, sp_text1
 
 /* Leaves the prepared password in op->secret[0]. */
 static enum sp_outcome accept_password(struct sp_op *op, sp_slice password, sp_slice name) {
-    if (sp_password_judge(password, name) != SP_PASSWORD_ACCEPTED) return SP_OUTCOME_PASSWORD_REJECTED;
-    return sp_ok(sp_password_prepare(password, &op->secret[0])) ? SP_OUTCOME_OK : SP_OUTCOME_INTERNAL;
+    sp_buf_clear(&op->secret[0]);
+    sp_status s = sp_password_prepare(password, &op->secret[0]);
+    if (sp_is(s, SP_E_NOMEM)) return SP_OUTCOME_INTERNAL;
+    if (!sp_ok(s)) return SP_OUTCOME_PASSWORD_REJECTED;
+    enum sp_password_fault fault = sp_password_judge(password, name);
+    if (fault == SP_PASSWORD_ACCEPTED) return SP_OUTCOME_OK;
+    /* What was prepared is not too long: then it was memory that the judge lacked. */
+    return fault == SP_PASSWORD_TOO_LONG ? SP_OUTCOME_INTERNAL : SP_OUTCOME_PASSWORD_REJECTED;
 }
 
 /* ---- answers ---- */
@@ -98,7 +104,8 @@ static void add_hashed(struct sp_op *op, sp_status status) {
 static enum sp_outcome add_accept(struct sp_admin_op *a, const struct sp_user_add_request *in) {
     struct sp_op *op = &a->plain.base;
     sp_id id;
-    if (!sp_ok(sp_name_accept(in->name, &a->user.name, &a->user.display))) return SP_OUTCOME_INVALID_REQUEST;
+    sp_status name = sp_name_accept(in->name, &a->user.name, &a->user.display);
+    if (!sp_ok(name)) return sp_is(name, SP_E_NOMEM) ? SP_OUTCOME_INTERNAL : SP_OUTCOME_INVALID_REQUEST;
     enum sp_outcome o = accept_roles(op->app, in->roles, &a->user.roles);
     if (o == SP_OUTCOME_OK && in->password.n != 0)
         o = accept_password(op, in->password, SP_TEXT_SLICE(&a->user.name));
