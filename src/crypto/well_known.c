@@ -28,32 +28,18 @@ static const struct exact exacts[] = {
 
 /* Lower case, at least six letters: shorter ones would turn up in random text. */
 static const char *const telltales[] = {
-    "secret",     /* your-256-bit-secret, a-string-secret-at-least-256-bits-long (jwt.io), supersecret, ... */
-    "passwor",    /* password, passwort */
-    "passphrase", /* */
-    "changeme",   /* configuration templates */
-    "change-me",  /* */
-    "change_me",  /* */
-    "change_this",  /* */
-    "change-this",  /* */
-    "replace",      /* replace-me, please replace this */
-    "example",      /* */
-    "default",      /* */
-    "insecure",     /* django-insecure-... */
-    "qwerty",       /* */
-    "qwertz",       /* */
-    "letmein",      /* */
-    "jwt_key",      /* */
-    "jwt-key",      /* */
-    "private-key",  /* */
-    "signing-key",  /* */
-    "signingkey",   /* */
-    "keyboard cat", /* express-session's documentation */
-    "0123456789",   /* */
-    "1234567890",   /* */
-    "abcdefgh",     /* */
-    "-----begin", /* a PEM file taken as a secret: perhaps a public one (the confusion of RS256 with HS256) */
-    "ssh-rsa",    /* likewise */
+    "secret",  /* your-256-bit-secret, a-string-secret-at-least-256-bits-long (jwt.io), supersecret, ... */
+    "passwor", /* password, passwort */
+    "passphrase",  "changeme",                                             /* configuration templates */
+    "change-me",   "change_me",  "change_this",  "change-this", "replace", /* replace-me, please replace this
+                                                                            */
+    "example",     "default",    "insecure",                               /* django-insecure-... */
+    "qwerty",      "qwertz",     "letmein",      "jwt_key",     "jwt-key", "private-key",
+    "signing-key", "signingkey", "keyboard cat",               /* express-session's documentation */
+    "0123456789",  "1234567890", "abcdefgh",     "-----begin", /* a PEM file taken as a secret: perhaps a
+                                                                  public one (the confusion of RS256 with
+                                                                  HS256) */
+    "ssh-rsa",                                                 /* likewise */
 };
 
 static bool is_printable(sp_slice s) {
