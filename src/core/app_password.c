@@ -150,8 +150,11 @@ static void user_read(struct sp_op *base, sp_status status) {
         return;
     }
     sp_slice wanted = sp_buf_slice(&base->secret[1]);
-    if (sp_password_judge(wanted, SP_TEXT_SLICE(&op->user.name)) != SP_PASSWORD_ACCEPTED) {
-        sp_op_finish(base, SP_OUTCOME_PASSWORD_REJECTED);
+    enum sp_password_fault fault = sp_password_judge(wanted, SP_TEXT_SLICE(&op->user.name));
+    if (fault != SP_PASSWORD_ACCEPTED) {
+        /* What was prepared already is not too long: then it was memory that the judge lacked. */
+        bool no_memory = fault == SP_PASSWORD_TOO_LONG;
+        sp_op_finish(base, no_memory ? SP_OUTCOME_INTERNAL : SP_OUTCOME_PASSWORD_REJECTED);
         return;
     }
     sp_op_hash(base, sp_buf_slice(&base->secret[0]), &op->old_phc, current_verified);

@@ -97,8 +97,7 @@ void bench_defaults(struct bench *b) {
     OK(SP_TEXT_SET(&b->config.client_id, SP_SLICE_LIT("first-party")));
 }
 
-void bench_start(struct bench *b) {
-    static const uint8_t master_key[SP_MASTER_KEY_BYTES] = {7};
+void bench_start_begin(struct bench *b) {
     struct sp_verifier_opts opts = {.issuer = SP_TEXT_SLICE(&b->config.issuer),
                                     .audience = SP_TEXT_SLICE(&b->config.audience),
                                     .alg_mask = SP_ALG_ALL,
@@ -106,6 +105,10 @@ void bench_start(struct bench *b) {
                                     .random = &sp_random_system};
     OK(sp_verifier_new(&opts, &b->verifier));
     OK(sp_verifier_reader_new(b->verifier, &b->reader));
+}
+
+sp_status bench_start_app(struct bench *b) {
+    static const uint8_t master_key[SP_MASTER_KEY_BYTES] = {7};
     struct sp_app_deps deps = {.store = b->store,
                                .clock = {clock_ms, clock_ms, b},
                                .random = sp_random_system,
@@ -116,7 +119,17 @@ void bench_start(struct bench *b) {
                                .epochs = sp_verifier_epochs(b->verifier),
                                .reclaim = b->reclaim,
                                .master_key = SP_SLICE_ARRAY(master_key)};
-    OK(sp_app_open(&b->config, &deps, &b->app));
+    return sp_app_open(&b->config, &deps, &b->app);
+}
+
+void bench_start_undo(struct bench *b) {
+    sp_verifier_reader_free(b->reader);
+    sp_verifier_free(b->verifier);
+}
+
+void bench_start(struct bench *b) {
+    bench_start_begin(b);
+    OK(bench_start_app(b));
 }
 
 void bench_stop(struct bench *b) {

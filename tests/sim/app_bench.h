@@ -59,7 +59,11 @@ struct plain {
 void bench_defaults(struct bench *b); /* config, clock; the rest empty */
 void bench_open(struct bench *b);  /* everything, with user "ada", password "correct horse", role "writer" */
 void bench_start(struct bench *b); /* only the app, on the store that is there */
-void bench_stop(struct bench *b);  /* only the app */
+/* ... in two halves, of which the second may fail; undo takes the first back. */
+void bench_start_begin(struct bench *b);
+sp_status bench_start_app(struct bench *b);
+void bench_start_undo(struct bench *b);
+void bench_stop(struct bench *b); /* only the app */
 void bench_close(struct bench *b);
 void bench_run(struct bench *b); /* until nothing is posted */
 
