@@ -32,6 +32,7 @@ static bool take_segment(sp_slice *rest, sp_slice *ret) {
 static bool matches(const char *pattern, sp_slice path, sp_slice segment[SP_ROUTE_SEGMENTS_MAX]) {
     sp_slice wanted = sp_slice_cstr(pattern), want, have;
     size_t n = 0;
+    for (size_t i = 0; i < SP_ROUTE_SEGMENTS_MAX; i++) segment[i] = SP_SLICE_EMPTY;
     while (take_segment(&wanted, &want)) {
         if (!take_segment(&path, &have)) return false;
         if (want.n > 0 && want.p[0] == '{') {
@@ -48,13 +49,10 @@ enum sp_route_found sp_route_find(const struct sp_route *routes, size_t n, enum 
                                   sp_slice path, struct sp_route_match *ret) {
     if (method == SP_HTTP_HEAD) method = SP_HTTP_GET;
     struct sp_route_match found = {.route = NULL};
-    for (size_t i = 0; i < n; i++) {
-        sp_slice segment[SP_ROUTE_SEGMENTS_MAX] = {SP_SLICE_EMPTY, SP_SLICE_EMPTY};
-        if (!matches(routes[i].pattern, path, segment)) continue;
+    for (size_t i = 0; i < n && found.route == NULL; i++) {
+        if (!matches(routes[i].pattern, path, found.segment)) continue;
         found.methods |= 1u << routes[i].method;
-        if (routes[i].method != method || found.route != NULL) continue;
-        found.route = &routes[i];
-        memcpy(found.segment, segment, sizeof(segment));
+        if (routes[i].method == method) found.route = &routes[i];
     }
     *ret = found;
     if (found.route != NULL) return SP_ROUTE_FOUND;

@@ -47,7 +47,8 @@ enum sp_route_found { SP_ROUTE_FOUND, SP_ROUTE_NO_PATH, SP_ROUTE_NO_METHOD };
 struct sp_route_match {
     const struct sp_route *route;            /* FOUND. HEAD finds GET */
     sp_slice segment[SP_ROUTE_SEGMENTS_MAX]; /* FOUND: raw, borrowed from path */
-    uint32_t methods; /* bits of enum sp_http_method that the path has; HEAD and OPTIONS not included */
+    uint32_t
+        methods; /* NO_METHOD: bits of enum sp_http_method that the path has; HEAD and OPTIONS not included */
 };
 enum sp_route_found sp_route_find(const struct sp_route *routes, size_t n, enum sp_http_method method,
                                   sp_slice path, struct sp_route_match *ret);
