@@ -1,5 +1,6 @@
 // Starts the real program on a private port with a fresh store, and speaks HTTP to it as plainly as possible, so that a test sees
 // exactly what a client would. Used with node's own test runner; no packages.
+import assert from 'node:assert/strict';
 import { spawn, execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -9,6 +10,13 @@ import path from 'node:path';
 
 export const program = process.env.SALLYPORT ?? path.resolve('build/sallyport');
 export const PASSWORD = 'correct horse battery';
+export const ORIGIN = 'https://app.example.test';
+// A sanitized server is slower; what waits for time to pass does not care, what must be quick does.
+export const slowness = Number(process.env.SP_SLOWNESS ?? 1);
+
+// Whatever happens to the tests, no server outlives them.
+const alive = new Set();
+process.on('exit', () => { for (const child of alive) child.kill('SIGKILL'); });
 
 async function freePort() {
     const s = net.createServer().listen(0, '127.0.0.1');
@@ -19,9 +27,11 @@ async function freePort() {
 }
 
 // One request, one answer; no redirects, no cookie jar, no retries. `headers` may be an array [name, value, name, value] to repeat one.
-export function request(port, method, url, { headers = {}, body, agent } = {}) {
+// `where`: a port of the loopback, or the path of a Unix socket.
+export function request(where, method, url, { headers = {}, body, agent } = {}) {
     return new Promise((resolve, reject) => {
-        const req = http.request({ host: '127.0.0.1', port, method, path: url, headers, agent: agent ?? false, setHost: !Array.isArray(headers) });
+        const to = typeof where === 'string' ? { socketPath: where } : { host: '127.0.0.1', port: where };
+        const req = http.request({ ...to, method, path: url, headers, agent: agent ?? false, setHost: !Array.isArray(headers) });
         req.on('error', reject);
         req.on('response', (res) => {
             const chunks = [];
@@ -60,42 +70,74 @@ export class Server {
         s.settings = settings;
         s.env = env;
         s.wrap = wrap;
-        s.port = await freePort();
         await s.spawn();
         return s;
     }
 
+    get adminSocket() { return path.join(this.data, 'admin.sock'); }
+
+    // Another test may take the port between our asking for it and the server's binding it.
     async spawn() {
+        for (let tries = 1; ; tries++) {
+            this.port ??= await freePort();
+            try {
+                return await this.spawnOnce();
+            } catch (error) {
+                if (tries === 5 || !/127\.0\.0\.1:\d+: conflict/.test(this.log)) throw error;
+                this.port = undefined;
+            }
+        }
+    }
+
+    async spawnOnce() {
         const sets = Object.entries({
             'passwords.memory_kib': '8192', 'passwords.passes': '1', 'tokens.issuer': 'https://auth.example.test',
-            'server.public_origins': 'https://app.example.test', ...this.settings,
+            'server.public_origins': ORIGIN, ...this.settings,
         }).flatMap(([k, v]) => ['--set', `${k}=${v}`]);
         const words = [...this.wrap, program, '--data', this.data, 'serve', '--listen', `127.0.0.1:${this.port}`, ...sets];
         this.log = '';
         this.child = spawn(words[0], words.slice(1), { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
-        this.exited = new Promise((done) => this.child.once('exit', (code, signal) => done({ code, signal })));
-        for (const out of [this.child.stdout, this.child.stderr]) out.on('data', (c) => { this.log += c; });
+        const child = this.child;
+        alive.add(child);
         let gone = false;
-        this.exited.then(() => { gone = true; });
-        for (let i = 0; i < 1000; i++) {
-            if (gone) throw new Error(`the server did not start:\n${this.log}`);
+        this.exited = new Promise((done) => child.once('exit', (code, signal) => {
+            gone = true;
+            alive.delete(child);
+            done({ code, signal });
+        }));
+        // Read to the end before anyone looks at the log.
+        this.closed = new Promise((done) => child.once('close', done));
+        for (const out of [child.stdout, child.stderr]) out.on('data', (c) => { this.log += c; });
+        // Its own word first: somebody else may be answering at this port.
+        for (let i = 0; i < 1500; i++) {
+            if (gone) {
+                await this.closed;
+                throw new Error(`the server did not start:\n${this.log}`);
+            }
             try {
-                if ((await request(this.port, 'GET', '/readyz')).status === 200) return;
-            } catch { /* not listening yet */ }
-            await new Promise((done) => setTimeout(done, 20));
+                if (this.log.includes('Sallyport listens on') && (await request(this.port, 'GET', '/readyz')).status === 200) return;
+            } catch { /* not yet */ }
+            await new Promise((done) => setTimeout(done, 10));
         }
+        child.kill('SIGKILL');
         throw new Error(`the server is not ready:\n${this.log}`);
     }
 
-    async restart(signal = 'SIGTERM') {
+    async kill(signal = 'SIGKILL') {
         this.child.kill(signal);
-        await this.exited;
+        return this.exited;
+    }
+
+    async restart(signal = 'SIGTERM') {
+        await this.kill(signal);
         await this.spawn();
     }
 
     async stop() {
-        this.child.kill('SIGTERM');
-        const how = await this.exited;
+        const late = setTimeout(() => this.child.kill('SIGKILL'), 20000);
+        const how = await this.kill('SIGTERM');
+        clearTimeout(late);
+        await this.closed;
         if (this.own) rmSync(this.folder, { recursive: true, force: true });
         return how;
     }
@@ -107,8 +149,33 @@ export class Server {
                 { cwd: this.folder, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
                     resolve({ status: error ? error.code : 0, stdout, stderr, json: json && stdout ? JSON.parse(stdout) : undefined });
                 });
+            child.stdin.on('error', () => {}); // it may have refused without reading
             child.stdin.end(input);
         });
+    }
+
+    // The same with --json; a refusal is an error.
+    async ask(...args) {
+        const r = await this.cli(args, { json: true });
+        if (r.status !== 0) throw new Error(`${args.join(' ')}: ${r.status} ${r.stderr}`);
+        return r.json;
+    }
+
+    // A request on the admin socket.
+    admin(method, url, value) {
+        const body = value === undefined ? undefined : JSON.stringify(value);
+        const headers = value === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+        return request(this.adminSocket, method, url, { headers, body });
+    }
+
+    // What the audit log holds of one action.
+    async audit(action) { return (await this.ask('audit', 'show')).filter((r) => r.action === action); }
+
+    // Everything that a refused request must leave alone.
+    async state() {
+        const [users, roles, sessions, keys, status] = await Promise.all([
+            this.ask('user', 'list'), this.ask('role', 'list'), this.ask('session', 'list', '--ended'), this.ask('key', 'list'), this.ask('status')]);
+        return { users, roles, sessions, keys, audit: status.audit_count, head: status.audit_head, revocations: status.revoke_seq };
     }
 
     async addUser(name, roles = [], password = PASSWORD) {
@@ -137,6 +204,59 @@ export class Server {
     }
 
     refresh(refresh_token, more = {}) { return this.post('/auth/refresh', { refresh_token, ...more }); }
+}
+
+// As much of a browser as matters here: it keeps our cookies and says where its page comes from.
+export class Browser {
+    constructor(server) {
+        this.server = server;
+        this.jar = {};
+    }
+
+    get cookieHeader() { return Object.entries(this.jar).map(([k, v]) => `${k}=${v}`).join('; '); }
+    get access() { return this.jar['__Host-sp_access']; }
+    get refreshToken() { return this.jar['__Host-sp_refresh']; }
+
+    // Headers of a page of ours; null takes one away.
+    headers(more = {}) {
+        const all = { origin: ORIGIN, 'sec-fetch-site': 'same-origin', ...(this.cookieHeader ? { cookie: this.cookieHeader } : {}), ...more };
+        return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== null));
+    }
+
+    async send(method, url, value, headers = {}) {
+        const r = await this.server.send(method, url, value, this.headers(headers));
+        for (const line of r.cookies) {
+            const [, name, v] = /^([^=]+)=([^;]*)/.exec(line);
+            if (/Max-Age=0(;|$)/.test(line)) delete this.jar[name];
+            else this.jar[name] = v;
+        }
+        if (r.json?.csrf_token) this.csrf = r.json.csrf_token;
+        return r;
+    }
+
+    get(url, headers) { return this.send('GET', url, undefined, headers); }
+    // With the CSRF token.
+    act(method, url, value, headers = {}) { return this.send(method, url, value, { 'x-csrf-token': this.csrf, ...headers }); }
+    refresh(headers) { return this.send('POST', '/auth/refresh', {}, headers); }
+
+    async login(username, more = {}) {
+        const r = await this.send('POST', '/auth/login', { username, password: PASSWORD, mode: 'cookie', ...more });
+        if (r.status !== 200) throw new Error(`login: ${r.status} ${r.text}`);
+        this.session = r.json.session_id;
+        return r;
+    }
+}
+
+// The answer is RFC 9457's, with our stable code.
+export function refused(r, status, code, note) {
+    const what = `${note ?? ''} ${r.status} ${r.text}`;
+    assert.equal(r.status, status, what);
+    assert.equal(r.headers['content-type'], 'application/problem+json', what);
+    assert.equal(r.json?.code, code, what);
+    assert.equal(r.json.status, status, what);
+    assert.ok(r.json.title.length > 0, what);
+    assert.equal(r.headers['cache-control'], 'no-store', what);
+    assert.equal(r.headers['www-authenticate'] !== undefined, status === 401 || code === 'permission_denied', what);
 }
 
 // The value of a cookie in a list of Set-Cookie lines.
