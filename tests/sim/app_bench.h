@@ -35,7 +35,8 @@ struct bench {
     struct sp_principal principal;
     /* the hasher */
     bool hash_full;
-    uint32_t hashes;
+    _Atomic uint32_t hashes;
+    const void *lanes_tick; /* whichever thread does the housekeeping, for tests with threads */
 };
 
 /* A copy of a result, whose slices live here. */

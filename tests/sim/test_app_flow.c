@@ -484,6 +484,93 @@ static void a_generation_that_never_was_trips(void **state) {
     assert_int_equal(bench_records(b, "generation_impossible"), 1);
 }
 
+static void tick(struct bench *b) {
+    sp_app_tick(b->app, &b->queue.executor);
+    bench_run(b);
+}
+
+static void a_new_signing_key_is_announced_first_and_old_tokens_keep_passing(void **state) {
+    BENCH;
+    bench_stop(b);
+    b->config.key_rotate_every_s = 600;
+    bench_start(b);
+    SP_AUTO(sp_buf) before = SP_BUF_INIT(65536);
+    SP_AUTO(sp_buf) after = SP_BUF_INIT(65536);
+    assert_int_equal(sp_app_jwks(b->app, &before).code, SP_OK);
+    struct tokens old = bench_login(b);
+    b->now_ms += 601 * SECOND;
+    tick(b);
+    assert_int_equal(sp_app_jwks(b->app, &after).code, SP_OK);
+    assert_true(after.n > before.n);
+    struct tokens still = bench_login(b);
+    size_t header_n = (size_t)((char *)memchr(old.access, '.', old.access_n) - old.access);
+    assert_memory_equal(still.access, old.access, header_n); /* signed by the old one */
+    b->now_ms += 61 * SECOND;
+    tick(b);
+    struct tokens fresh = bench_login(b);
+    assert_memory_not_equal(fresh.access, old.access, header_n);
+    assert_int_equal(bench_check(b, &old), SP_REJECT_NONE);
+    assert_int_equal(bench_check(b, &fresh), SP_REJECT_NONE);
+    assert_int_equal(bench_refresh(b, &old).outcome, SP_OUTCOME_OK); /* its refresh key has retired, too */
+    uint32_t retired = bench_records(b, "key_retired");
+    assert_true(retired >= 1);
+    tick(b); /* nothing to do: nothing is written */
+    assert_int_equal(bench_records(b, "key_retired"), retired);
+}
+
+static void an_idle_server_writes_no_heartbeat(void **state) {
+    BENCH;
+    struct tokens t = bench_login(b);
+    b->now_ms += GRACE_OVER_MS;
+    sp_store_memory_fail(b->store, 1, UINT64_MAX, SP_MEMORY_FAULT_UNAVAILABLE);
+    tick(b); /* the first one purges, and fails */
+    b->now_ms += SECOND;
+    tick(b); /* nothing was rotated: this one does not write */
+    assert_int_equal(sp_app_ready(b->app).code, SP_E_UNAVAILABLE);
+    sp_store_memory_fail(b->store, 0, 0, SP_MEMORY_FAULT_NONE);
+    assert_int_equal(bench_refresh(b, &t).outcome, SP_OUTCOME_OK);
+    assert_int_equal(sp_app_ready(b->app).code, SP_OK);
+}
+
+struct status {
+    uint32_t answers;
+    struct sp_status_result r;
+};
+static void status_done(void *arg, const struct sp_status_result *r) {
+    struct status *s = arg;
+    s->answers++;
+    s->r = *r;
+}
+
+static struct sp_meta_row meta_of(struct bench *b) {
+    struct status s = {0};
+    struct sp_call call = bench_call(b);
+    sp_app_status(b->app, &call, status_done, &s);
+    bench_run(b);
+    assert_int_equal(s.answers, 1);
+    assert_int_equal(s.r.outcome, SP_OUTCOME_OK);
+    return s.r.meta;
+}
+
+static void the_heartbeat_beats_while_a_window_can_be_open(void **state) {
+    BENCH;
+    b->now_ms += GRACE_OVER_MS;
+    struct tokens t = bench_login(b);
+    tick(b);
+    int64_t idle_ms = meta_of(b).alive_ms;
+    bench_refresh(b, &t);
+    b->now_ms += SECOND;
+    tick(b);
+    assert_true(meta_of(b).alive_ms > idle_ms);
+    for (int i = 0; i < 60; i++) {
+        b->now_ms += SECOND;
+        tick(b);
+    }
+    int64_t last_ms = meta_of(b).alive_ms;
+    assert_true(last_ms < b->now_ms - 30 * SECOND);
+    assert_int_equal(meta_of(b).boots, sp_app_boots(b->app));
+}
+
 /* ---- logout ---- */
 
 static void logout_ends_and_is_idempotent(void **state) {
@@ -797,6 +884,9 @@ int main(void) {
         TEST(a_store_put_back_heals_and_records),
         TEST(a_store_put_back_behind_our_back_is_told_by_the_count_of_starts),
         TEST(a_generation_that_never_was_trips),
+        TEST(a_new_signing_key_is_announced_first_and_old_tokens_keep_passing),
+        TEST(an_idle_server_writes_no_heartbeat),
+        TEST(the_heartbeat_beats_while_a_window_can_be_open),
         TEST(logout_ends_and_is_idempotent),
         TEST(logout_takes_an_old_generation_and_never_trips),
         TEST(logout_with_a_guessed_secret_is_refused),

@@ -1,0 +1,149 @@
+/* Several loops over one app: for the thread sanitizer, and for what must hold whatever the order. */
+#include "app_bench.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { THREADS = 4, ROUNDS = 50 };
+
+/* An executor that belongs to a thread, which waits for its own tasks. */
+struct lane {
+    struct sp_executor executor;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    struct sp_task *head, **tail;
+    struct bench *b;
+    const struct tokens *shared;
+    struct tokens got_shared;
+    uint32_t bad;
+    pthread_t thread;
+};
+
+static void lane_post(struct sp_executor *self, struct sp_task *task) {
+    struct lane *l = SP_CONTAINER_OF(self, struct lane, executor);
+    pthread_mutex_lock(&l->mutex);
+    task->next = NULL;
+    *l->tail = task;
+    l->tail = &task->next;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+static struct sp_task *lane_take(struct lane *l) {
+    pthread_mutex_lock(&l->mutex);
+    while (l->head == NULL) pthread_cond_wait(&l->cond, &l->mutex);
+    struct sp_task *t = l->head;
+    l->head = t->next;
+    if (l->head == NULL) l->tail = &l->head;
+    pthread_mutex_unlock(&l->mutex);
+    return t;
+}
+
+static void lane_until(struct lane *l, const uint32_t *answers) {
+    while (*answers == 0) {
+        struct sp_task *t = lane_take(l);
+        t->run(t);
+    }
+}
+
+static struct sp_call call_of(struct lane *l) {
+    struct sp_call call = bench_call(l->b);
+    call.executor = &l->executor;
+    return call;
+}
+
+static struct tokens login(struct lane *l) {
+    struct tokens t = {0};
+    struct sp_call call = call_of(l);
+    struct sp_login_request in = {
+        .username = SP_SLICE_LIT("ada"), .password = SP_SLICE_LIT("correct horse"), .mode = SP_MODE_TOKEN};
+    sp_app_login(l->b->app, &call, &in, bench_tokens_done, &t);
+    lane_until(l, &t.answers);
+    return t;
+}
+
+static struct tokens refresh(struct lane *l, const struct tokens *with) {
+    struct tokens t = {0};
+    struct sp_call call = call_of(l);
+    struct sp_refresh_request in = {.refresh_token = sp_slice_of(with->refresh, with->refresh_n),
+                                    .mode = SP_MODE_TOKEN};
+    sp_app_refresh(l->b->app, &call, &in, bench_tokens_done, &t);
+    lane_until(l, &t.answers);
+    return t;
+}
+
+static struct plain logout(struct lane *l, const struct tokens *with) {
+    struct plain p = {0};
+    struct sp_call call = call_of(l);
+    struct sp_logout_request in = {.refresh_token = sp_slice_of(with->refresh, with->refresh_n)};
+    sp_app_logout(l->b->app, &call, &in, bench_plain_done, &p);
+    lane_until(l, &p.answers);
+    return p;
+}
+
+static void one_round(struct lane *l) {
+    struct tokens t0 = login(l), t1 = refresh(l, &t0), again = refresh(l, &t0);
+    struct plain out = logout(l, &t1);
+    struct tokens dead = refresh(l, &t1);
+    struct sp_call call = call_of(l);
+    sp_app_audit_denial(l->b->app, &call, SP_SLICE_LIT("documents:burn"), SP_SLICE_EMPTY);
+    bool fine = t0.outcome == SP_OUTCOME_OK && t1.outcome == SP_OUTCOME_OK &&
+                again.outcome == SP_OUTCOME_OK && memcmp(t1.refresh, again.refresh, t1.refresh_n) == 0 &&
+                out.outcome == SP_OUTCOME_OK && out.count == 1 && dead.outcome == SP_OUTCOME_INVALID_GRANT &&
+                !dead.reuse_detected;
+    l->bad += !fine;
+}
+
+static void *lane_run(void *arg) {
+    struct lane *l = arg;
+    l->got_shared = refresh(l, l->shared);
+    for (int i = 0; i < ROUNDS; i++) {
+        one_round(l);
+        if (l->b->lanes_tick == l) sp_app_tick(l->b->app, &l->executor);
+    }
+    return NULL;
+}
+
+static void lane_begin(struct lane *l, struct bench *b, const struct tokens *shared) {
+    *l = (struct lane){.executor = {lane_post}, .b = b, .shared = shared};
+    l->tail = &l->head;
+    assert_int_equal(pthread_mutex_init(&l->mutex, NULL), 0);
+    assert_int_equal(pthread_cond_init(&l->cond, NULL), 0);
+}
+
+static void many_loops_share_one_app(void **state) {
+    struct bench *b = *state;
+    static struct lane lanes[THREADS];
+    struct tokens shared = bench_login(b);
+    b->lanes_tick = &lanes[0];
+    for (int i = 0; i < THREADS; i++) lane_begin(&lanes[i], b, &shared);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&lanes[i].thread, NULL, lane_run, &lanes[i]), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(lanes[i].thread, NULL);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(lanes[i].bad, 0);
+        assert_int_equal(lanes[i].got_shared.outcome, SP_OUTCOME_OK);
+        assert_memory_equal(lanes[i].got_shared.refresh, lanes[0].got_shared.refresh,
+                            lanes[0].got_shared.refresh_n);
+    }
+    assert_int_equal(bench_session(b, shared.sid).generation, 1);
+    assert_int_equal(bench_records(b, "refresh_reuse_detected"), 0);
+}
+
+static int setup(void **state) {
+    static struct bench b;
+    bench_defaults(&b);
+    bench_open(&b);
+    *state = &b;
+    return 0;
+}
+static int teardown(void **state) {
+    bench_close(*state);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(many_loops_share_one_app, setup, teardown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
