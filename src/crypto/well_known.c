@@ -22,25 +22,21 @@ static const struct exact exacts[] = {
      "RFC 7515 A.1, RFC 7519 3.1, RFC 7797 4; the example of most libraries"},
     {"hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg", "RFC 7520 3.5"},
     {"GawgguFyGrWKav7AX4VKUg", "RFC 7517 A.3, key wrapping; too short, but pasted as text"},
-    {"FdFYFzERwC2uCBB46pZQi4GG85LujR8obt-KWRBICVQ",
-     "RFC 7516 B and libraries that took their test key from there"},
 };
 
-/* Lower case, at least six letters: shorter ones would turn up in random text. */
+/* Lower case, at least six letters: shorter ones would turn up in random text. "secret" covers
+ * your-256-bit-secret and a-string-secret-at-least-256-bits-long of jwt.io, "insecure" Django's
+ * django-insecure-..., "keyboard cat" express-session. The last two are key files taken for a secret, perhaps
+ * public ones: that is RS256 confused with HS256, by configuration. */
+// clang-format off
 static const char *const telltales[] = {
-    "secret",  /* your-256-bit-secret, a-string-secret-at-least-256-bits-long (jwt.io), supersecret, ... */
-    "passwor", /* password, passwort */
-    "passphrase",  "changeme",                                             /* configuration templates */
-    "change-me",   "change_me",  "change_this",  "change-this", "replace", /* replace-me, please replace this
-                                                                            */
-    "example",     "default",    "insecure",                               /* django-insecure-... */
-    "qwerty",      "qwertz",     "letmein",      "jwt_key",     "jwt-key", "private-key",
-    "signing-key", "signingkey", "keyboard cat",               /* express-session's documentation */
-    "0123456789",  "1234567890", "abcdefgh",     "-----begin", /* a PEM file taken as a secret: perhaps a
-                                                                  public one (the confusion of RS256 with
-                                                                  HS256) */
-    "ssh-rsa",                                                 /* likewise */
+    "secret", "passwor", "passphrase", "private-key", "signing-key", "signingkey", "jwt_key", "jwt-key",
+    "changeme", "change-me", "change_me", "change_this", "change-this", "replace",
+    "example", "default", "insecure", "letmein", "keyboard cat",
+    "qwerty", "qwertz", "0123456789", "1234567890", "abcdefgh",
+    "-----begin", "ssh-rsa",
 };
+// clang-format on
 
 static bool is_printable(sp_slice s) {
     for (size_t i = 0; i < s.n; i++) {
