@@ -48,7 +48,7 @@ static sp_status fold_once(sp_slice in, sp_text256 *ret) {
     uint8_t *folded = u8_casefold(in.p, in.n, NULL, UNINORM_NFKC, NULL, &n);
     if (folded == NULL) return sp_err(SP_E_NOMEM); /* the text was checked: only memory is left as a reason */
     sp_status s = SP_TEXT_SET(ret, sp_slice_of(folded, n));
-    free(folded);
+    sp_free_wiped(folded, n); /* new passwords are compared with names in this form */
     return s;
 }
 

@@ -407,6 +407,40 @@ static void windows_open_at_the_stop_reopen_at_the_start(void **state) {
     assert_true(bench_refresh(b, &t0).reuse_detected);
 }
 
+static void windows_that_were_reopened_reopen_again_after_another_stop(void **state) {
+    BENCH;
+    struct tokens t0 = bench_login(b), busy = bench_login(b);
+    struct tokens t1 = bench_refresh(b, &t0);
+    bench_stop(b);
+    b->now_ms += 600 * SECOND;
+    bench_start(b);
+    b->now_ms += SECOND;
+    assert_int_equal(bench_refresh(b, &busy).outcome, SP_OUTCOME_OK);
+    sp_app_tick(b->app,
+                &b->queue.executor); /* a heartbeat now would close the window of t0 for the next start */
+    bench_run(b);
+    bench_stop(b);
+    b->now_ms += 600 * SECOND;
+    bench_start(b);
+    b->now_ms += SECOND;
+    struct tokens retry = bench_refresh(b, &t0);
+    assert_int_equal(retry.outcome, SP_OUTCOME_OK);
+    assert_same_refresh(&t1, &retry);
+}
+
+static void tabs_within_a_window_that_was_reopened_do_not_rotate(void **state) {
+    BENCH;
+    struct tokens t0 = bench_login_cookie(b);
+    struct tokens t1 = bench_refresh_mode(b, &t0, NULL, SP_MODE_COOKIE);
+    bench_stop(b);
+    b->now_ms += 600 * SECOND;
+    bench_start(b);
+    b->now_ms += SECOND;
+    struct tokens tab = bench_refresh_mode(b, &t1, NULL, SP_MODE_COOKIE);
+    assert_same_refresh(&t1, &tab);
+    assert_int_equal(bench_session(b, t0.sid).generation, 1);
+}
+
 static void windows_closed_long_before_the_stop_stay_closed(void **state) {
     BENCH;
     bench_stop(b);
@@ -879,6 +913,8 @@ int main(void) {
         TEST(refresh_by_tabs_within_grace_does_not_rotate),
         TEST(cookie_access_token_that_is_too_large_drops_permissions),
         TEST(windows_open_at_the_stop_reopen_at_the_start),
+        TEST(windows_that_were_reopened_reopen_again_after_another_stop),
+        TEST(tabs_within_a_window_that_was_reopened_do_not_rotate),
         TEST(windows_closed_long_before_the_stop_stay_closed),
         TEST(a_start_enforces_what_was_revoked_before),
         TEST(a_store_put_back_heals_and_records),
