@@ -231,6 +231,7 @@ static struct sp_sqlite_opts complete(const struct sp_sqlite_opts *in) {
     o.readers = or_default(o.readers, SP_SQLITE_READERS);
     if (o.readers > SP_SQLITE_READERS_MAX) o.readers = SP_SQLITE_READERS_MAX;
     o.busy_ms = or_default(o.busy_ms, SP_SQLITE_BUSY_MS);
+    o.checkpoint_pages = or_default(o.checkpoint_pages, SP_SQLITE_CHECKPOINT_PAGES);
     if (o.log.write == NULL) o.log = sp_log_none;
     return o;
 }

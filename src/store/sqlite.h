@@ -22,14 +22,17 @@ enum {
     SP_SQLITE_GROUP_MAX = 256,
     SP_SQLITE_READERS = 2,
     SP_SQLITE_READERS_MAX = 8,
+    /* Pages in the log before the writer copies them into the database: 8 MiB. Rarer means fewer writes of a
+     * page that changes often, and a longer recovery (bench/bench_store: flat from here on). */
+    SP_SQLITE_CHECKPOINT_PAGES = 2000,
     /* Only checkpoints and recovery can make a connection of ours wait, and only for each other. */
     SP_SQLITE_BUSY_MS = 2000,
 };
 
 struct sp_sqlite_opts {
     const char *dir; /* made 0700 when absent; its parent must exist */
-    const char *vfs; /* NULL: the default; tests put their faults here */
-    uint32_t queue_max, read_queue_max, group_max, readers, busy_ms; /* 0: as above */
+    const char *vfs; /* NULL: the default; tests put their faults here. Static. */
+    uint32_t queue_max, read_queue_max, group_max, readers, busy_ms, checkpoint_pages; /* 0: as above */
     struct sp_log log; /* write NULL: silent; set_env replaces it */
 };
 

@@ -9,11 +9,8 @@
 #include "store/sqlite_conn.h"
 
 enum {
-    /* Pages in the log before the writer copies them into the database: 8 MiB. Rarer means fewer writes of a
-     * page that changes often, and a longer recovery (a second of 300 MB/s is 75,000). */
-    SP_SQLITE_CHECKPOINT_PAGES = 2000,
-    /* Then readers are made to wait for once, so that the log can start over: 64 MiB. */
-    SP_SQLITE_RESTART_PAGES = 16000,
+    /* At so many times checkpoint_pages readers are made to wait for once, so that the log can start over. */
+    SP_SQLITE_RESTART_FACTOR = 8,
     /* While the store is broken: how often it is tried when nobody asks. */
     SP_SQLITE_PROBE_MS = 250,
 };

@@ -150,9 +150,9 @@ static void recover(struct sp_sqlite *s) {
 
 /* After the answers, so that nobody waits for it but the next group. */
 static void checkpoint(struct sp_sqlite *s) {
-    if (s->broken || s->conn.wal_pages < SP_SQLITE_CHECKPOINT_PAGES) return;
-    int mode =
-        s->conn.wal_pages < SP_SQLITE_RESTART_PAGES ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    int64_t pages = s->conn.wal_pages, due = s->opts.checkpoint_pages;
+    if (s->broken || pages < due) return;
+    int mode = pages < due * SP_SQLITE_RESTART_FACTOR ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
     int rc = sqlite3_wal_checkpoint_v2(s->conn.db, NULL, mode, NULL, NULL);
     if (rc == SQLITE_OK || rc == SQLITE_BUSY) return;
     /* Nothing is lost: the log still has it all. The next group tries again. */
