@@ -235,6 +235,17 @@ void sp_tokens_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outco
 void sp_tokens_release(struct sp_op *op);
 /* Signs the access token for what was committed, and finishes with OK. */
 void sp_tokens_issue(struct sp_tokens_op *op);
+/* What a new session of op->user is made of, beyond what the op knows. */
+struct sp_session_birth {
+    enum sp_session_mode mode;
+    sp_slice device, scope, amr; /* checked */
+    int64_t auth_time_s;
+};
+/* Fills the row, and in `t` the refresh token of generation 0 and access_exp_s. */
+sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_birth *birth,
+                             struct sp_session_row *ret);
+/* Records that older sessions of its user made room for it; nothing for 0. */
+void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted);
 /* The access token of op->session, user and epoch. Takes a seat. */
 sp_status sp_app_issue_access(struct sp_app *app, const struct sp_tokens_op *op, struct sp_buf *ret);
 

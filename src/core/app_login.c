@@ -82,20 +82,6 @@ static void rehash_aside(struct login_op *login) {
 
 /* ---- the commit ---- */
 
-static void record_evictions(struct login_op *op, uint32_t evicted) {
-    if (evicted == 0) return;
-    char target[SP_ID_CHARS];
-    id_text_of(op->row.user_id, target);
-    struct sp_log_field detail[] = {SP_LOGF_I64("sessions", evicted)};
-    struct sp_audit_event event = {.action = SP_AUDIT_SESSIONS_EVICTED,
-                                   .outcome = SP_AUDIT_OK,
-                                   .target = SP_SLICE_ARRAY(target),
-                                   .sid = op->row.sid,
-                                   .detail = detail,
-                                   .detail_n = SP_ARRAY_LEN(detail)};
-    sp_op_audit_coalesced(&op->t.base, &event);
-}
-
 static void login_committed(struct sp_op *base, sp_status status) {
     struct login_op *op = (struct login_op *)(void *)base;
     if (sp_is(status, SP_E_CONFLICT) && ++base->tries < SP_OP_RETRIES_MAX) {
@@ -110,63 +96,19 @@ static void login_committed(struct sp_op *base, sp_status status) {
     atomic_fetch_add_explicit(&base->app->counters.logins, 1, memory_order_relaxed);
     op->t.global_epoch = op->expect->user_expect.ret_global_epoch;
     op->t.session = op->row;
-    record_evictions(op, op->insert->session_insert.ret_evicted);
+    sp_session_evicted(base, &op->row, op->insert->session_insert.ret_evicted);
     if (base->hash.needs_rehash) rehash_aside(op);
     sp_tokens_issue(&op->t);
-}
-
-static sp_status new_ids(struct login_op *op, sp_sid *ret_sid) {
-    struct sp_app *app = op->t.base.app;
-    SP_TRY(sp_sid_new(sp_keys_sid_tag(app->keys), SP_SLICE_ARRAY(op->t.user.id), &app->deps.random, ret_sid));
-    return sp_random_fill(&app->deps.random, op->row.secret, sizeof(op->row.secret));
-}
-
-/* The refresh token of generation 0, under the key of the moment; the session keeps that key. */
-static void first_refresh_token(struct login_op *op, sp_sid sid) {
-    struct sp_app *app = op->t.base.app;
-    sp_seats_enter(app->seats);
-    const struct sp_refresh_key *key = sp_snapshot_refresh_current(sp_keys_now(app->keys));
-    struct sp_refresh_token token = {.key_id = key->id, .sid = sid, .generation = 0};
-    memcpy(token.secret, op->row.secret, sizeof(token.secret));
-    sp_refresh_token_encode(&token, key, op->t.refresh_text);
-    op->row.refresh_key = key->id;
-    sp_seats_leave(app->seats);
-    sp_refresh_token_done(&token);
-}
-
-static sp_status new_session(struct login_op *op) {
-    const struct sp_app_config *config = &op->t.base.app->config;
-    struct sp_session_row *row = &op->row;
-    int64_t now_ms = op->t.base.now_ms;
-    int64_t absolute_ms = now_ms + config->absolute_ttl_s * 1000,
-            idle_ms = now_ms + config->idle_ttl_s * 1000;
-    sp_sid sid;
-    memset(row, 0, sizeof(*row));
-    SP_TRY(new_ids(op, &sid));
-    row->tenant = SP_TENANT_DEFAULT;
-    memcpy(row->sid, sid.b, sizeof(row->sid));
-    memcpy(row->user_id, op->t.user.id, sizeof(row->user_id));
-    row->client_id = config->client_id;
-    row->aud = config->audience;
-    SP_TRY(SP_TEXT_SET(&row->amr, SP_SLICE_LIT("pwd"))); /* RFC 8176 */
-    row->mode = op->mode;
-    row->device = op->device;
-    row->address = op->t.base.address;
-    row->user_agent = op->t.base.user_agent;
-    row->state = SP_SESSION_ACTIVE;
-    row->created_ms = row->last_seen_ms = now_ms;
-    row->auth_time_s = now_ms / 1000;
-    row->absolute_expires_ms = absolute_ms;
-    row->idle_expires_ms = idle_ms < absolute_ms ? idle_ms : absolute_ms;
-    row->access_exp_max_s = op->t.access_exp_s = now_ms / 1000 + config->access_ttl_s;
-    first_refresh_token(op, sid);
-    return SP_SUCCESS;
 }
 
 static sp_status login_changes(struct login_op *op) {
     struct sp_op *base = &op->t.base;
     char target[SP_ID_CHARS];
-    SP_TRY(new_session(op));
+    const struct sp_session_birth birth = {.mode = op->mode,
+                                           .device = SP_TEXT_SLICE(&op->device),
+                                           .amr = SP_SLICE_LIT("pwd"), /* RFC 8176 */
+                                           .auth_time_s = base->now_ms / 1000};
+    SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
     sp_op_reset(base);
     op->expect = sp_op_change(base, SP_CHANGE_USER_EXPECT);
     op->expect->user_expect = (struct sp_user_expect){.tenant = SP_TENANT_DEFAULT,
