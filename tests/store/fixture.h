@@ -73,6 +73,11 @@ enum sp_code read_user(struct fixture *f, const uint8_t *id, struct sp_user_row 
 /* The caller frees with sp_store_read_done. */
 void read_all(struct fixture *f, struct sp_store_read *r);
 
-#define text_set(text, cstr) assert_true(sp_ok(SP_TEXT_SET((text), sp_slice_cstr(cstr))))
+/* The bytes behind it are zeroed, so that rows can be compared whole. */
+#define text_set(text, cstr)                                                                                 \
+    do {                                                                                                     \
+        memset((text), 0, sizeof(*(text)));                                                                  \
+        assert_true(sp_ok(SP_TEXT_SET((text), sp_slice_cstr(cstr))));                                        \
+    } while (0)
 
 #endif

@@ -1,0 +1,271 @@
+#include "store/sqlite.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+static int setup(void **state) {
+    struct fixture *f = malloc(sizeof(*f));
+    if (f == NULL) return -1;
+    fixture_open(f, "sqlite");
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void path_of(const struct fixture *f, const char *file, char ret[128]) {
+    snprintf(ret, 128, "%s/%s", f->dir, file);
+}
+
+/* What an operator must not do, and somebody will. */
+static void meddle(struct fixture *f, const char *sql) {
+    char path[128];
+    sqlite3 *db = NULL;
+    path_of(f, "sallyport.db", path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static enum sp_code open_again(struct fixture *f, struct sp_store **ret) {
+    const struct sp_sqlite_opts opts = {.dir = f->dir};
+    return sp_store_sqlite_open(&opts, ret).code;
+}
+
+static void reopen_after(struct fixture *f, const char *sql, enum sp_code expected) {
+    sp_store_close(f->store);
+    meddle(f, sql);
+    assert_int_equal(open_again(f, &f->store), expected);
+}
+
+static void second_server_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct sp_store *second = NULL;
+    assert_int_equal(open_again(f, &second), SP_E_BUSY);
+    assert_null(second);
+    struct sp_change c = {.kind = SP_CHANGE_META, .meta = {.alive_ms = 1}};
+    assert_commits(f, &c); /* the first has not noticed */
+}
+
+static void files_are_private(void **state) {
+    struct fixture *f = *state;
+    static const char *const files[] = {"sallyport.db", "sallyport.db-wal", "sallyport.db-shm",
+                                        "sallyport.lock"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(files); i++) {
+        char path[128];
+        struct stat st;
+        path_of(f, files[i], path);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+}
+
+static void newer_schema_is_refused(void **state) {
+    struct fixture *f = *state;
+    reopen_after(f, "PRAGMA user_version = 1000", SP_E_UNSUPPORTED);
+    meddle(f, "PRAGMA user_version = 1");
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+}
+
+static void foreign_database_is_refused(void **state) {
+    struct fixture *f = *state;
+    reopen_after(f, "PRAGMA application_id = 77", SP_E_UNSUPPORTED);
+    meddle(f, "PRAGMA application_id = 1396788313");
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+}
+
+static void directory_that_cannot_be_made_is_an_io_error(void **state) {
+    (void)state;
+    const struct sp_sqlite_opts opts = {.dir = "/nonexistent/deeper"};
+    struct sp_store *store = NULL;
+    assert_int_equal(sp_store_sqlite_open(&opts, &store).code, SP_E_IO);
+}
+
+static void file_that_is_no_database_is_unavailable(void **state) {
+    struct fixture *f = *state;
+    char path[128];
+    static const char junk[8192] = "certainly not a database";
+    sp_store_close(f->store);
+    path_of(f, "sallyport.db", path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(junk, 1, sizeof(junk), file), sizeof(junk));
+    fclose(file);
+    assert_int_equal(open_again(f, &f->store), SP_E_UNAVAILABLE);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+}
+
+/* ---- rows of another author ---- */
+
+static void corrupt_session_fails_its_own_reads_and_writes_only(void **state) {
+    struct fixture *f = *state;
+    struct sp_user_row user = make_user(1);
+    struct sp_session_row bad = make_session(1, 1), good = make_session(1, 2);
+    add_user(f, &user);
+    add_session(f, &bad);
+    add_session(f, &good);
+    reopen_after(f, "UPDATE sessions SET hot = zeroblob(length(hot)) WHERE hex(sid) LIKE '%01'", SP_OK);
+    assert_int_equal(read_session(f, bad.sid, NULL), SP_E_UNAVAILABLE);
+    assert_int_equal(read_session(f, good.sid, NULL), SP_OK);
+    struct sp_change c = rotation_of(&bad);
+    assert_int_equal(commit_one(f, &c), SP_E_UNAVAILABLE);
+    c = rotation_of(&good);
+    assert_commits(f, &c);
+    assert_int_equal(f->store->ops->health(f->store).code, SP_OK);
+}
+
+static void set_that_meets_a_corrupt_row_half_way_leaves_nothing(void **state) {
+    struct fixture *f = *state;
+    struct sp_session_row rows[3];
+    for (unsigned k = 0; k < 3; k++) {
+        rows[k] = make_session(1, k);
+        add_session(f, &rows[k]);
+    }
+    reopen_after(f, "UPDATE sessions SET login = x'00' WHERE hex(sid) LIKE '%02'", SP_OK);
+    struct sp_change c = {
+        .kind = SP_CHANGE_SESSIONS_END,
+        .sessions_end = {1, rows[0].user_id, rows[0].sid, NULL, SP_SESSION_ENDED, SP_END_ADMIN, NOW_MS, 0}};
+    assert_int_equal(commit_one(f, &c), SP_E_UNAVAILABLE);
+    struct sp_session_row now;
+    assert_int_equal(read_session(f, rows[0].sid, &now), SP_OK);
+    assert_int_equal(now.state, SP_SESSION_ACTIVE);
+    assert_int_equal(read_meta(f).revoke_seq, 0);
+}
+
+static void corrupt_rows_of_every_kind_are_refused(void **state) {
+    struct fixture *f = *state;
+    struct sp_user_row user = make_user(1);
+    struct sp_key_row key = make_key("k", 1);
+    struct sp_role_row role = make_role("r", "p");
+    uint8_t jti[16] = {1};
+    struct sp_change set[] = {{.kind = SP_CHANGE_USER_INSERT, .user_insert = {&user}},
+                              {.kind = SP_CHANGE_KEY_PUT, .key_put = {&key, SP_VERSION_ANY}},
+                              {.kind = SP_CHANGE_ROLE_PUT, .role_put = {&role, SP_VERSION_ANY}},
+                              {.kind = SP_CHANGE_REVOKE_JTI, .revoke_jti = {1, jti, NOW_S}},
+                              {.kind = SP_CHANGE_AUDIT, .audit = {.body = SP_SLICE_LIT("{}")}}};
+    assert_int_equal(commit_set(f, set, SP_ARRAY_LEN(set), NULL), SP_OK);
+    reopen_after(f,
+                 "UPDATE users SET disabled = 2; UPDATE keys SET use = 99; UPDATE revocations SET what = 0;"
+                 "UPDATE roles SET permissions = printf('%5000s', 'x'); UPDATE audit SET hash = x'00'",
+                 SP_OK);
+    static const enum sp_read_kind kinds[] = {SP_READ_USERS, SP_READ_KEYS, SP_READ_ROLES, SP_READ_REVOCATIONS,
+                                              SP_READ_AUDIT};
+    for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
+        struct sp_store_read r = {.kind = kinds[i], .tenant = 1, .limit = 10};
+        assert_int_equal(sp_store_read_wait(f->store, &r).code, SP_E_UNAVAILABLE);
+        assert_null(r.ret.rows);
+    }
+}
+
+static void corrupt_meta_row_does_not_start(void **state) {
+    struct fixture *f = *state;
+    reopen_after(f, "UPDATE meta SET audit_head = x'00'", SP_E_UNAVAILABLE);
+    meddle(f, "UPDATE meta SET audit_head = zeroblob(32)");
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+}
+
+/* ---- bounds ---- */
+
+struct burst {
+    struct sp_store_commit commit;
+    struct sp_change change;
+    atomic_int *landed;
+};
+
+static void run_here(struct sp_executor *self, struct sp_task *task) {
+    (void)self;
+    task->run(task);
+}
+static struct sp_executor here = {run_here};
+
+static void landed(struct sp_store_commit *c) {
+    atomic_fetch_add(SP_CONTAINER_OF(c, struct burst, commit)->landed, 1);
+}
+
+/* The writer is held inside the publisher, so that what the queue takes can be counted. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool inside;
+
+static void hold(void *arg, const struct sp_store_event *e) {
+    (void)arg, (void)e;
+    atomic_store(&inside, true);
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+}
+
+static void full_queue_says_so_and_takes_no_more(void **state) {
+    struct fixture *f = *state;
+    enum { QUEUE = 4, BURST = 10 };
+    struct burst burst[BURST];
+    atomic_int done = 0;
+    uint8_t jti[16] = {0};
+    sp_store_close(f->store);
+    const struct sp_sqlite_opts opts = {.dir = f->dir, .queue_max = QUEUE};
+    assert_true(sp_ok(sp_store_sqlite_open(&opts, &f->store)));
+    struct sp_store_env env = fixture_env(f);
+    env.publisher = (struct sp_publisher){hold, NULL};
+    f->store->ops->set_env(f->store, &env);
+    pthread_mutex_lock(&gate);
+    for (int i = 0; i < BURST; i++) {
+        burst[i] = (struct burst){.commit = {.executor = &here, .done = landed, .n = 1}, .landed = &done};
+        burst[i].change = (struct sp_change){.kind = SP_CHANGE_REVOKE_JTI, .revoke_jti = {1, jti, NOW_S}};
+        burst[i].commit.changes = &burst[i].change;
+        sp_store_commit_submit(f->store, &burst[i].commit);
+        while (i == 0 && !atomic_load(&inside)) sched_yield();
+    }
+    assert_int_equal(atomic_load(&done), BURST - 1 - QUEUE);
+    pthread_mutex_unlock(&gate);
+    sp_store_close(f->store); /* finishes what was taken */
+    for (int i = 0; i < BURST; i++)
+        assert_int_equal(burst[i].commit.status.code, i <= QUEUE ? SP_OK : SP_E_BUSY);
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+    assert_int_equal(read_meta(f).revoke_seq, QUEUE + 1);
+}
+
+static void log_stays_bounded_under_load(void **state) {
+    struct fixture *f = *state;
+    char path[128];
+    struct stat st;
+    sp_store_close(f->store);
+    const struct sp_sqlite_opts opts = {.dir = f->dir, .checkpoint_pages = 50};
+    assert_true(sp_ok(sp_store_sqlite_open(&opts, &f->store)));
+    path_of(f, "sallyport.db-wal", path);
+    for (int i = 0; i < 500; i++) {
+        struct sp_change c = {.kind = SP_CHANGE_META, .meta = {.alive_ms = i + 1}};
+        assert_commits(f, &c);
+        SP_IGNORE(sp_err(read_meta(f).incarnation == 0 ? SP_E_UNKNOWN : SP_OK));
+    }
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size < 100 * 4200);
+    struct sp_store_env env = fixture_env(f);
+    f->store->ops->set_env(f->store, &env);
+}
+
+#define SQLITE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        SQLITE_TEST(second_server_is_refused),
+        SQLITE_TEST(files_are_private),
+        SQLITE_TEST(newer_schema_is_refused),
+        SQLITE_TEST(foreign_database_is_refused),
+        cmocka_unit_test(directory_that_cannot_be_made_is_an_io_error),
+        SQLITE_TEST(file_that_is_no_database_is_unavailable),
+        SQLITE_TEST(corrupt_session_fails_its_own_reads_and_writes_only),
+        SQLITE_TEST(set_that_meets_a_corrupt_row_half_way_leaves_nothing),
+        SQLITE_TEST(corrupt_rows_of_every_kind_are_refused),
+        SQLITE_TEST(corrupt_meta_row_does_not_start),
+        SQLITE_TEST(full_queue_says_so_and_takes_no_more),
+        SQLITE_TEST(log_stays_bounded_under_load),
+    };
+    return cmocka_run_group_tests_name("sqlite store", tests, NULL, NULL);
+}
