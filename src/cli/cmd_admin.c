@@ -210,6 +210,25 @@ int sp_cmd_session_list(const struct sp_invocation *in) {
     return list(in, text, "sessions", session_columns, SP_ARRAY_LEN(session_columns));
 }
 
+static json_t *session_add_body(const struct sp_invocation *in) {
+    const char *const *roles;
+    size_t n = sp_invocation_values(in, "role", &roles);
+    json_t *list = n == 0 ? NULL : string_array(roles, n);
+    return json_pack("{s:s, s:o*, s:s*, s:s*}", "subject", in->args[0], "roles", list, "scope",
+                     sp_invocation_option(in, "scope"), "device", sp_invocation_option(in, "device"));
+}
+
+int sp_cmd_session_add(const struct sp_invocation *in) {
+    struct sp_answer a = {0};
+    json_t *body = session_add_body(in);
+    int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8")
+                              : sp_client_call(in, "POST", "/admin/v1/sessions", body, &a);
+    json_decref(body);
+    if (!failed) sp_print_json(stdout, a.body);
+    if (!failed) sp_answer_done(&a);
+    return failed;
+}
+
 static int revoke(const struct sp_invocation *in, json_t *body) {
     struct sp_answer a = {0};
     int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8")

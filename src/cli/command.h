@@ -75,6 +75,7 @@ int sp_cmd_role_set(const struct sp_invocation *in);
 int sp_cmd_role_list(const struct sp_invocation *in);
 int sp_cmd_role_delete(const struct sp_invocation *in);
 int sp_cmd_session_list(const struct sp_invocation *in);
+int sp_cmd_session_add(const struct sp_invocation *in);
 int sp_cmd_session_revoke(const struct sp_invocation *in);
 int sp_cmd_revoke(const struct sp_invocation *in);
 int sp_cmd_key_list(const struct sp_invocation *in);

@@ -28,6 +28,12 @@ static const struct sp_option passwd_options[] = {
      "reads the password from standard input (one line) instead of asking for it"},
     END,
 };
+static const struct sp_option session_add_options[] = {
+    {"role", "ROLE", true, "the subject's roles from now on; without it they stay as they are"},
+    {"scope", "SCOPE", false, "scope of the session: words separated by spaces"},
+    {"device", "TEXT", false, "what the session's device is called in lists"},
+    END,
+};
 static const struct sp_option session_list_options[] = {
     {"user", "NAME", false, "only this user's sessions"},
     {"ended", NULL, false, "ended sessions too, with the cause"},
@@ -67,6 +73,8 @@ const struct sp_command sp_commands[] = {
     {"role delete", "NAME", 1, 1, "Deletes a role; who has it is granted nothing by it", NULL,
      sp_cmd_role_delete, NULL},
     {"session list", "", 0, 0, "Lists sessions", session_list_options, sp_cmd_session_list, NULL},
+    {"session add", "SUBJECT", 1, 1, "Makes a session without a password, for ext:SUBJECT; prints its tokens",
+     session_add_options, sp_cmd_session_add, NULL},
     {"session revoke", "SID", 1, 1, "Ends a session", NULL, sp_cmd_session_revoke, NULL},
     {"revoke", "", 0, 0, "Revokes a token, a session, a user or everyone; exactly one option", revoke_options,
      sp_cmd_revoke, NULL},

@@ -31,6 +31,7 @@ enum {
     SP_NAME_BYTES_MAX = 256,   /* user name, in UTF-8, as written and normalized */
     SP_PASSWORD_CHARS_MIN = 8, /* NIST SP 800-63B; code points, not bytes */
     SP_DEVICE_BYTES_MAX = 128,
+    SP_EXTERNAL_SUBJECT_BYTES_MAX = 128,
     SP_ROLE_NAME_BYTES_MAX = 64,
     SP_ACCESS_TOKEN_BYTES_MAX = 8192,
     SP_COOKIE_TOKEN_BYTES_MAX =
@@ -266,6 +267,20 @@ void sp_app_role_delete(struct sp_app *app, const struct sp_call *call, sp_slice
 /* All sessions, or (user not empty) those of one user. Live ones only unless `with_ended`. */
 void sp_app_sessions_list(struct sp_app *app, const struct sp_call *call, sp_slice user, bool with_ended,
                           sp_slice after, uint32_t limit, sp_sessions_done *done, void *arg);
+
+struct sp_session_add_request {
+    sp_slice subject;    /* the application's own id of a person: 1 to SP_EXTERNAL_SUBJECT_BYTES_MAX bytes */
+    bool has_roles;      /* false: those of an earlier session stay */
+    sp_slice roles;      /* word list */
+    sp_slice scope;      /* word list, may be empty */
+    sp_slice amr;        /* word list, may be empty (RFC 8176) */
+    sp_slice device;     /* may be empty */
+    int64_t auth_time_s; /* when the person was last checked; 0: now */
+};
+/* A session in token mode for whom the caller has checked itself, as user "ext:SUBJECT", made when there is
+ * none. USER_DISABLED, UNKNOWN_ROLE. */
+void sp_app_session_add(struct sp_app *app, const struct sp_call *call,
+                        const struct sp_session_add_request *in, sp_tokens_done *done, void *arg);
 
 enum sp_revoke_target { SP_TARGET_JTI, SP_TARGET_SESSION, SP_TARGET_USER, SP_TARGET_EVERYONE };
 /* JTI: `value` is the jti text; SESSION: the sid text; USER: name or id; EVERYONE: empty. A USER or EVERYONE

@@ -35,9 +35,15 @@ static void found_by_name(struct sp_op *op, sp_status status) {
     }
 }
 
+static sp_status name_of(sp_slice who, sp_text256 *ret) {
+    sp_slice subject;
+    return sp_name_external_subject(who, &subject) ? sp_external_name(subject, ret)
+                                                   : sp_name_normalize(who, ret);
+}
+
 static void find_by_name(struct sp_admin_op *a) {
     struct sp_op *op = &a->plain.base;
-    sp_status name = sp_name_normalize(SP_TEXT_SLICE(&a->who), &a->name);
+    sp_status name = name_of(SP_TEXT_SLICE(&a->who), &a->name);
     if (!sp_ok(name)) { /* a text that no name can be, or no memory */
         sp_op_finish(op, sp_is(name, SP_E_NOMEM) ? SP_OUTCOME_INTERNAL : SP_OUTCOME_NOT_FOUND);
         return;

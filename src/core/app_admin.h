@@ -44,6 +44,10 @@ void sp_admin_find_again(struct sp_admin_op *op, sp_op_step *found);
  * CHANGED_MEANWHILE. */
 bool sp_admin_may_retry(struct sp_op *op);
 
+/* Role names as they will be stored, each of a role that exists now: OK, INVALID_REQUEST, LIMIT_EXCEEDED or
+ * UNKNOWN_ROLE. */
+enum sp_outcome sp_admin_accept_roles(struct sp_app *app, sp_slice words, sp_text1024 *ret);
+
 uint32_t sp_admin_limit(uint32_t limit);
 /* A cursor as it was given: SP_E_MALFORMED when it is not one of ours. */
 sp_status sp_admin_cursor_read(sp_slice text, size_t max, struct sp_buf *ret);

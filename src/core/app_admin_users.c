@@ -17,8 +17,7 @@ static bool roles_exist(struct sp_app *app, sp_slice roles) {
     return all;
 }
 
-/* OK, INVALID_REQUEST, LIMIT_EXCEEDED or UNKNOWN_ROLE. */
-static enum sp_outcome accept_roles(struct sp_app *app, sp_slice words, sp_text1024 *ret) {
+enum sp_outcome sp_admin_accept_roles(struct sp_app *app, sp_slice words, sp_text1024 *ret) {
     sp_status s = sp_user_roles_accept(words, ret);
     if (sp_is(s, SP_E_LIMIT)) return SP_OUTCOME_LIMIT_EXCEEDED;
     if (sp_is(s, SP_E_MALFORMED)) return SP_OUTCOME_INVALID_REQUEST;
@@ -106,7 +105,7 @@ static enum sp_outcome add_accept(struct sp_admin_op *a, const struct sp_user_ad
     sp_id id;
     sp_status name = sp_name_accept(in->name, &a->user.name, &a->user.display);
     if (!sp_ok(name)) return sp_is(name, SP_E_NOMEM) ? SP_OUTCOME_INTERNAL : SP_OUTCOME_INVALID_REQUEST;
-    enum sp_outcome o = accept_roles(op->app, in->roles, &a->user.roles);
+    enum sp_outcome o = sp_admin_accept_roles(op->app, in->roles, &a->user.roles);
     if (o == SP_OUTCOME_OK && in->password.n != 0)
         o = accept_password(op, in->password, SP_TEXT_SLICE(&a->user.name));
     if (o != SP_OUTCOME_OK) return o;
@@ -311,6 +310,11 @@ static void edit_hashed(struct sp_op *op, sp_status status) {
 /* The name is part of the judgement, so it had to be found first. */
 static void edit_hash(struct edit_op *e) {
     struct sp_op *op = &e->admin.plain.base;
+    if (sp_name_is_external(
+            SP_TEXT_SLICE(&e->admin.user.name))) { /* its application checks it, nobody else */
+        sp_op_finish(op, SP_OUTCOME_PASSWORD_REJECTED);
+        return;
+    }
     enum sp_outcome o = accept_password(op, sp_buf_slice(&op->secret[1]), SP_TEXT_SLICE(&e->admin.user.name));
     if (o != SP_OUTCOME_OK) {
         sp_op_finish(op, o);
@@ -343,7 +347,7 @@ static void edit_found(struct sp_op *op, sp_status status) {
 
 static enum sp_outcome edit_accept(struct edit_op *e, sp_slice value) {
     struct sp_op *op = &e->admin.plain.base;
-    if (e->what == SP_USER_SET_ROLES) return accept_roles(op->app, value, &e->roles);
+    if (e->what == SP_USER_SET_ROLES) return sp_admin_accept_roles(op->app, value, &e->roles);
     if (e->what != SP_USER_SET_PASSWORD) return SP_OUTCOME_OK;
     sp_status s = sp_buf_append(&op->secret[1], value);
     if (sp_is(s, SP_E_LIMIT)) return SP_OUTCOME_PASSWORD_REJECTED;

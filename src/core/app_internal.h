@@ -59,7 +59,7 @@ struct sp_refusal {
 
 /* Counts since start; relaxed: each is exact, together they are not one moment. */
 struct sp_app_counters {
-    _Atomic uint64_t logins, login_failures, refreshes, superseded, trips, heals;
+    _Atomic uint64_t logins, login_failures, sessions_added, refreshes, reissues, superseded, trips, heals;
 };
 
 /* Housekeeping (app_tick.c). `last_` are the ticking loop's alone; a busy flag is cleared by whoever

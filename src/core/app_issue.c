@@ -42,7 +42,7 @@ static void claims_of(const struct sp_app *app, const struct sp_tokens_op *op, c
     c->sid = SP_SLICE_ARRAY(t->sid);
     if (op->session.scope.n != 0) c->scope = SP_TEXT_SLICE(&op->session.scope);
     if (op->session.jkt.n != 0) c->jkt = SP_TEXT_SLICE(&op->session.jkt);
-    c->amr = SP_TEXT_SLICE(&op->session.amr);
+    if (op->session.amr.n != 0) c->amr = SP_TEXT_SLICE(&op->session.amr);
     c->roles = SP_TEXT_SLICE(&op->user.roles);
     c->has_roles = true;
     c->iat = op->base.now_ms / 1000;

@@ -117,6 +117,7 @@ void sp_refresh_applied(struct sp_refresh_op *op) {
     bool rotated = op->write->kind == SP_CHANGE_SESSION_ROTATE;
     op->t.global_epoch = rotated ? op->write->rotate.ret_global_epoch : op->write->reissue.ret_global_epoch;
     /* relaxed: only the heartbeat reads it, and a second late is early enough. */
+    if (!rotated) atomic_fetch_add_explicit(&app->counters.reissues, 1, memory_order_relaxed);
     if (rotated) atomic_store_explicit(&app->last_rotation_ms, op->t.base.now_ms, memory_order_relaxed);
     atomic_fetch_add_explicit(&app->counters.refreshes, 1, memory_order_relaxed);
     sp_tokens_issue(&op->t);

@@ -72,8 +72,30 @@ sp_status sp_name_normalize(sp_slice name, sp_text256 *ret_name) {
     if (!name_is_clean(name)) return sp_err(SP_E_MALFORMED);
     SP_TRY(fold(name, &folded));
     if (!name_is_clean(SP_TEXT_SLICE(&folded))) return sp_err(SP_E_MALFORMED);
+    if (sp_name_is_external(SP_TEXT_SLICE(&folded))) return sp_err(SP_E_MALFORMED);
     *ret_name = folded;
     return SP_SUCCESS;
+}
+
+#define EXTERNAL_PREFIX "ext:"
+
+bool sp_name_is_external(sp_slice name) {
+    return sp_slice_starts(name, SP_SLICE_LIT(EXTERNAL_PREFIX));
+}
+
+bool sp_name_external_subject(sp_slice name, sp_slice *ret_subject) {
+    const size_t n = sizeof(EXTERNAL_PREFIX) - 1;
+    if (!sp_name_is_external(name)) return false;
+    *ret_subject = sp_slice_of(name.p + n, name.n - n);
+    return true;
+}
+
+sp_status sp_external_name(sp_slice subject, sp_text256 *ret_name) {
+    char name[sizeof(EXTERNAL_PREFIX) - 1 + SP_EXTERNAL_SUBJECT_BYTES_MAX] = EXTERNAL_PREFIX;
+    if (subject.n > SP_EXTERNAL_SUBJECT_BYTES_MAX) return sp_err(SP_E_LIMIT);
+    if (subject.n == 0 || !sp_utf8_printable(subject)) return sp_err(SP_E_MALFORMED);
+    memcpy(name + sizeof(EXTERNAL_PREFIX) - 1, subject.p, subject.n);
+    return SP_TEXT_SET(ret_name, sp_slice_of(name, sizeof(EXTERNAL_PREFIX) - 1 + subject.n));
 }
 
 sp_status sp_name_accept(sp_slice name, sp_text256 *ret_name, sp_text256 *ret_display) {

@@ -19,11 +19,18 @@
 
 /* The normalized form. SP_E_MALFORMED: empty, not UTF-8, white space at either end, or a character that
  * nobody can see or that reorders its neighbours (controls, format characters such as ZWJ and RTL override,
- * line separators, unassigned, private use); SP_E_LIMIT: longer than SP_NAME_BYTES_MAX before or after.
- * Idempotent. */
+ * line separators, unassigned, private use), or a name of the external namespace; SP_E_LIMIT: longer than
+ * SP_NAME_BYTES_MAX before or after. Idempotent. */
 sp_status sp_name_normalize(sp_slice name, sp_text256 *ret_name);
 /* Both forms, for a new user. */
 sp_status sp_name_accept(sp_slice name, sp_text256 *ret_name, sp_text256 *ret_display);
+
+/* Users that stand for a subject of an application (app_session_add.c) are named "ext:" + subject, byte for
+ * byte. sp_name_normalize refuses what would normalize to such a name. SP_E_MALFORMED: empty, or not
+ * printable UTF-8; SP_E_LIMIT. */
+bool sp_name_is_external(sp_slice name);
+bool sp_name_external_subject(sp_slice name, sp_slice *ret_subject); /* what follows "ext:" */
+sp_status sp_external_name(sp_slice subject, sp_text256 *ret_name);
 
 /* ---- passwords ---- */
 

@@ -4,7 +4,9 @@
  *     -> 200 {sessions: [{user_id, username | null, client_id, refreshes, session_id, ...as in
  * h_sessions.c}], next: cursor | null} DELETE /admin/v1/sessions/{sid}   -> 204, also when it had ended
  * before POST   /admin/v1/revocations      exactly one of {jti}, {session}, {user}, {everyone: true} -> 200
- * {sessions_ended} */
+ * {sessions_ended}
+ *   POST   /admin/v1/sessions         {subject, roles?: [..], scope?, amr?: [..], device?, mode?: "token",
+ *                                      auth_time?} -> 201 {user_id, ... as login's answer} */
 #include "http/exchange.h"
 #include "http/h_sessions.h"
 #include "http/handlers.h"
@@ -93,4 +95,45 @@ void sp_h_admin_revoke(struct sp_exchange *x) {
     }
     sp_slice what = targets[which] == SP_TARGET_EVERYONE ? SP_SLICE_EMPTY : value[which];
     sp_app_revoke(x->app, &x->call, targets[which], what, revoke_done, x);
+}
+
+/* ---- sessions for an application that checks its people itself ---- */
+
+static void add_done(void *arg, const struct sp_tokens_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_base64url(&x->json, "user_id", SP_SLICE_ARRAY(r->user_id));
+    sp_tokens_write(x, r);
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 201);
+}
+
+void sp_h_admin_session_add(struct sp_exchange *x) {
+    enum { MODE_BYTES_MAX = 16 };
+    struct sp_session_add_request in = {.subject = SP_SLICE_EMPTY};
+    sp_slice mode = SP_SLICE_LIT("token");
+    SP_AUTO(sp_buf) roles = SP_BUF_INIT(sizeof(((sp_text1024 *)0)->s));
+    SP_AUTO(sp_buf) amr = SP_BUF_INIT(sizeof(((sp_text64 *)0)->s));
+    struct sp_json_in_field fields[] = {
+        {"subject", SP_JSON_IN_LABEL, true, SP_EXTERNAL_SUBJECT_BYTES_MAX, {.text = &in.subject}},
+        {"roles", SP_JSON_IN_WORDS, false, roles.max, {.words = &roles}},
+        {"scope", SP_JSON_IN_LABEL, false, sizeof(((sp_text512 *)0)->s), {.text = &in.scope}},
+        {"amr", SP_JSON_IN_WORDS, false, amr.max, {.words = &amr}},
+        {"device", SP_JSON_IN_LABEL, false, SP_DEVICE_BYTES_MAX, {.text = &in.device}},
+        {"mode", SP_JSON_IN_LABEL, false, MODE_BYTES_MAX, {.text = &mode}},
+        {"auth_time", SP_JSON_IN_COUNT, false, INT64_MAX / 1000, {.count = &in.auth_time_s}},
+    };
+    if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
+    if (!sp_slice_eq_cstr(mode, "token")) { /* cookies are for the browser, and this is the application */
+        sp_x_problem_body(x, SP_JSON_IN_BAD_VALUE, "mode");
+        return;
+    }
+    in.has_roles = fields[1].present;
+    in.roles = sp_buf_slice(&roles);
+    in.amr = sp_buf_slice(&amr);
+    sp_app_session_add(x->app, &x->call, &in, add_done, x);
 }

@@ -15,6 +15,7 @@
  * and so it is not in the answer. */
 #include "base/base64url.h"
 #include "http/exchange.h"
+#include "http/h_sessions.h"
 #include "http/handlers.h"
 
 enum { ATTEMPT_BYTES = 16, ATTEMPT_CHARS = 22, MODE_BYTES_MAX = 16 };
@@ -25,10 +26,9 @@ static void put_csrf_token(struct sp_exchange *x, const uint8_t *sid) {
     sp_json_out_text(&x->json, "csrf_token", SP_SLICE_ARRAY(text));
 }
 
-static void put_tokens(struct sp_exchange *x, const struct sp_tokens_result *r) {
+void sp_tokens_write(struct sp_exchange *x, const struct sp_tokens_result *r) {
     struct sp_json_out *o = &x->json;
     bool in_body = r->mode != SP_MODE_COOKIE;
-    sp_json_out_object(o, NULL);
     if (in_body) sp_json_out_text(o, "access_token", r->access_token);
     if (in_body) sp_json_out_text(o, "token_type", SP_SLICE_LIT("Bearer"));
     sp_json_out_i64(o, "expires_in", r->access_expires_in_s);
@@ -36,7 +36,6 @@ static void put_tokens(struct sp_exchange *x, const struct sp_tokens_result *r) 
     sp_json_out_i64(o, "refresh_expires_in", r->refresh_expires_in_s);
     sp_json_out_base64url(o, "session_id", SP_SLICE_ARRAY(r->sid));
     if (!in_body) put_csrf_token(x, r->sid);
-    sp_json_out_object_end(o);
 }
 
 static void tokens_done(void *arg, const struct sp_tokens_result *r) {
@@ -50,7 +49,9 @@ static void tokens_done(void *arg, const struct sp_tokens_result *r) {
         sp_x_set_cookie(x, SP_COOKIE_ACCESS, r->access_token, r->access_expires_in_s);
         sp_x_set_cookie(x, SP_COOKIE_REFRESH, r->refresh_token, r->refresh_expires_in_s);
     }
-    put_tokens(x, r);
+    sp_json_out_object(&x->json, NULL);
+    sp_tokens_write(x, r);
+    sp_json_out_object_end(&x->json);
     sp_x_reply(x, 200);
 }
 

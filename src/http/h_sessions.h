@@ -8,4 +8,8 @@
 /* Writes the members; the caller opens and closes the object. */
 void sp_session_view_write(struct sp_json_out *o, const struct sp_session_view *v);
 
+/* The members of a login's answer in token mode: h_auth.c. */
+struct sp_exchange;
+void sp_tokens_write(struct sp_exchange *x, const struct sp_tokens_result *r);
+
 #endif

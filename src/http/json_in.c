@@ -92,11 +92,18 @@ static enum sp_json_in_error gather_words(const struct sp_json_in_field *f, cons
     return SP_JSON_IN_OK;
 }
 
+static enum sp_json_in_error check_count(const struct sp_json_in_field *f, const json_t *v) {
+    if (!json_is_integer(v)) return SP_JSON_IN_WRONG_TYPE;
+    json_int_t i = json_integer_value(v);
+    return i >= 0 && (uint64_t)i <= f->max ? SP_JSON_IN_OK : SP_JSON_IN_BAD_VALUE;
+}
+
 static enum sp_json_in_error check(const struct sp_json_in_field *f, const json_t *v) {
     switch (f->type) {
     case SP_JSON_IN_TEXT:
     case SP_JSON_IN_LABEL: return check_text(f, v);
     case SP_JSON_IN_BOOL: return json_is_boolean(v) ? SP_JSON_IN_OK : SP_JSON_IN_WRONG_TYPE;
+    case SP_JSON_IN_COUNT: return check_count(f, v);
     case SP_JSON_IN_WORDS: return gather_words(f, v);
     }
     return SP_JSON_IN_WRONG_TYPE;
@@ -107,6 +114,7 @@ static void store(const struct sp_json_in_field *f, const json_t *v) {
     case SP_JSON_IN_TEXT:
     case SP_JSON_IN_LABEL: *f->ret.text = sp_slice_of(json_string_value(v), json_string_length(v)); break;
     case SP_JSON_IN_BOOL: *f->ret.flag = json_is_true(v); break;
+    case SP_JSON_IN_COUNT: *f->ret.count = json_integer_value(v); break;
     case SP_JSON_IN_WORDS: break; /* gathered already */
     }
 }

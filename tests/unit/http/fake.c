@@ -353,6 +353,14 @@ void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struc
     say("user_add %.*s|%.*s|%.*s", S(in->name), S(in->password), S(in->roles));
     finish_later(run_users, done, arg);
 }
+void sp_app_session_add(struct sp_app *app, const struct sp_call *call,
+                        const struct sp_session_add_request *in, sp_tokens_done *done, void *arg) {
+    need_admin(app, call);
+    say("session_add %.*s|%s%.*s|%.*s|%.*s|%.*s|%lld", S(in->subject), in->has_roles ? "roles " : "",
+        S(in->roles), S(in->scope), S(in->amr), S(in->device), (long long)in->auth_time_s);
+    later.mode = SP_MODE_TOKEN;
+    finish_later(run_tokens, done, arg);
+}
 void sp_app_user_show(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
                       sp_users_done *done, void *arg) {
     need_admin(app, call);

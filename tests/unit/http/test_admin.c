@@ -41,6 +41,27 @@ static void user_add(void **state) {
     assert_problem(409, "already_exists");
 }
 
+static void session_add(void **state) {
+    (void)state;
+    ask("POST /admin/v1/sessions",
+        "{\"subject\":\"shop/7\",\"roles\":[\"a\"],\"scope\":\"x y\",\"amr\":[\"pwd\",\"otp\"],"
+        "\"device\":\"till\",\"mode\":\"token\",\"auth_time\":12}",
+        JSON, NULL);
+    assert_status(201);
+    assert_calls("session_add shop/7|roles a|x y|pwd otp|till|12\n");
+    ask("POST /admin/v1/sessions", "{\"subject\":\"7\"}", JSON, NULL);
+    assert_status(201);
+    assert_calls("session_add 7|||||0\n");
+    ask("POST /admin/v1/sessions", "{\"subject\":\"7\",\"mode\":\"cookie\"}", JSON, NULL);
+    assert_problem(400, "bad_value");
+    ask("POST /admin/v1/sessions", "{\"subject\":\"7\",\"auth_time\":-1}", JSON, NULL);
+    assert_problem(400, "bad_value");
+    ask("POST /admin/v1/sessions", "{\"subject\":\"7\",\"auth_time\":1.5}", JSON, NULL);
+    assert_problem(400, "wrong_type");
+    ask("POST /admin/v1/sessions", "{}", JSON, NULL);
+    assert_problem(400, "missing_field");
+}
+
 static void roles_in_a_body_are_words_each_once(void **state) {
     (void)state;
     static const struct {
@@ -257,6 +278,7 @@ static void failures_of_lists_are_problems(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(user_add),
+        T(session_add),
         T(roles_in_a_body_are_words_each_once),
         T(user_show_takes_names_in_canonical_encoding),
         T(users_list_pages),
