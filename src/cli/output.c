@@ -90,6 +90,6 @@ void sp_print_record(FILE *out, const struct sp_column *columns, size_t n, const
 }
 
 void sp_print_json(FILE *out, const json_t *value) {
-    json_dumpf(value, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    json_dumpf(value, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
     fputc('\n', out);
 }
