@@ -10,6 +10,7 @@ import path from 'node:path';
 
 export const program = process.env.SALLYPORT ?? path.resolve('build/sallyport');
 export const PASSWORD = 'correct horse battery';
+const ANSWER_MS = 20000; // nothing here takes as long: a lost answer is a failure, not a hang
 export const ORIGIN = 'https://app.example.test';
 // A sanitized server is slower; what waits for time to pass does not care, what must be quick does.
 export const slowness = Number(process.env.SP_SLOWNESS ?? 1);
@@ -33,6 +34,7 @@ export function request(where, method, url, { headers = {}, body, agent } = {}) 
         const to = typeof where === 'string' ? { socketPath: where } : { host: '127.0.0.1', port: where };
         const req = http.request({ ...to, method, path: url, headers, agent: agent ?? false, setHost: !Array.isArray(headers) });
         req.on('error', reject);
+        req.setTimeout(ANSWER_MS, () => req.destroy(new Error(`no answer to ${method} ${url}`)));
         req.on('response', (res) => {
             const chunks = [];
             res.on('data', (c) => chunks.push(c));
@@ -107,6 +109,11 @@ export class Server {
         }));
         // Read to the end before anyone looks at the log.
         this.closed = new Promise((done) => child.once('close', done));
+        child.once('error', (error) => { // not even begun
+            gone = true;
+            alive.delete(child);
+            this.log += `${error}\n`;
+        });
         for (const out of [child.stdout, child.stderr]) out.on('data', (c) => { this.log += c; });
         // Its own word first: somebody else may be answering at this port.
         for (let i = 0; i < 1500; i++) {
@@ -144,10 +151,16 @@ export class Server {
 
     // The command line over the admin socket.
     cli(args, { input = '', json = false } = {}) {
-        return new Promise((resolve) => {
+        return new Promise((resolve, reject) => {
             const child = execFile(program, ['--data', this.data, ...args, ...(json ? ['--json'] : [])],
-                { cwd: this.folder, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-                    resolve({ status: error ? error.code : 0, stdout, stderr, json: json && stdout ? JSON.parse(stdout) : undefined });
+                { cwd: this.folder, maxBuffer: 1 << 26, timeout: ANSWER_MS }, (error, stdout, stderr) => {
+                    const r = { status: error ? error.code : 0, stdout, stderr };
+                    try {
+                        if (json && r.status === 0) r.json = JSON.parse(stdout);
+                        resolve(r);
+                    } catch {
+                        reject(new Error(`${args.join(' ')}: not JSON: ${stdout}`));
+                    }
                 });
             child.stdin.on('error', () => {}); // it may have refused without reading
             child.stdin.end(input);
