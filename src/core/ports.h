@@ -15,8 +15,9 @@ enum sp_authn_flags {
     SP_AUTHN_IGNORE_END = 1, /* logout: expired and revoked tokens still name their session */
 };
 struct sp_authn {
-    /* SP_REJECT_NONE and *ret filled, or why not. Its slices are good until `release`, which must follow every accepted
-     * check on the same thread, at once: copy and release, no waiting in between. Any thread. */
+    /* SP_REJECT_NONE and *ret filled, or why not. Its slices are good until `release`, which must follow
+     * every accepted check on the same thread, at once: copy and release, no waiting in between. Any thread.
+     */
     enum sp_reject (*check)(void *arg, sp_slice token, int64_t now_ms, enum sp_authn_flags flags,
                             struct sp_claims *ret);
     void (*release)(void *arg);
@@ -25,16 +26,18 @@ struct sp_authn {
     void *arg;
 };
 
-/* Bounded pool for Argon2id. The job is the caller's until `task.run`, which the pool posts to `executor`. */
-enum sp_hash_op { SP_HASH_MAKE, SP_HASH_VERIFY };
+/* Bounded pool for what would hold up a loop: Argon2id, and making RSA keys. The job is the caller's until
+ * `task.run`, which the pool posts to `executor`. */
+enum sp_hash_op { SP_HASH_MAKE, SP_HASH_VERIFY, SP_HASH_WORK };
 struct sp_hash_job {
     struct sp_task task; /* set task.run; posted when finished */
     struct sp_executor *executor;
     enum sp_hash_op op;
     sp_slice password; /* borrowed until finished */
     sp_text256 phc; /* VERIFY: in. MAKE: out. Empty in VERIFY: unknown user; costs the same, never matches */
-    sp_status status;  /* out */
-    bool matches;      /* out, VERIFY */
+    sp_status (*work)(struct sp_hash_job *job); /* WORK: run on a thread of the pool */
+    sp_status status;                           /* out */
+    bool matches;                               /* out, VERIFY */
     bool needs_rehash; /* out, VERIFY and matches: parameters are no longer the configured ones */
 };
 struct sp_hasher {

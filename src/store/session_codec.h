@@ -10,7 +10,7 @@
 #ifndef SP_STORE_SESSION_CODEC_H
 #define SP_STORE_SESSION_CODEC_H
 
-#include "core/rows.h"
+#include "core/store.h"
 
 enum {
     SP_SESSION_HOT_BYTES =
