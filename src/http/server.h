@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "http/tls.h"
 #include "loop/loop.h"
 
 /* Limits. Those with a field in sp_http_opts are its defaults. */
@@ -32,6 +33,7 @@
     (8 * 1024 * 1024)                   /* what one reply may make us buffer for a slow reader               \
                                          */
 #define SP_HTTP_RESPONSE_HEADERS_MAX 64 /* lines a handler may add */
+#define SP_HTTP_HANDSHAKE_DEADLINE_MS 10000
 #define SP_HTTP_HEADER_DEADLINE_MS 10000
 #define SP_HTTP_BODY_DEADLINE_MS 10000
 #define SP_HTTP_IDLE_MS 60000 /* between requests of a connection */
@@ -72,6 +74,7 @@ struct sp_http_opts {
     size_t connections_max;
     size_t connections_per_address_max; /* IPv6 by /64; 0: no such limit. Unix peers are not counted */
     size_t response_bytes_max;
+    int64_t handshake_deadline_ms;
     int64_t header_deadline_ms;
     int64_t body_deadline_ms;
     int64_t idle_ms;
@@ -80,14 +83,15 @@ struct sp_http_opts {
 
 struct sp_http_stats { /* since start, but for `open` and `parked` */
     uint64_t accepted;
-    uint64_t refused;       /* connections over a cap */
-    uint64_t accept_errors; /* EMFILE and friends; each pauses accepting for a moment */
-    uint64_t requests;      /* given to on_request */
-    uint64_t malformed;     /* answered by this layer: 400, 413, 414, 417, 431, 501, 505 */
-    uint64_t timeouts;      /* a deadline passed, of whatever kind */
-    uint64_t dropped;       /* replies whose client had gone */
-    size_t open;            /* connections */
-    size_t parked;          /* requests given out and not yet replied to, gone clients included */
+    uint64_t refused;           /* connections over a cap */
+    uint64_t accept_errors;     /* EMFILE and friends; each pauses accepting for a moment */
+    uint64_t requests;          /* given to on_request */
+    uint64_t malformed;         /* answered by this layer: 400, 413, 414, 417, 431, 501, 505 */
+    uint64_t handshakes_failed; /* TLS: refused, broken off, or plain HTTP; too slow ones are timeouts */
+    uint64_t timeouts;          /* a deadline passed, of whatever kind */
+    uint64_t dropped;           /* replies whose client had gone */
+    size_t open;                /* connections */
+    size_t parked;              /* requests given out and not yet replied to, gone clients included */
 };
 
 /* SP_E_NOMEM; SP_E_MALFORMED when on_request is missing. The loop must outlive the server. */
@@ -97,12 +101,16 @@ sp_status sp_http_server_new(struct sp_loop *loop, const struct sp_http_opts *op
  * back from sp_http_req_user, and tells requests of the admin socket from others. Fails: fd stays the
  * caller's. */
 sp_status sp_http_server_listen(struct sp_http_server *server, int take_fd, void *user);
-/* Takes a connected stream socket as if it had been accepted. SP_E_BUSY over a cap; fails: fd stays the
- * caller's. */
+/* Connections that the listeners of this `user` accept from now on speak TLS with this certificate; NULL:
+ * none. Those that are open go on as they began. Takes a reference of its own. */
+void sp_http_server_set_tls(struct sp_http_server *server, const void *user, struct sp_tls *tls);
+/* Takes a connected stream socket, without TLS, as if it had been accepted. SP_E_BUSY over a cap; fails: fd
+ * stays the caller's. */
 sp_status sp_http_server_adopt(struct sp_http_server *server, int take_fd, void *user);
-/* Stops accepting, closes idle connections, lets requests in flight finish with `Connection: close`; what is
- * still open after limit_ms is cut. done(arg) is called once, from the loop, when no connection and no
- * request is left (a parked request is always waited for). Call once. */
+/* Stops accepting, closes idle connections, lets requests in flight finish with `Connection: close`, gives
+ * who has just connected a second for the first request; what is still open after limit_ms is cut. done(arg)
+ * is called once, from the loop, when no connection and no request is left (a parked request is always waited
+ * for). Call once. */
 void sp_http_server_drain(struct sp_http_server *server, int64_t limit_ms, void (*done)(void *arg),
                           void *arg);
 /* Closes everything. Requests still parked stay good until their (dropped) reply. Accepts NULL. */

@@ -178,13 +178,13 @@ static bool make_room(struct sp_http_server *s) {
 }
 
 static sp_status add_connection(struct sp_http_server *s, int take_fd, const struct sockaddr_storage *ss,
-                                void *user) {
+                                const struct listener *from) {
     struct sp_http_peer peer;
     SP_TRY(peer_of(take_fd, ss, &peer));
     uint64_t key = 0;
     if (s->draining || !count_address(s, ss, &key)) return sp_err(SP_E_BUSY);
     sp_status status = sp_err(SP_E_BUSY);
-    if (make_room(s)) status = sp_http_conn_new(s, take_fd, &peer, key, user);
+    if (make_room(s)) status = sp_http_conn_new(s, take_fd, &peer, key, from);
     if (!sp_ok(status) && key != 0) sp_http_address_leave(&s->addresses, key);
     return status;
 }
@@ -213,7 +213,7 @@ static bool accept_one(struct listener *l) {
         if (errno != EAGAIN && errno != EWOULDBLOCK) pause_accepting(s);
         return false;
     }
-    if (sp_ok(add_connection(s, fd, &ss, l->user))) {
+    if (sp_ok(add_connection(s, fd, &ss, l))) {
         s->stats.accepted++;
     } else {
         s->stats.refused++;
@@ -251,6 +251,15 @@ sp_status sp_http_server_listen(struct sp_http_server *s, int take_fd, void *use
     return SP_SUCCESS;
 }
 
+void sp_http_server_set_tls(struct sp_http_server *s, const void *user, struct sp_tls *tls) {
+    for (struct listener *l = s->listeners; l != NULL; l = l->next) {
+        if (l->user != user) continue;
+        struct sp_tls *old = l->tls;
+        l->tls = sp_tls_ref(tls);
+        sp_tls_unref(old);
+    }
+}
+
 sp_status sp_http_server_adopt(struct sp_http_server *s, int take_fd, void *user) {
     struct sockaddr_storage ss = {0};
     socklen_t n = sizeof(ss);
@@ -258,37 +267,73 @@ sp_status sp_http_server_adopt(struct sp_http_server *s, int take_fd, void *user
     if (evutil_make_socket_nonblocking(take_fd) != 0) return sp_err(SP_E_IO);
     const int on = 1;
     (void)setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* as above */
-    SP_TRY(add_connection(s, take_fd, &ss, user));
+    SP_TRY(add_connection(s, take_fd, &ss, &(struct listener){.server = s, .user = user}));
     s->stats.accepted++;
     return SP_SUCCESS;
 }
 
+static void free_closing(struct sp_http_server *s) {
+    while (s->closing != NULL) {
+        struct listener *l = s->closing;
+        s->closing = l->next;
+        close(l->fd);
+        sp_tls_unref(l->tls);
+        free(l);
+    }
+    sp_loop_timer_cancel(&s->close_listeners);
+}
+
+static void on_close_listeners(struct sp_loop_timer *timer) {
+    free_closing(SP_CONTAINER_OF(timer, struct sp_http_server, close_listeners));
+}
+
+/* Closed an iteration later: by then the changelist has taken them out of epoll. A socket that others hold
+ * open too (inherited, or of several loops) does not leave it by our close, and would wake us until we exit.
+ */
 static void close_listeners(struct sp_http_server *s) {
     while (s->listeners != NULL) {
         struct listener *l = s->listeners;
         s->listeners = l->next;
         event_del(&l->ev);
-        close(l->fd);
-        free(l);
+        l->next = s->closing;
+        s->closing = l;
     }
     sp_loop_timer_cancel(&s->accept_again);
+    sp_loop_timer_start(&s->close_listeners, 0);
 }
 
 /* --- Draining. --- */
 
-static void close_where(struct sp_http_server *s, bool idle_only) {
+static bool is_used_up(const struct sp_http_conn *c) {
+    return sp_http_conn_is_idle(c) && c->served;
+}
+
+static bool is_without_request(const struct sp_http_conn *c) {
+    return sp_http_conn_is_idle(c) || c->state == CONN_HANDSHAKE;
+}
+
+static bool is_any(const struct sp_http_conn *c) {
+    (void)c;
+    return true;
+}
+
+static void close_where(struct sp_http_server *s, bool (*applies)(const struct sp_http_conn *c)) {
     struct sp_http_conn *next;
     for (struct sp_http_conn *c = s->conns; c != NULL; c = next) {
         next = c->next;
-        if (idle_only && !sp_http_conn_is_idle(c)) continue;
+        if (!applies(c)) continue;
         sp_http_conn_enter(c);
         sp_http_conn_close(c);
         sp_http_conn_leave(c);
     }
 }
 
+static void on_drain_fresh(struct sp_loop_timer *timer) {
+    close_where(SP_CONTAINER_OF(timer, struct sp_http_server, drain_fresh), is_without_request);
+}
+
 static void on_drain_limit(struct sp_loop_timer *timer) {
-    close_where(SP_CONTAINER_OF(timer, struct sp_http_server, drain_limit), false);
+    close_where(SP_CONTAINER_OF(timer, struct sp_http_server, drain_limit), is_any);
 }
 
 static void on_drain_done(struct sp_loop_timer *timer) {
@@ -308,7 +353,8 @@ void sp_http_server_drain(struct sp_http_server *s, int64_t limit_ms, void (*don
     s->done_arg = arg;
     close_listeners(s);
     sp_loop_timer_start(&s->drain_limit, limit_ms);
-    close_where(s, true);
+    sp_loop_timer_start(&s->drain_fresh, SP_HTTP_DRAIN_FRESH_MS);
+    close_where(s, is_used_up);
     if (is_empty(s)) sp_loop_timer_start(&s->drain_done, 0);
 }
 
@@ -341,6 +387,7 @@ static struct sp_http_opts with_defaults(struct sp_http_opts opts) {
     OR_DEFAULT(body_bytes_max, SP_HTTP_BODY_BYTES_MAX);
     OR_DEFAULT(connections_max, SP_HTTP_CONNECTIONS_MAX);
     OR_DEFAULT(response_bytes_max, SP_HTTP_RESPONSE_BYTES_MAX);
+    OR_DEFAULT(handshake_deadline_ms, SP_HTTP_HANDSHAKE_DEADLINE_MS);
     OR_DEFAULT(header_deadline_ms, SP_HTTP_HEADER_DEADLINE_MS);
     OR_DEFAULT(body_deadline_ms, SP_HTTP_BODY_DEADLINE_MS);
     OR_DEFAULT(idle_ms, SP_HTTP_IDLE_MS);
@@ -350,6 +397,7 @@ static struct sp_http_opts with_defaults(struct sp_http_opts opts) {
 
 static void set_limits(struct sp_http_server *s) {
     s->limit_ms[DEADLINE_IDLE] = s->opts.idle_ms;
+    s->limit_ms[DEADLINE_HANDSHAKE] = s->opts.handshake_deadline_ms;
     s->limit_ms[DEADLINE_HEADER] = s->opts.header_deadline_ms;
     s->limit_ms[DEADLINE_BODY] = s->opts.body_deadline_ms;
     s->limit_ms[DEADLINE_WRITE] = s->opts.write_deadline_ms;
@@ -371,6 +419,8 @@ sp_status sp_http_server_new(struct sp_loop *loop, const struct sp_http_opts *op
     sp_buf_init(&s->head, SP_HTTP_RESPONSE_HEAD_MAX);
     sp_loop_timer_init(&s->sweep, loop, on_sweep);
     sp_loop_timer_init(&s->accept_again, loop, on_accept_again);
+    sp_loop_timer_init(&s->close_listeners, loop, on_close_listeners);
+    sp_loop_timer_init(&s->drain_fresh, loop, on_drain_fresh);
     sp_loop_timer_init(&s->drain_limit, loop, on_drain_limit);
     sp_loop_timer_init(&s->drain_done, loop, on_drain_done);
     *ret_server = s;
@@ -380,10 +430,12 @@ sp_status sp_http_server_new(struct sp_loop *loop, const struct sp_http_opts *op
 void sp_http_server_free(struct sp_http_server *s) {
     if (s == NULL) return;
     close_listeners(s);
+    free_closing(s);
     s->draining = true;
     s->done = NULL;
-    close_where(s, false);
+    close_where(s, is_any);
     sp_loop_timer_cancel(&s->sweep);
+    sp_loop_timer_cancel(&s->drain_fresh);
     sp_loop_timer_cancel(&s->drain_limit);
     sp_loop_timer_cancel(&s->drain_done);
     s->freed = true;

@@ -3,9 +3,12 @@
  *   server_llhttp.c          the server: listeners, accepting, caps, deadlines, draining
  *   server_llhttp_conn.c     a connection: its states, reading, giving out requests, closing
  *   server_llhttp_parse.c    from bytes to a request: the only user of llhttp, and our own strict reader
- * beside it server_llhttp_request.c  what handlers may ask of a request server_llhttp_reply.c    from a
- * response to bytes server_llhttp_address.c  connections by client address server_llhttp_listen.c   listening
- * sockets
+ * beside it
+ *   server_llhttp_request.c  what handlers may ask of a request
+ *   server_llhttp_reply.c    from a response to bytes
+ *   server_llhttp_address.c  connections by client address
+ *   server_llhttp_listen.c   listening sockets
+ *   server_tls.c, server_tls_conn.c   certificates; TLS on a connection's socket
  *
  * A connection owns at most one request object at a time; it has the buffer. Idle connections have none. */
 #ifndef SP_HTTP_SERVER_LLHTTP_H
@@ -15,6 +18,7 @@
 
 #include "base/buf.h"
 #include "http/server.h"
+#include "http/server_tls.h"
 
 #define SP_HTTP_LINGER_MS 2000 /* reading on after a refusal, so that its answer arrives before our reset */
 #define SP_HTTP_LINGER_BYTES (256 * 1024) /* and no more than this */
@@ -25,12 +29,14 @@
 #define SP_HTTP_REQS_KEPT 64        /* free request objects kept; each about 40 KiB, mostly untouched pages */
 #define SP_HTTP_PIPELINE_TURN 16    /* requests of one connection before the others get a turn */
 #define SP_HTTP_ACCEPT_TURN 64      /* likewise, connections of one listener */
+#define SP_HTTP_DRAIN_FRESH_MS 1000 /* a client that connected just before we drain may still ask once */
 #define SP_HTTP_ACCEPT_PAUSE_MS 100 /* after EMFILE and friends */
 
 /* Why this layer itself answers; rows of a table in server_llhttp_reply.c. */
 enum sp_http_failure {
     FAIL_NONE,
     FAIL_MALFORMED,
+    FAIL_PLAIN,
     FAIL_TIMEOUT,
     FAIL_BODY_TOO_LARGE,
     FAIL_URL_TOO_LONG,
@@ -70,6 +76,9 @@ struct sp_http_req {
 };
 
 /*   state     event                        next
+ *   HANDSHAKE done                         READING
+ *   HANDSHAKE plain HTTP                   WRITING, then LINGER
+ *   HANDSHAKE failed, end of stream        GONE
  *   READING   request complete             HANDED    (on_request)
  *   READING   refused                      WRITING, then LINGER
  *   READING   end of stream, reset         GONE
@@ -80,11 +89,12 @@ struct sp_http_req {
  *   WRITING   all sent                     READING | LINGER | GONE
  *   LINGER    end of stream, limit         GONE
  *   any       deadline                     READING in a request: 408; otherwise GONE */
-enum conn_state { CONN_READING, CONN_HANDED, CONN_WRITING, CONN_LINGER, CONN_GONE };
+enum conn_state { CONN_HANDSHAKE, CONN_READING, CONN_HANDED, CONN_WRITING, CONN_LINGER, CONN_GONE };
 
 /* Each kind of deadline has one length, so a queue in order of arrival is in order of expiry: O(1) to set and
  * to clear, and one timer for all of them. */
 enum deadline {
+    DEADLINE_HANDSHAKE,
     DEADLINE_IDLE,
     DEADLINE_HEADER,
     DEADLINE_BODY,
@@ -97,11 +107,13 @@ enum deadline {
 struct sp_http_conn {
     struct sp_http_server *server;
     int fd;
+    struct sp_tls_conn *tls; /* NULL: plain */
     enum conn_state state;
     unsigned depth; /* our calls on the stack that still need this memory */
     bool handed;    /* the request is with its handler: so is this memory, even when the state is GONE */
     bool eof;       /* nothing more will come */
     bool reading;   /* read_ev is added */
+    bool served;    /* a request was given out */
     bool close_after;
     bool deadline_anew;
     enum deadline deadline;
@@ -123,6 +135,7 @@ struct listener {
     struct listener *next;
     int fd;
     void *user;
+    struct sp_tls *tls; /* a reference, or NULL: plain */
     struct event ev;
 };
 
@@ -144,7 +157,8 @@ struct sp_http_server {
     struct sp_http_opts opts; /* every 0 replaced by its default */
     int64_t limit_ms[DEADLINE_COUNT];
     struct sp_http_stats stats;
-    struct listener *listeners;
+    struct listener *listeners, *closing;
+    struct sp_loop_timer close_listeners;
     struct sp_http_conn *conns;
     struct conn_queue queues[DEADLINE_COUNT];
     struct sp_loop_timer sweep;
@@ -157,7 +171,7 @@ struct sp_http_server {
     int64_t date_s;
     char date[32];
     bool draining, freed;
-    struct sp_loop_timer drain_limit, drain_done;
+    struct sp_loop_timer drain_fresh, drain_limit, drain_done;
     void (*done)(void *arg);
     void *done_arg;
 };
@@ -169,8 +183,9 @@ struct sp_http_req *sp_http_req_take(struct sp_http_server *s, struct sp_http_co
 void sp_http_req_release(struct sp_http_server *s, struct sp_http_req *req);
 
 /* server_llhttp_conn.c */
+/* Takes `user` and TLS from the listener. */
 sp_status sp_http_conn_new(struct sp_http_server *s, int take_fd, const struct sp_http_peer *peer,
-                           uint64_t address_key, void *user);
+                           uint64_t address_key, const struct listener *from);
 /* Between enter and leave the memory stays, whatever happens to the connection. */
 void sp_http_conn_enter(struct sp_http_conn *c);
 void sp_http_conn_leave(struct sp_http_conn *c);
@@ -179,6 +194,9 @@ void sp_http_conn_expired(struct sp_http_conn *c);
 /* The reply is on its way, or as much of it as there will be. */
 void sp_http_conn_replied(struct sp_http_conn *c);
 void sp_http_conn_sent(struct sp_http_conn *c);
+enum flush_result { FLUSH_DONE, FLUSH_BLOCKED, FLUSH_FAILED };
+/* Sends from `out`; empties it when all of it is sent. */
+enum flush_result sp_http_conn_flush(struct sp_http_conn *c);
 bool sp_http_conn_is_idle(const struct sp_http_conn *c);
 
 /* server_llhttp_parse.c */

@@ -2,9 +2,8 @@
  *
  * Idea: plain sockets are read and written directly (recv, sendmsg) on libevent's events, not through
  * bufferevents. A request is then one read into the buffer that its slices point into and one gathered write
- * of head and body, without evbuffer chains between; that is where the layer's share of the time goes. TLS
- * will put its read and its write in the places of read_some and of the reply's sendmsg; the states do not
- * change.
+ * of head and body, without evbuffer chains between; that is where the layer's share of the time goes. With
+ * TLS, read_some and flush call OpenSSL instead of the socket, which costs the reply one copy into `out`.
  *
  * The read event stays registered while a request is handled, so that a keep-alive request costs no
  * epoll_ctl. What arrives meanwhile goes to the rest of the buffer; when that is full, reading stops until
@@ -27,6 +26,11 @@ static void advance(struct sp_http_conn *c);
 
 /* --- Reading on and off. --- */
 
+/* What OpenSSL has decrypted already makes no socket readable. */
+static void read_pending(struct sp_http_conn *c) {
+    if (c->tls != NULL && c->reading && sp_tls_has_pending(c->tls)) event_active(&c->read_ev, EV_READ, 0);
+}
+
 static void reading_on(struct sp_http_conn *c) {
     if (c->reading || c->eof || c->state == CONN_GONE) return;
     if (event_add(&c->read_ev, NULL) != 0) {
@@ -34,6 +38,7 @@ static void reading_on(struct sp_http_conn *c) {
         return;
     }
     c->reading = true;
+    read_pending(c);
 }
 
 static void reading_off(struct sp_http_conn *c) {
@@ -67,6 +72,9 @@ void sp_http_conn_close(struct sp_http_conn *c) {
     event_del(&c->read_ev);
     event_del(&c->write_ev);
     c->reading = false;
+    if (c->tls != NULL) sp_tls_say_end(c->tls);
+    sp_tls_conn_free(c->tls);
+    c->tls = NULL;
     close(c->fd);
     c->fd = -1;
     sp_buf_done(&c->out);
@@ -84,6 +92,7 @@ bool sp_http_conn_is_idle(const struct sp_http_conn *c) {
 
 static enum deadline deadline_of(const struct sp_http_conn *c) {
     switch (c->state) {
+    case CONN_HANDSHAKE: return DEADLINE_HANDSHAKE;
     case CONN_READING:
         if (sp_http_conn_is_idle(c)) return DEADLINE_IDLE;
         return c->req->head_done ? DEADLINE_BODY : DEADLINE_HEADER;
@@ -129,6 +138,7 @@ static void dispatch(struct sp_http_conn *c) {
     }
     c->state = CONN_HANDED;
     c->handed = true;
+    c->served = true;
     s->stats.requests++;
     s->stats.parked++;
     s->opts.on_request(s->opts.arg, req);
@@ -158,6 +168,7 @@ static void next_request(struct sp_http_conn *c) {
 
 static void linger(struct sp_http_conn *c) {
     c->state = CONN_LINGER;
+    if (c->tls != NULL) sp_tls_say_end(c->tls);
     if (shutdown(c->fd, SHUT_WR) != 0) {
         sp_http_conn_close(c);
         return;
@@ -218,8 +229,22 @@ static void on_end(struct sp_http_conn *c) {
     if (c->state == CONN_LINGER) sp_http_conn_close(c);
 }
 
-/* True when bytes came. */
+static bool read_tls(struct sp_http_conn *c, void *p, size_t cap, size_t *ret_n) {
+    switch (sp_tls_read(c->tls, p, cap, ret_n)) {
+    case SP_TLS_DONE: return true;
+    case SP_TLS_WANT_READ: return false;
+    case SP_TLS_END: on_end(c); return false;
+    case SP_TLS_WANT_WRITE:
+    case SP_TLS_PLAIN_HTTP:
+    case SP_TLS_FAILED: break;
+    }
+    sp_http_conn_close(c);
+    return false;
+}
+
+/* True when bytes came. What follows our last answer is thrown away, so nobody decrypts it. */
 static bool read_some(struct sp_http_conn *c, void *p, size_t cap, size_t *ret_n) {
+    if (c->tls != NULL && c->state != CONN_LINGER) return read_tls(c, p, cap, ret_n);
     ssize_t n;
     do {
         n = recv(c->fd, p, cap, 0);
@@ -265,33 +290,100 @@ static void read_and_discard(struct sp_http_conn *c) {
     if (c->lingered > SP_HTTP_LINGER_BYTES) sp_http_conn_close(c);
 }
 
+/* --- The TLS handshake. --- */
+
+static void wait_to_write(struct sp_http_conn *c) {
+    reading_off(c); /* or what the client sends meanwhile would wake us for ever */
+    if (event_add(&c->write_ev, NULL) != 0) sp_http_conn_close(c);
+}
+
+static void wait_to_read(struct sp_http_conn *c) {
+    event_del(&c->write_ev);
+    reading_on(c);
+}
+
+static void refuse_handshake(struct sp_http_conn *c, bool plain_http) {
+    c->server->stats.handshakes_failed++;
+    if (!plain_http) {
+        sp_http_conn_close(c);
+        return;
+    }
+    sp_tls_conn_free(c->tls);
+    c->tls = NULL;
+    c->state = CONN_READING;
+    sp_http_fail(c, FAIL_PLAIN);
+}
+
+static void shake_hands(struct sp_http_conn *c) {
+    const enum sp_tls_result result = sp_tls_handshake(c->tls);
+    switch (result) {
+    case SP_TLS_DONE:
+        c->state = CONN_READING;
+        wait_to_read(c);
+        return;
+    case SP_TLS_WANT_READ: wait_to_read(c); return;
+    case SP_TLS_WANT_WRITE: wait_to_write(c); return;
+    case SP_TLS_END:
+    case SP_TLS_PLAIN_HTTP:
+    case SP_TLS_FAILED: break;
+    }
+    refuse_handshake(c, result == SP_TLS_PLAIN_HTTP);
+}
+
+/* --- Events. --- */
+
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
     struct sp_http_conn *c = arg;
     (void)fd;
     (void)what;
     sp_http_conn_enter(c);
-    if (c->state == CONN_LINGER) {
+    if (c->state == CONN_HANDSHAKE) {
+        shake_hands(c);
+    } else if (c->state == CONN_LINGER) {
         read_and_discard(c);
     } else if (c->state != CONN_GONE) {
         read_request(c);
+        read_pending(c);
     }
     sp_http_conn_leave(c);
 }
 
-static void write_rest(struct sp_http_conn *c) {
+static bool send_some(struct sp_http_conn *c, size_t *ret_n, bool *ret_blocked) {
+    const uint8_t *p = c->out.p + c->out_sent;
+    const size_t left = c->out.n - c->out_sent;
+    if (c->tls != NULL) {
+        const enum sp_tls_result result = sp_tls_write(c->tls, p, left, ret_n);
+        *ret_blocked = result == SP_TLS_WANT_WRITE;
+        return result == SP_TLS_DONE;
+    }
     ssize_t n;
     do {
-        n = send(c->fd, c->out.p + c->out_sent, c->out.n - c->out_sent, MSG_NOSIGNAL);
+        n = send(c->fd, p, left, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK) sp_http_conn_close(c);
-        return;
+    *ret_blocked = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    if (n >= 0) *ret_n = (size_t)n;
+    return n >= 0;
+}
+
+enum flush_result sp_http_conn_flush(struct sp_http_conn *c) {
+    while (c->out_sent < c->out.n) {
+        size_t n = 0;
+        bool blocked = false;
+        if (!send_some(c, &n, &blocked)) return blocked ? FLUSH_BLOCKED : FLUSH_FAILED;
+        c->out_sent += n;
     }
-    c->out_sent += (size_t)n;
-    if (c->out_sent < c->out.n) return;
-    event_del(&c->write_ev);
     sp_buf_done(&c->out);
     c->out_sent = 0;
+    return FLUSH_DONE;
+}
+
+static void write_rest(struct sp_http_conn *c) {
+    switch (sp_http_conn_flush(c)) {
+    case FLUSH_BLOCKED: return;
+    case FLUSH_FAILED: sp_http_conn_close(c); return;
+    case FLUSH_DONE: break;
+    }
+    event_del(&c->write_ev);
     sp_http_conn_sent(c);
     if (c->state == CONN_READING) advance(c);
 }
@@ -301,7 +393,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     sp_http_conn_enter(c);
-    if (c->state == CONN_WRITING) write_rest(c);
+    if (c->state == CONN_HANDSHAKE) {
+        shake_hands(c);
+    } else if (c->state == CONN_WRITING) {
+        write_rest(c);
+    }
     sp_http_conn_leave(c);
 }
 
@@ -321,14 +417,20 @@ void sp_http_conn_expired(struct sp_http_conn *c) {
 /* --- Birth. --- */
 
 sp_status sp_http_conn_new(struct sp_http_server *s, int take_fd, const struct sp_http_peer *peer,
-                           uint64_t address_key, void *user) {
+                           uint64_t address_key, const struct listener *from) {
     struct sp_http_conn *c = calloc(1, sizeof(*c));
     if (c == NULL) return sp_err(SP_E_NOMEM);
+    struct sp_tls_conn *tls = NULL;
+    if (from->tls != NULL && !sp_ok(sp_tls_conn_new(from->tls, take_fd, &tls))) {
+        free(c);
+        return sp_err(SP_E_NOMEM);
+    }
     *c = (struct sp_http_conn){.server = s,
                                .fd = take_fd,
-                               .state = CONN_READING,
+                               .tls = tls,
+                               .state = tls != NULL ? CONN_HANDSHAKE : CONN_READING,
                                .deadline = DEADLINE_NONE,
-                               .user = user,
+                               .user = from->user,
                                .peer = *peer,
                                .address_key = address_key};
     sp_buf_init(&c->out, s->opts.response_bytes_max + SP_HTTP_RESPONSE_HEAD_MAX);
@@ -336,6 +438,7 @@ sp_status sp_http_conn_new(struct sp_http_server *s, int take_fd, const struct s
     event_assign(&c->read_ev, base, take_fd, EV_READ | EV_PERSIST, on_readable, c);
     event_assign(&c->write_ev, base, take_fd, EV_WRITE | EV_PERSIST, on_writable, c);
     if (event_add(&c->read_ev, NULL) != 0) {
+        sp_tls_conn_free(tls);
         free(c);
         return sp_err(SP_E_NOMEM);
     }

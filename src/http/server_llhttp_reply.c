@@ -168,10 +168,31 @@ static sp_status keep_rest(struct sp_http_conn *c, sp_slice head, sp_slice body,
     SP_TRY(sp_buf_append(&c->out, sp_slice_of(head.p + head_sent, head.n - head_sent)));
     if (body.n > body_sent)
         SP_TRY(sp_buf_append(&c->out, sp_slice_of(body.p + body_sent, body.n - body_sent)));
+    return SP_SUCCESS;
+}
+
+static sp_status write_when_possible(struct sp_http_conn *c) {
     return event_add(&c->write_ev, NULL) == 0 ? SP_SUCCESS : sp_err(SP_E_NOMEM);
 }
 
+/* Head and body in one record, so that a short answer is one segment. */
+static void send_tls(struct sp_http_conn *c, sp_slice head, sp_slice body) {
+    c->state = CONN_WRITING;
+    enum flush_result result = FLUSH_FAILED;
+    if (sp_ok(keep_rest(c, head, body, 0))) result = sp_http_conn_flush(c);
+    if (result == FLUSH_DONE) {
+        sp_http_conn_sent(c);
+    } else if (result == FLUSH_FAILED || !sp_ok(write_when_possible(c))) {
+        c->server->stats.dropped++;
+        sp_http_conn_close(c);
+    }
+}
+
 static void send_or_keep(struct sp_http_conn *c, sp_slice head, sp_slice body) {
+    if (c->tls != NULL) {
+        send_tls(c, head, body);
+        return;
+    }
     struct iovec iov[2] = {{(void *)(uintptr_t)head.p, head.n}, {(void *)(uintptr_t)body.p, body.n}};
     const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = body.n > 0 ? 2 : 1};
     ssize_t n;
@@ -189,7 +210,7 @@ static void send_or_keep(struct sp_http_conn *c, sp_slice head, sp_slice body) {
         return;
     }
     c->state = CONN_WRITING;
-    if (!sp_ok(keep_rest(c, head, body, sent))) sp_http_conn_close(c);
+    if (!sp_ok(keep_rest(c, head, body, sent)) || !sp_ok(write_when_possible(c))) sp_http_conn_close(c);
 }
 
 /* Also of a request that was refused before it was read. */
@@ -224,6 +245,7 @@ static const struct {
 } failures[FAIL_COUNT] = {
     [FAIL_NONE] = PROBLEM(500, "internal_error", "Internal server error"),
     [FAIL_MALFORMED] = PROBLEM(400, "malformed_request", "The request is not well-formed HTTP/1.1"),
+    [FAIL_PLAIN] = PROBLEM(400, "https_required", "This port speaks HTTPS only"),
     [FAIL_TIMEOUT] = PROBLEM(408, "request_timeout", "The request did not arrive in time"),
     [FAIL_BODY_TOO_LARGE] = PROBLEM(413, "body_too_large", "The request body is too large"),
     [FAIL_URL_TOO_LONG] = PROBLEM(414, "url_too_long", "The request target is too long"),
@@ -257,8 +279,13 @@ void sp_http_fail(struct sp_http_conn *c, enum sp_http_failure failure) {
 
 sp_status sp_http_send_continue(struct sp_http_conn *c) {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const ssize_t n = send(c->fd, line, sizeof(line) - 1, MSG_NOSIGNAL);
     /* Nothing else is under way to this client; a socket that does not take 25 bytes then is no use. */
+    if (c->tls != NULL) {
+        size_t sent = 0;
+        const enum sp_tls_result result = sp_tls_write(c->tls, line, sizeof(line) - 1, &sent);
+        return result == SP_TLS_DONE && sent == sizeof(line) - 1 ? SP_SUCCESS : sp_err(SP_E_IO);
+    }
+    const ssize_t n = send(c->fd, line, sizeof(line) - 1, MSG_NOSIGNAL);
     return n == (ssize_t)sizeof(line) - 1 ? SP_SUCCESS : sp_err(SP_E_IO);
 }
 
