@@ -84,6 +84,7 @@ int sp_cmd_key_revoke(const struct sp_invocation *in);
 int sp_cmd_audit_show(const struct sp_invocation *in);
 int sp_cmd_audit_verify(const struct sp_invocation *in);
 int sp_cmd_config_show(const struct sp_invocation *in);
+int sp_cmd_config_check(const struct sp_invocation *in);
 int sp_cmd_config_doc(const struct sp_invocation *in);
 int sp_cmd_version(const struct sp_invocation *in);
 int sp_cmd_verify(int argc, char **argv);

@@ -87,6 +87,8 @@ const struct sp_command sp_commands[] = {
      NULL},
     {"config show", "", 0, 0, "Shows the configuration in force and where each value comes from",
      config_options, sp_cmd_config_show, NULL},
+    {"config check", "", 0, 0, "Says whether the server would accept its configuration and certificate",
+     config_options, sp_cmd_config_check, NULL},
     {"config doc", "", 0, 0, "Prints the configuration reference", NULL, sp_cmd_config_doc, NULL},
     {"verify", "--jwks FILE [...]", 0, 0, "Verifies the tokens on standard input, one a line", NULL, NULL,
      sp_cmd_verify},

@@ -20,7 +20,8 @@ static sp_status set_flag(struct sp_config *c, const char *key, const char *valu
     return sp_config_set(c, assignment, source, error);
 }
 
-static sp_status load(const struct sp_invocation *in, const char *listen, struct sp_config *c, char *error) {
+sp_status sp_load_config_again(const struct sp_invocation *in, const char *listen, struct sp_config *c,
+                               char error[SP_CONFIG_ERROR_BYTES]) {
     sp_config_defaults(c);
     SP_TRY(load_files(in, c, error));
     SP_TRY(sp_config_load_environment(c, environ, error));
@@ -34,7 +35,7 @@ static sp_status load(const struct sp_invocation *in, const char *listen, struct
 
 int sp_load_config(const struct sp_invocation *in, const char *listen, struct sp_config *ret) {
     char error[SP_CONFIG_ERROR_BYTES] = "";
-    if (sp_ok(load(in, listen, ret, error))) return SP_EXIT_OK;
+    if (sp_ok(sp_load_config_again(in, listen, ret, error))) return SP_EXIT_OK;
     fprintf(stderr, "sallyport: %s\n", error);
     return SP_EXIT_USAGE;
 }

@@ -7,5 +7,8 @@
 
 /* An exit status; what was wrong has been said on stderr. */
 int sp_load_config(const struct sp_invocation *in, const char *listen, struct sp_config *ret);
+/* The same without a word on stderr, for a server that reads it again: error[] says what is wrong. */
+sp_status sp_load_config_again(const struct sp_invocation *in, const char *listen, struct sp_config *ret,
+                               char error[SP_CONFIG_ERROR_BYTES]);
 
 #endif

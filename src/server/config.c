@@ -309,9 +309,19 @@ static sp_status check_origins(const struct sp_config *c, char error[SP_CONFIG_E
     return SP_SUCCESS;
 }
 
+/* A certificate without its key would quietly be plain HTTP. */
+static sp_status check_tls(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
+    const bool certificate = sp_config_text(c, SP_CFG_server_tls_certificate)[0] != 0;
+    if (certificate == (sp_config_text(c, SP_CFG_server_tls_key)[0] != 0)) return SP_SUCCESS;
+    return complain(error, "server.tls_certificate and server.tls_key: expected both or none of them, not %s",
+                    certificate ? "a certificate alone" : "a key alone");
+}
+
 sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
-    char value[SP_CONFIG_VALUE_BYTES + 16]; /* the longest text with "http://" or ".master-key" */
-    snprintf(value, sizeof(value), "http://%s", sp_config_text(c, SP_CFG_server_listen));
+    char value[SP_CONFIG_VALUE_BYTES + 16]; /* the longest text with "https://" or ".master-key" */
+    SP_TRY(check_tls(c, error));
+    const char *scheme = sp_config_text(c, SP_CFG_server_tls_certificate)[0] != 0 ? "https" : "http";
+    snprintf(value, sizeof(value), "%s://%s", scheme, sp_config_text(c, SP_CFG_server_listen));
     SP_TRY(derive(c, SP_CFG_tokens_issuer, value, "from server.listen", error));
     const char *issuer = sp_config_text(c, SP_CFG_tokens_issuer);
     if (!is_http_url(issuer))
@@ -332,6 +342,20 @@ sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES
                         sp_config_text(c, SP_CFG_sessions_idle_ttl));
     snprintf(value, sizeof(value), "%s.master-key", sp_config_text(c, SP_CFG_server_data));
     return derive(c, SP_CFG_keys_master_key_file, value, "from server.data", error);
+}
+
+bool sp_config_is_hot(enum sp_config_key key) {
+    return keys[key].reload == HOT;
+}
+
+void sp_config_key_name(enum sp_config_key key, char name[SP_CONFIG_NAME_BYTES]) {
+    snprintf(name, SP_CONFIG_NAME_BYTES, "%s.%s", keys[key].section, keys[key].name);
+}
+
+bool sp_config_differs(const struct sp_config *a, const struct sp_config *b, enum sp_config_key key) {
+    const bool is_text = keys[key].type == TEXT || keys[key].type == LIST;
+    if (is_text) return strcmp(a->values[key].text, b->values[key].text) != 0;
+    return a->values[key].number != b->values[key].number; /* 15m is 900s */
 }
 
 void sp_config_show(const struct sp_config *c, FILE *out) {

@@ -17,7 +17,7 @@ enum sp_config_key {
     SP_CFG_COUNT
 };
 
-enum { SP_CONFIG_VALUE_BYTES = 1024, SP_CONFIG_ERROR_BYTES = 512 };
+enum { SP_CONFIG_VALUE_BYTES = 1024, SP_CONFIG_ERROR_BYTES = 512, SP_CONFIG_NAME_BYTES = 64 };
 
 struct sp_config {
     struct {
@@ -45,6 +45,12 @@ static inline const char *sp_config_text(const struct sp_config *c, enum sp_conf
 static inline int64_t sp_config_number(const struct sp_config *c, enum sp_config_key key) {
     return c->values[key].number;
 }
+/* May change while the server runs (SIGHUP). */
+bool sp_config_is_hot(enum sp_config_key key);
+/* "section.key" */
+void sp_config_key_name(enum sp_config_key key, char name[SP_CONFIG_NAME_BYTES]);
+/* In meaning: 15m and 900s do not differ. */
+bool sp_config_differs(const struct sp_config *a, const struct sp_config *b, enum sp_config_key key);
 /* "section.key = value   # source" for every key. */
 void sp_config_show(const struct sp_config *c, FILE *out);
 /* The reference, in Markdown. */

@@ -37,10 +37,10 @@ static sp_status make(const struct sp_hashpool *pool, struct sp_hash_job *job) {
 static void work(const struct sp_hashpool *pool, struct sp_hash_job *job) {
     job->matches = false;
     job->needs_rehash = false;
-    if (job->op == SP_HASH_VERIFY) {
-        verify(pool, job);
-    } else {
-        job->status = make(pool, job);
+    switch (job->op) {
+    case SP_HASH_VERIFY: verify(pool, job); break;
+    case SP_HASH_MAKE: job->status = make(pool, job); break;
+    case SP_HASH_WORK: job->status = job->work(job); break;
     }
     sp_executor_post(job->executor, &job->task);
 }
@@ -85,6 +85,29 @@ sp_status sp_hashpool_new(const struct sp_password_params *params, uint32_t thre
     }
     *ret = pool;
     return SP_SUCCESS;
+}
+
+static void refuse_all(struct sp_task *task) {
+    while (task != NULL) {
+        struct sp_hash_job *job = SP_CONTAINER_OF(task, struct sp_hash_job, task);
+        task = task->next;
+        job->matches = false;
+        job->needs_rehash = false;
+        job->status = sp_err(SP_E_BUSY);
+        sp_executor_post(job->executor, &job->task);
+    }
+}
+
+void sp_hashpool_stop(struct sp_hashpool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    struct sp_task *waiting = pool->head;
+    pool->head = NULL;
+    pool->tail = &pool->head;
+    pool->waiting = 0;
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->wanted);
+    pthread_mutex_unlock(&pool->mutex);
+    refuse_all(waiting);
 }
 
 void sp_hashpool_free(struct sp_hashpool *pool) {

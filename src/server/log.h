@@ -4,6 +4,8 @@
 #ifndef SP_SERVER_LOG_H
 #define SP_SERVER_LOG_H
 
+#include <stdatomic.h>
+
 #include "base/ports.h"
 
 enum { SP_LOG_LINE_BYTES = 4096 }; /* a pipe takes this much in one piece (PIPE_BUF) */
@@ -12,8 +14,9 @@ enum sp_log_format { SP_LOG_JSON, SP_LOG_PLAIN };
 
 struct sp_log_sink {
     int fd;
-    enum sp_log_format format;
-    enum sp_log_level least;
+    /* May be changed at any time from any thread: a line takes the old or the new one. */
+    _Atomic(enum sp_log_format) format;
+    _Atomic(enum sp_log_level) least;
     struct sp_clock clock;
 };
 /* The port; borrows the sink. */

@@ -4,7 +4,7 @@
  *
  * One struct holds it all, so that every way out of starting up is the same way down. What goes wrong while
  * starting is said in a sentence with the setting that would mend it; what goes wrong later is the log's. */
-#include "server/wire.h"
+#include "server/wire_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,68 +21,55 @@
 #include "server/authn.h"
 #include "server/boot_mark.h"
 #include "server/hashpool.h"
-#include "server/log.h"
+#include "server/last_exit.h"
 #include "server/masterkey.h"
 #include "store/sqlite.h"
 
 enum {
     CACHE_BYTES =
-        64 * 1024 * 1024, /* verified tokens, filled as they come: 80,000 of 600 bytes with their claims */
-    PATH_BYTES = 1280,
+        64 * 1024 * 1024,   /* verified tokens, filled as they come: 80,000 of 600 bytes with their claims */
+    BEATS_PER_WATCHDOG = 3, /* one may be late without harm */
 };
 
-struct front {
-    struct sp_loop *loop;
-    struct sp_http_server *http;
-    struct sp_http_api *api;
-    pthread_t thread;
-    bool started;
-    struct server *server;
-    struct sp_task drain;
-};
-
-struct server {
-    const struct sp_config *config;
-    struct sp_log_sink sink;
-    struct sp_log log;
-    struct sp_store *store;
-    struct sp_reclaim *reclaim;
-    struct sp_verifier *verifier;
-    struct sp_authn_local *authn;
-    struct sp_hashpool *hashpool;
-    struct sp_app *app;
-    struct sp_loop_timer tick;
-    bool draining;
-    size_t n_fronts;
-    struct front fronts[64]; /* server.threads ends there */
-};
-
-static sp_status say(sp_status s, const char *what, const char *how_to_mend) {
+sp_status sp_wire_say(sp_status s, const char *what, const char *how_to_mend) {
     if (!sp_ok(s)) fprintf(stderr, "sallyport: %s: %s. %s\n", what, sp_code_name(s.code), how_to_mend);
     return s;
 }
 
-static const char *text(const struct server *s, enum sp_config_key key) {
-    return sp_config_text(s->config, key);
-}
-static int64_t number(const struct server *s, enum sp_config_key key) {
-    return sp_config_number(s->config, key);
-}
-static sp_slice slice(const struct server *s, enum sp_config_key key) {
-    return sp_slice_cstr(text(s, key));
-}
-
 /* ---- log, data, store, keys ---- */
 
-static void open_log(struct server *s) {
+void sp_wire_set_log(struct server *s) {
     bool plain = strcmp(text(s, SP_CFG_log_format), "plain") == 0 ||
                  (strcmp(text(s, SP_CFG_log_format), "auto") == 0 && isatty(STDERR_FILENO));
-    s->sink = (struct sp_log_sink){.fd = STDERR_FILENO,
-                                   .format = plain ? SP_LOG_PLAIN : SP_LOG_JSON,
-                                   .least = SP_LOG_INFO,
-                                   .clock = sp_clock_system};
-    sp_assert(sp_log_level_parse(text(s, SP_CFG_log_level), &s->sink.least)); /* the table allows no other */
+    enum sp_log_level least = SP_LOG_INFO;
+    sp_assert(sp_log_level_parse(text(s, SP_CFG_log_level), &least)); /* the table allows no other */
+    atomic_store(&s->sink.format, plain ? SP_LOG_PLAIN : SP_LOG_JSON);
+    atomic_store(&s->sink.least, least);
+}
+
+static void open_log(struct server *s) {
+    s->sink.fd = STDERR_FILENO;
+    s->sink.clock = sp_clock_system;
+    sp_wire_set_log(s);
     s->log = sp_log_sink_port(&s->sink);
+}
+
+/* ---- what we were given ---- */
+
+sp_status sp_server_check(const struct sp_config *config, char error[SP_CONFIG_ERROR_BYTES]) {
+    struct sp_tls *tls = NULL;
+    SP_TRY(sp_wire_load_tls(config, error, &tls));
+    sp_tls_unref(tls);
+    return SP_SUCCESS;
+}
+
+/* Before the store: a refusal here has touched nothing. */
+static sp_status take_given(struct server *s) {
+    char error[SP_CONFIG_ERROR_BYTES] = "";
+    sp_status status = sp_inherited_take(&s->inherited, error);
+    if (sp_ok(status)) status = sp_wire_load_tls(s->config, error, &s->tls);
+    if (!sp_ok(status)) fprintf(stderr, "sallyport: %s\n", error);
+    return status;
 }
 
 static sp_status open_data(const char *dir) {
@@ -94,11 +81,11 @@ static sp_status open_data(const char *dir) {
 
 static sp_status open_store(struct server *s) {
     const char *dir = text(s, SP_CFG_server_data);
-    SP_TRY(say(open_data(dir), dir,
-               "The data directory must be a directory of this user with mode 0700 (server.data)."));
+    SP_TRY(sp_wire_say(open_data(dir), dir,
+                       "The data directory must be a directory of this user with mode 0700 (server.data)."));
     const struct sp_sqlite_opts opts = {.dir = dir, .log = s->log};
-    return say(sp_store_sqlite_open(&opts, &s->store), dir,
-               "The store cannot be opened; `conflict` means that another server is using it.");
+    return sp_wire_say(sp_store_sqlite_open(&opts, &s->store), dir,
+                       "The store cannot be opened; `conflict` means that another server is using it.");
 }
 
 static sp_status store_has_keys(struct server *s, bool *ret) {
@@ -114,8 +101,8 @@ static sp_status load_master_key(struct server *s, uint8_t key[SP_MASTER_KEY_BYT
     const char *path = text(s, SP_CFG_keys_master_key_file);
     bool has_keys = true;
     enum sp_master_key_origin origin;
-    SP_TRY(say(store_has_keys(s, &has_keys), "reading the keys", "The store does not answer."));
-    SP_TRY(say(
+    SP_TRY(sp_wire_say(store_has_keys(s, &has_keys), "reading the keys", "The store does not answer."));
+    SP_TRY(sp_wire_say(
         sp_master_key_load(path, !has_keys, &sp_random_system, key, &origin), path,
         "The master key (keys.master_key_file or SALLYPORT_MASTER_KEY) must be 43 characters of base64url in "
         "a file "
@@ -184,77 +171,9 @@ static sp_status open_app(struct server *s) {
                                      .master_key = SP_SLICE_ARRAY(master_key)};
     sp_status status = sp_app_open(&config, &deps, &s->app);
     sp_wipe(master_key, sizeof(master_key));
-    SP_TRY(say(status, "opening the store's keys and revocations",
-               "`crypto_failed` means that the master key is not the one that sealed them."));
+    SP_TRY(sp_wire_say(status, "opening the store's keys and revocations",
+                       "`crypto_failed` means that the master key is not the one that sealed them."));
     return sp_boot_mark_write(text(s, SP_CFG_server_data), sp_app_boots(s->app));
-}
-
-/* ---- loops ---- */
-
-static sp_status split_listen(const char *listen, char host[256], uint16_t *ret_port) {
-    const char *colon = strrchr(listen, ':');
-    uint64_t port;
-    if (colon == NULL || !sp_slice_to_u64(sp_slice_cstr(colon + 1), &port) || port > 65535)
-        return sp_err(SP_E_MALFORMED);
-    bool brackets = listen[0] == '[' && colon > listen + 1 && colon[-1] == ']';
-    snprintf(host, 256, "%.*s", (int)(colon - listen) - 2 * brackets, listen + brackets);
-    *ret_port = (uint16_t)port;
-    return SP_SUCCESS;
-}
-
-static sp_status listen_tcp(struct server *s, struct front *f) {
-    char host[256];
-    uint16_t port;
-    int fd;
-    const char *listen = text(s, SP_CFG_server_listen);
-    SP_TRY(say(split_listen(listen, host, &port), listen, "server.listen is HOST:PORT."));
-    SP_TRY(say(sp_http_listen_tcp(host, port, s->n_fronts > 1, &fd), listen,
-               "`conflict` means that something else listens there (server.listen)."));
-    sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_public);
-    if (!sp_ok(status)) close(fd);
-    return status;
-}
-
-static sp_status listen_admin(struct server *s, struct front *f) {
-    char path[PATH_BYTES];
-    int fd;
-    snprintf(path, sizeof(path), "%s/admin.sock", text(s, SP_CFG_server_data));
-    SP_TRY(say(sp_http_listen_unix(path, 0600, &fd), path,
-               "`limit_exceeded`: choose a shorter path for server.data."));
-    sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_admin);
-    if (!sp_ok(status)) close(fd);
-    return status;
-}
-
-static sp_status make_api(struct server *s, struct front *f) {
-    sp_slice origins[SP_ORIGINS_MAX], list = slice(s, SP_CFG_server_public_origins);
-    size_t n = 0;
-    while (n < SP_ORIGINS_MAX && sp_words_next(&list, &origins[n])) n++;
-    if (list.n != 0) return say(sp_err(SP_E_LIMIT), "server.public_origins", "Too many of them.");
-    const struct sp_http_api_config config = {
-        .public_origins = origins, .n_public_origins = n, .log = s->log, .random = sp_random_system};
-    return sp_http_api_new(s->app, &config, &f->api);
-}
-
-static sp_status open_front(struct server *s, struct front *f) {
-    f->server = s;
-    SP_TRY(sp_loop_new(NULL, &f->loop));
-    SP_TRY(make_api(s, f));
-    const struct sp_http_opts opts = {.on_request = sp_http_api_on_request,
-                                      .arg = f->api,
-                                      .connections_max =
-                                          (size_t)number(s, SP_CFG_server_connections_max) / s->n_fronts + 1,
-                                      .header_deadline_ms = number(s, SP_CFG_server_header_timeout),
-                                      .body_deadline_ms = number(s, SP_CFG_server_body_timeout),
-                                      .idle_ms = number(s, SP_CFG_server_idle_timeout)};
-    SP_TRY(sp_http_server_new(f->loop, &opts, &f->http));
-    return listen_tcp(s, f);
-}
-
-static sp_status open_fronts(struct server *s) {
-    s->n_fronts = (size_t)number(s, SP_CFG_server_threads);
-    for (size_t i = 0; i < s->n_fronts; i++) SP_TRY(open_front(s, &s->fronts[i]));
-    return listen_admin(s, &s->fronts[0]);
 }
 
 /* ---- keeper: the timer of housekeeping, and signals; both on the first loop ---- */
@@ -268,6 +187,21 @@ static void on_tick(struct sp_loop_timer *timer) {
     sp_loop_timer_start(&s->tick, SP_TICK_MS);
 }
 
+static void on_alive(void *arg) {
+    struct server *s = arg;
+    sp_notify(&s->notify, "WATCHDOG=1");
+}
+
+static sp_status start_heartbeat(struct server *s) {
+    const int64_t us = sp_notify_watchdog_us();
+    if (us == 0) return SP_SUCCESS;
+    struct sp_loop *loops[SP_THREADS_MAX];
+    for (size_t i = 0; i < s->n_fronts; i++) loops[i] = s->fronts[i].loop;
+    const int64_t every_ms = us / 1000 / BEATS_PER_WATCHDOG;
+    return sp_heartbeat_new(loops, s->n_fronts, s->store, every_ms > 0 ? every_ms : 1, on_alive, s,
+                            &s->heartbeat);
+}
+
 static void front_drained(void *arg) {
     struct front *f = arg;
     sp_loop_stop(f->loop);
@@ -278,15 +212,29 @@ static void drain_front(struct sp_task *task) {
     sp_http_server_drain(f->http, SP_DRAIN_MS, front_drained, f);
 }
 
+/* Who still waits for his turn would not get it before the end. */
+static void on_hash_limit(struct sp_loop_timer *timer) {
+    sp_hashpool_stop(SP_CONTAINER_OF(timer, struct server, hash_limit)->hashpool);
+}
+
 static void on_stop_signal(void *arg, int signo) {
     struct server *s = arg;
     if (s->draining) return;
     s->draining = true;
+    sp_last_exit_arm();
+    sp_notify(&s->notify, "STOPPING=1\nSTATUS=Finishing what is in flight");
+    sp_loop_timer_start(&s->hash_limit, SP_DRAIN_HASH_MS);
     SP_LOG(&s->log, SP_LOG_INFO, "server_stopping", SP_LOGF_I64("signal", signo));
     for (size_t i = 0; i < s->n_fronts; i++) {
         s->fronts[i].drain.run = drain_front;
         sp_executor_post(sp_loop_executor(s->fronts[i].loop), &s->fronts[i].drain);
     }
+}
+
+static void on_reload_signal(void *arg, int signo) {
+    struct server *s = arg;
+    (void)signo;
+    if (!s->draining) sp_wire_reload(s);
 }
 
 static void *front_thread(void *arg) {
@@ -305,15 +253,17 @@ static sp_status start_threads(struct server *s) {
 }
 
 static void greet(const struct server *s) {
-    const char *listen = text(s, SP_CFG_server_listen), *data = text(s, SP_CFG_server_data);
+    const char *listen = s->listening_on, *data = text(s, SP_CFG_server_data);
+    const char *scheme = s->tls == NULL ? "http" : "https";
     SP_LOG(&s->log, SP_LOG_INFO, "server_ready", SP_LOGF_TEXT("listen", sp_slice_cstr(listen)),
-           SP_LOGF_TEXT("data", sp_slice_cstr(data)), SP_LOGF_TEXT("version", sp_slice_cstr(SP_VERSION)));
-    printf("Sallyport listens on http://%s, its data is in %s.\nTry, in another terminal:\n\n"
+           SP_LOGF_TEXT("scheme", sp_slice_cstr(scheme)), SP_LOGF_TEXT("data", sp_slice_cstr(data)),
+           SP_LOGF_TEXT("version", sp_slice_cstr(SP_VERSION)));
+    printf("Sallyport listens on %s://%s, its data is in %s.\nTry, in another terminal:\n\n"
            "  build/sallyport --data %s user add alice\n"
-           "  curl -s http://%s/auth/login -H 'Content-Type: application/json' \\\n"
+           "  curl -s %s://%s/auth/login -H 'Content-Type: application/json' \\\n"
            "       -d '{\"username\":\"alice\",\"password\":\"THE PASSWORD\"}'\n"
            "  build/sallyport --data %s session list\n\n",
-           listen, data, data, listen, data);
+           scheme, listen, data, data, scheme, listen, data);
     fflush(stdout);
 }
 
@@ -321,10 +271,15 @@ static sp_status run(struct server *s) {
     struct front *first = &s->fronts[0];
     SP_TRY(sp_loop_on_signal(first->loop, SIGTERM, on_stop_signal, s));
     SP_TRY(sp_loop_on_signal(first->loop, SIGINT, on_stop_signal, s));
+    SP_TRY(sp_loop_on_signal(first->loop, SIGHUP, on_reload_signal, s));
+    sp_loop_timer_init(&s->hash_limit, first->loop, on_hash_limit);
+    SP_TRY(start_heartbeat(s));
     SP_TRY(start_threads(s));
     sp_loop_timer_init(&s->tick, first->loop, on_tick);
     sp_loop_timer_start(&s->tick, 0);
     greet(s);
+    sp_wire_log_tls(s);
+    sp_notify(&s->notify, "READY=1\nSTATUS=Serving on %s", s->listening_on);
     return sp_loop_run(first->loop);
 }
 
@@ -333,7 +288,7 @@ static sp_status run(struct server *s) {
 static void join_threads(struct server *s) {
     for (size_t i = 1; i < s->n_fronts; i++) {
         if (!s->fronts[i].started) continue;
-        sp_loop_stop(s->fronts[i].loop); /* drained already, or starting up failed */
+        if (!s->draining) sp_loop_stop(s->fronts[i].loop); /* a drained one stops by itself */
         pthread_join(s->fronts[i].thread, NULL);
     }
 }
@@ -341,31 +296,39 @@ static void join_threads(struct server *s) {
 static void close_server(struct server *s) {
     join_threads(s);
     if (s->tick.run != NULL) sp_loop_timer_cancel(&s->tick);
+    if (s->hash_limit.run != NULL) sp_loop_timer_cancel(&s->hash_limit);
     for (size_t i = 0; i < s->n_fronts; i++) {
         sp_http_server_free(s->fronts[i].http);
         sp_http_api_free(s->fronts[i].api);
     }
     sp_app_free(s->app); /* waits for its own work in the background, so the store is still there */
     sp_store_close(s->store);
+    sp_heartbeat_free(s->heartbeat);
+    sp_wire_change_over_free(s->change_over);
     sp_hashpool_free(s->hashpool);
     for (size_t i = 0; i < s->n_fronts; i++) sp_loop_free(s->fronts[i].loop);
     sp_authn_local_free(s->authn);
     sp_verifier_free(s->verifier);
     sp_reclaim_free(s->reclaim);
+    sp_tls_unref(s->tls);
+    sp_inherited_done(&s->inherited);
 }
 
 static sp_status start_and_run(struct server *s) {
+    SP_TRY(take_given(s));
     SP_TRY(open_store(s));
     SP_TRY(open_verifier(s));
     SP_TRY(open_app(s));
-    SP_TRY(open_fronts(s));
+    SP_TRY(sp_wire_fronts_open(s));
     return run(s);
 }
 
-sp_status sp_server_run(const struct sp_config *config) {
+sp_status sp_server_run(struct sp_config *config, const struct sp_config_source *source) {
     struct server *s = calloc(1, sizeof(*s));
-    if (s == NULL) return say(sp_err(SP_E_NOMEM), "starting", "");
+    if (s == NULL) return sp_wire_say(sp_err(SP_E_NOMEM), "starting", "");
     s->config = config;
+    s->source = source;
+    sp_notify_open(&s->notify);
     umask(077);
     signal(SIGPIPE, SIG_IGN);
     open_log(s);
@@ -373,6 +336,7 @@ sp_status sp_server_run(const struct sp_config *config) {
     close_server(s);
     SP_LOG(&s->log, SP_LOG_INFO, "server_stopped",
            SP_LOGF_TEXT("status", sp_slice_cstr(sp_code_name(status.code))));
+    sp_notify_close(&s->notify);
     free(s);
     return status;
 }

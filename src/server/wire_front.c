@@ -1,0 +1,140 @@
+/* A thread's loop with its HTTP server and API, and the sockets on which they listen.
+ *
+ * Each loop accepts for itself. Sockets of our own are bound once a loop (SO_REUSEPORT: the kernel spreads
+ * the connections); inherited ones exist once, so every loop polls a duplicate and whoever comes first
+ * accepts. */
+#include "server/wire_internal.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 1280 };
+
+static sp_status split_listen(const char *listen, char host[256], uint16_t *ret_port) {
+    const char *colon = strrchr(listen, ':');
+    uint64_t port;
+    if (colon == NULL || !sp_slice_to_u64(sp_slice_cstr(colon + 1), &port) || port > 65535)
+        return sp_err(SP_E_MALFORMED);
+    bool brackets = listen[0] == '[' && colon > listen + 1 && colon[-1] == ']';
+    snprintf(host, 256, "%.*s", (int)(colon - listen) - 2 * brackets, listen + brackets);
+    *ret_port = (uint16_t)port;
+    return SP_SUCCESS;
+}
+
+static sp_status listen_tcp(struct server *s, struct front *f) {
+    char host[256];
+    uint16_t port = 0;
+    int fd = -1;
+    const char *listen = text(s, SP_CFG_server_listen);
+    SP_TRY(sp_wire_say(split_listen(listen, host, &port), listen, "server.listen is HOST:PORT."));
+    SP_TRY(sp_wire_say(sp_http_listen_tcp(host, port, s->n_fronts > 1, &fd), listen,
+                       "`conflict` means that something else listens there (server.listen)."));
+    sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_public);
+    if (!sp_ok(status)) close(fd);
+    return status;
+}
+
+static sp_status listen_on_copy(struct front *f, int fd, void *user) {
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) return sp_err(SP_E_IO);
+    sp_status status = sp_http_server_listen(f->http, copy, user);
+    if (!sp_ok(status)) close(copy);
+    return status;
+}
+
+static size_t count_inherited(const struct server *s, bool admin) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->inherited.n; i++) n += s->inherited.sockets[i].admin == admin;
+    return n;
+}
+
+static sp_status listen_inherited(struct server *s, struct front *f, bool admin) {
+    void *user = admin ? sp_http_listener_admin : sp_http_listener_public;
+    for (size_t i = 0; i < s->inherited.n; i++) {
+        if (s->inherited.sockets[i].admin != admin) continue;
+        SP_TRY(sp_wire_say(listen_on_copy(f, s->inherited.sockets[i].fd, user), "an inherited socket",
+                           "It cannot be listened on."));
+    }
+    return SP_SUCCESS;
+}
+
+static sp_status listen_public(struct server *s, struct front *f) {
+    SP_TRY(count_inherited(s, false) != 0 ? listen_inherited(s, f, false) : listen_tcp(s, f));
+    sp_http_server_set_tls(f->http, sp_http_listener_public, s->tls);
+    return SP_SUCCESS;
+}
+
+static sp_status listen_admin(struct server *s, struct front *f) {
+    if (count_inherited(s, true) != 0) return listen_inherited(s, f, true);
+    char path[PATH_BYTES];
+    int fd = -1;
+    snprintf(path, sizeof(path), "%s/admin.sock", text(s, SP_CFG_server_data));
+    SP_TRY(sp_wire_say(sp_http_listen_unix(path, 0600, &fd), path,
+                       "`limit_exceeded`: choose a shorter path for server.data."));
+    sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_admin);
+    if (!sp_ok(status)) close(fd);
+    return status;
+}
+
+static sp_status make_api(struct server *s, struct front *f) {
+    sp_slice origins[SP_ORIGINS_MAX], list = slice(s, SP_CFG_server_public_origins);
+    size_t n = 0;
+    while (n < SP_ORIGINS_MAX && sp_words_next(&list, &origins[n])) n++;
+    if (list.n != 0) return sp_wire_say(sp_err(SP_E_LIMIT), "server.public_origins", "Too many of them.");
+    const struct sp_http_api_config config = {
+        .public_origins = origins, .n_public_origins = n, .log = s->log, .random = sp_random_system};
+    return sp_http_api_new(s->app, &config, &f->api);
+}
+
+static sp_status open_front(struct server *s, struct front *f) {
+    f->server = s;
+    SP_TRY(sp_loop_new(NULL, &f->loop));
+    SP_TRY(make_api(s, f));
+    const struct sp_http_opts opts = {.on_request = sp_http_api_on_request,
+                                      .arg = f->api,
+                                      .connections_max =
+                                          (size_t)number(s, SP_CFG_server_connections_max) / s->n_fronts + 1,
+                                      .handshake_deadline_ms = number(s, SP_CFG_server_header_timeout),
+                                      .header_deadline_ms = number(s, SP_CFG_server_header_timeout),
+                                      .body_deadline_ms = number(s, SP_CFG_server_body_timeout),
+                                      .idle_ms = number(s, SP_CFG_server_idle_timeout)};
+    SP_TRY(sp_http_server_new(f->loop, &opts, &f->http));
+    return listen_public(s, f);
+}
+
+/* HOST:PORT of an inherited socket, in numbers. */
+static void name_of_inherited(const struct server *s, char *ret, size_t cap) {
+    for (size_t i = 0; i < s->inherited.n; i++) {
+        struct sockaddr_storage ss = {0};
+        socklen_t n = sizeof(ss);
+        char host[64], port[8];
+        if (s->inherited.sockets[i].admin) continue;
+        if (getsockname(s->inherited.sockets[i].fd, (struct sockaddr *)&ss, &n) != 0 ||
+            getnameinfo((struct sockaddr *)&ss, n, host, sizeof(host), port, sizeof(port),
+                        NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+            continue;
+        snprintf(ret, cap, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+        return;
+    }
+}
+
+static void find_name(struct server *s) {
+    snprintf(s->listening_on, sizeof(s->listening_on), "%s", text(s, SP_CFG_server_listen));
+    if (count_inherited(s, false) == 0) return;
+    name_of_inherited(s, s->listening_on, sizeof(s->listening_on));
+    if (strcmp(s->config->values[SP_CFG_tokens_issuer].source, "from server.listen") == 0)
+        SP_LOG(&s->log, SP_LOG_WARN, "issuer_not_configured",
+               SP_LOGF_TEXT("issuer", slice(s, SP_CFG_tokens_issuer)),
+               SP_LOGF_TEXT("mend", SP_SLICE_LIT("server.listen is not used here: set tokens.issuer")));
+}
+
+sp_status sp_wire_fronts_open(struct server *s) {
+    s->n_fronts = (size_t)number(s, SP_CFG_server_threads);
+    for (size_t i = 0; i < s->n_fronts; i++) SP_TRY(open_front(s, &s->fronts[i]));
+    SP_TRY(listen_admin(s, &s->fronts[0]));
+    find_name(s);
+    sp_inherited_done(&s->inherited); /* every loop has its own copy */
+    return SP_SUCCESS;
+}
