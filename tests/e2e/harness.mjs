@@ -122,7 +122,7 @@ export class Server {
                 throw new Error(`the server did not start:\n${this.log}`);
             }
             try {
-                if (this.log.includes('Sallyport listens on') && (await request(this.port, 'GET', '/readyz')).status === 200) return;
+                if (this.log.includes('Sallyport listens on') && (await request(this.adminSocket, 'GET', '/readyz')).status === 200) return;
             } catch { /* not yet */ }
             await new Promise((done) => setTimeout(done, 10));
         }
