@@ -10,6 +10,7 @@
 #ifndef SP_CORE_APP_H
 #define SP_CORE_APP_H
 
+#include "core/audit.h"
 #include "core/ports.h"
 #include "core/session.h"
 #include "core/signer.h"
@@ -312,19 +313,82 @@ struct sp_audit_result {
     uint64_t next_seq; /* 0: the end */
 };
 typedef void sp_audit_done(void *arg, const struct sp_audit_result *result);
-void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, uint64_t after_seq, uint32_t limit,
+/* Filters go together. `user`: records that a user (name or id) is the actor or target of, or a session of it
+ * is; an id whose user is gone will do. since <= time < until, Unix milliseconds; 0: open. With filters a
+ * page may have fewer rows than `limit`, even none, and still a next_seq: a request looks at a bounded
+ * number. */
+struct sp_audit_query {
+    uint64_t after_seq;
+    uint32_t limit;
+    sp_slice user, action;
+    int64_t since_ms, until_ms;
+};
+void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, const struct sp_audit_query *in,
                        sp_audit_done *done, void *arg);
 
 struct sp_audit_verify_result {
     enum sp_outcome outcome;
     bool intact;
-    uint64_t records; /* verified */
+    bool complete;    /* false: intact so far; go on after `records` with `head` */
+    uint64_t records; /* verified, counted from the start of the log */
+    uint64_t total;   /* as counted under the seal */
+    uint8_t head[SP_ROW_HASH_BYTES];
     uint64_t bad_seq; /* first record that does not fit; 0: none */
     const char *why;  /* static text when not intact */
 };
+struct sp_audit_verify_request {
+    uint64_t after_seq;                           /* 0: from the start */
+    uint8_t head[SP_ROW_HASH_BYTES];              /* of record after_seq; zeros for the start */
+    const struct sp_audit_checkpoint *checkpoint; /* NULL: none. INVALID_REQUEST when its MAC is not ours */
+};
 typedef void sp_audit_verify_done(void *arg, const struct sp_audit_verify_result *result);
-void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call, sp_audit_verify_done *done,
+void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call,
+                         const struct sp_audit_verify_request *in, sp_audit_verify_done *done, void *arg);
+
+struct sp_audit_checkpoint_result {
+    enum sp_outcome outcome;
+    struct sp_audit_checkpoint checkpoint;
+};
+typedef void sp_audit_checkpoint_done(void *arg, const struct sp_audit_checkpoint_result *result);
+/* AUDIT_NOT_INTACT when the sealed head is not ours. */
+void sp_app_audit_checkpoint(struct sp_app *app, const struct sp_call *call, sp_audit_checkpoint_done *done,
+                             void *arg);
+
+/* Erases the personal values of a user and deletes the user: app_erase.c. Idempotent; an id whose user is
+ * gone will do. A long log takes several requests: until `complete`, go on with next_seq and the user's id.
+ */
+struct sp_erase_result {
+    enum sp_outcome outcome;
+    bool complete;
+    uint64_t next_seq, total;
+    uint64_t erased; /* records that had personal values, in this request */
+    uint32_t sessions_ended;
+    uint8_t user_id[SP_ROW_ID_BYTES];
+};
+typedef void sp_erase_done(void *arg, const struct sp_erase_result *result);
+void sp_app_user_erase(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
+                       uint64_t after_seq, sp_erase_done *done, void *arg);
+
+/* ---- backup ---- */
+
+enum sp_backup_state { SP_BACKUP_NONE, SP_BACKUP_RUNNING, SP_BACKUP_DONE, SP_BACKUP_FAILED };
+enum { SP_BACKUP_PATH_BYTES_MAX = 1024 };
+struct sp_backup_result {
+    enum sp_outcome outcome;
+    enum sp_backup_state state; /* of the last one since the start */
+    sp_text1024 path;
+    int64_t started_ms;
+    uint64_t pages, pages_done;
+    uint64_t bytes;       /* DONE */
+    enum sp_code failure; /* FAILED */
+};
+typedef void sp_backup_done(void *arg, const struct sp_backup_result *result);
+/* Begins one, of an absolute path at the server's own machine: so only by the admin socket (PERMISSION_DENIED
+ * elsewhere), whose users could write there themselves. IN_USE while another runs; ALREADY_EXISTS for a path
+ * that does. Its end is on record. */
+void sp_app_backup_start(struct sp_app *app, const struct sp_call *call, sp_slice path, sp_backup_done *done,
                          void *arg);
+void sp_app_backup_status(struct sp_app *app, const struct sp_call *call, sp_backup_done *done, void *arg);
 
 struct sp_status_result {
     enum sp_outcome outcome;

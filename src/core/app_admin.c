@@ -17,17 +17,31 @@ void sp_admin_release(struct sp_op *op) {
 
 /* ---- finding a user ---- */
 
-static void take_user(struct sp_admin_op *a) {
+static void found_id(struct sp_admin_op *a, bool exists) {
     struct sp_op *op = &a->plain.base;
-    a->user = op->read.ret.users[0];
+    a->user_exists = exists;
     sp_audit_actor_user(a->user.id, &a->user_text);
     sp_user_tag(sp_keys_sid_tag(op->app->keys), SP_SLICE_ARRAY(a->user.id), a->sid_tag);
     a->found(op, SP_SUCCESS);
 }
 
+static void take_user(struct sp_admin_op *a) {
+    a->user = a->plain.base.read.ret.users[0];
+    found_id(a, true);
+}
+
+/* The id stands in a->user, if the text was one. */
+static void not_found(struct sp_admin_op *a) {
+    if (a->id_will_do) {
+        found_id(a, false);
+    } else {
+        sp_op_finish(&a->plain.base, SP_OUTCOME_NOT_FOUND);
+    }
+}
+
 static void found_by_name(struct sp_op *op, sp_status status) {
     if (sp_is(status, SP_E_NOT_FOUND)) {
-        sp_op_finish(op, SP_OUTCOME_NOT_FOUND);
+        not_found(sp_admin_of(op));
     } else if (!sp_ok(status)) {
         sp_op_fail(op, status);
     } else {
@@ -44,8 +58,12 @@ static sp_status name_of(sp_slice who, sp_text256 *ret) {
 static void find_by_name(struct sp_admin_op *a) {
     struct sp_op *op = &a->plain.base;
     sp_status name = name_of(SP_TEXT_SLICE(&a->who), &a->name);
-    if (!sp_ok(name)) { /* a text that no name can be, or no memory */
-        sp_op_finish(op, sp_is(name, SP_E_NOMEM) ? SP_OUTCOME_INTERNAL : SP_OUTCOME_NOT_FOUND);
+    if (sp_is(name, SP_E_NOMEM)) {
+        sp_op_finish(op, SP_OUTCOME_INTERNAL);
+        return;
+    }
+    if (!sp_ok(name)) { /* a text that no name can be */
+        not_found(a);
         return;
     }
     sp_op_read_begin(op, SP_READ_USER_BY_NAME)->key = SP_TEXT_SLICE(&a->name);
@@ -74,6 +92,7 @@ void sp_admin_find(struct sp_admin_op *a, sp_slice name_or_id, sp_op_step *found
         return;
     }
     if (!sp_ok(sp_id_parse(name_or_id, &id))) {
+        a->id_will_do = false;
         find_by_name(a);
         return;
     }
@@ -84,6 +103,16 @@ void sp_admin_find(struct sp_admin_op *a, sp_slice name_or_id, sp_op_step *found
 void sp_admin_find_again(struct sp_admin_op *a, sp_op_step *found) {
     a->found = found;
     read_by_id(a, found_by_name);
+}
+
+void sp_admin_find_or_id(struct sp_admin_op *a, sp_slice name_or_id, sp_op_step *found) {
+    a->id_will_do = true;
+    sp_admin_find(a, name_or_id, found);
+}
+
+void sp_admin_find_or_id_again(struct sp_admin_op *a, sp_op_step *found) {
+    a->id_will_do = true;
+    sp_admin_find_again(a, found);
 }
 
 bool sp_admin_may_retry(struct sp_op *op) {

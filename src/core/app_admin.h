@@ -20,6 +20,8 @@ struct sp_admin_op {
     sp_text256 who;  /* a user's name or id, as given */
     sp_text256 name; /* ... normalized */
     sp_op_step *found;
+    bool id_will_do; /* an id of nobody (any more) is as good */
+    bool user_exists;
     struct sp_user_row user;           /* what was found */
     uint8_t sid_tag[SP_SID_TAG_BYTES]; /* of that user */
     sp_text64 user_text;               /* its id, for records */
@@ -40,6 +42,14 @@ void sp_admin_release(struct sp_op *op);
 void sp_admin_find(struct sp_admin_op *op, sp_slice name_or_id, sp_op_step *found);
 /* Reads the same user again, by its id. */
 void sp_admin_find_again(struct sp_admin_op *op, sp_op_step *found);
+/* The same two, for what concerns the records of users who are gone: an id that nobody has is found too, with
+ * op->user_exists false and nothing but the id in op->user. */
+void sp_admin_find_or_id(struct sp_admin_op *op, sp_slice name_or_id, sp_op_step *found);
+void sp_admin_find_or_id_again(struct sp_admin_op *op, sp_op_step *found);
+
+/* Whether a record is about the found user (or a session of it), or by it. */
+bool sp_admin_is_target(const struct sp_admin_op *op, const struct sp_audit_row *row);
+bool sp_admin_is_actor(const struct sp_admin_op *op, const struct sp_audit_row *row);
 /* After a conflict: true when another try is allowed (the op was reset), false when the op was ended with
  * CHANGED_MEANWHILE. */
 bool sp_admin_may_retry(struct sp_op *op);

@@ -9,6 +9,7 @@ struct keys_op {
     enum sp_key_use use;
     bool immediately;
     sp_text64 kid;
+    struct sp_key_plan todo;
     struct sp_key_set made;
     struct sp_key_row *rows; /* what is answered: `made` without secrets. Heap */
 };
@@ -121,38 +122,44 @@ static enum sp_outcome outcome_of_plan(sp_status s) {
     return SP_OUTCOME_INTERNAL;
 }
 
-static sp_status make(struct keys_op *k, const struct sp_key_plan *todo) {
-    struct sp_op *op = &k->admin.plain.base;
+/* On a thread of the pool: an RSA key takes long. */
+static sp_status make(struct sp_op *op) {
+    struct keys_op *k = keys_of(op);
     const struct sp_audit_event by = {
         .actor = SP_TEXT_SLICE(&op->actor),
         .address = SP_TEXT_SLICE(&op->address),
         .user_agent = SP_TEXT_SLICE(&op->user_agent),
         .request_id = SP_TEXT_SLICE(&op->request_id),
     };
-    k->rows = calloc(todo->n, sizeof(*k->rows));
+    k->rows = calloc(k->todo.n, sizeof(*k->rows));
     if (k->rows == NULL) return sp_err(SP_E_NOMEM);
-    return sp_key_set_make(op->app, todo, op->read.ret.keys, op->read.ret.n, &by, &k->made);
+    return sp_key_set_make(op->app, &k->todo, op->read.ret.keys, op->read.ret.n, &by, &k->made);
+}
+
+static void made(struct sp_op *op, sp_status status) {
+    struct keys_op *k = keys_of(op);
+    if (sp_ok(status)) {
+        sp_op_commit_changes(op, k->made.set, 2 * k->made.changes.n, committed);
+    } else if (sp_is(status, SP_E_BUSY)) {
+        sp_op_finish(op, SP_OUTCOME_OVERLOADED);
+    } else {
+        sp_op_fail(op, status);
+    }
 }
 
 static void keys_read(struct sp_op *op, sp_status status) {
     struct keys_op *k = keys_of(op);
     const struct sp_key_schedule schedule = sp_app_key_schedule(op->app);
-    struct sp_key_plan todo;
     if (!sp_ok(status)) {
         sp_op_fail(op, status);
         return;
     }
-    sp_status planned = plan(k, op->read.ret.keys, op->read.ret.n, &schedule, &todo);
+    sp_status planned = plan(k, op->read.ret.keys, op->read.ret.n, &schedule, &k->todo);
     if (!sp_ok(planned)) {
         sp_op_finish(op, outcome_of_plan(planned));
         return;
     }
-    sp_status made = make(k, &todo);
-    if (sp_ok(made)) {
-        sp_op_commit_changes(op, k->made.set, 2 * k->made.changes.n, committed);
-    } else {
-        sp_op_fail(op, made);
-    }
+    sp_op_work(op, make, made);
 }
 
 void sp_app_key_rotate(struct sp_app *app, const struct sp_call *call, enum sp_key_use use, bool immediately,

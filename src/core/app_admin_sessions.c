@@ -1,5 +1,8 @@
 /* The list of sessions, of everyone or of one user. The store's meta row is read first: whether a session
- * that stands there as active is over may depend on the session floor. */
+ * that stands there as active is over may depend on the session floor.
+ *
+ * In a list of everyone's, the users' names are read one by one, each user of the page once: a page bounds
+ * it, and a join in the port would be for this one reader. A user who is gone has no name any more. */
 #include "core/app_admin.h"
 
 #include "base/base64url.h"
@@ -14,6 +17,9 @@ struct sessions_op {
     struct sp_session_policy policy;
     struct sp_session_view *views; /* heap */
     size_t views_n;
+    struct sp_store_read page; /* the sessions, while names are read; the views borrow from it */
+    sp_text256 *names;         /* heap, one a view; empty: not known */
+    size_t named;              /* views before this one have their names */
 };
 
 static struct sessions_op *sessions_of(struct sp_op *op) {
@@ -32,7 +38,10 @@ static void sessions_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp
 }
 
 static void sessions_release(struct sp_op *op) {
-    free(sessions_of(op)->views);
+    struct sessions_op *s = sessions_of(op);
+    free(s->views);
+    free(s->names);
+    sp_store_read_done(&s->page);
     sp_admin_release(op);
 }
 static const struct sp_op_kind sessions_kind = {
@@ -66,12 +75,63 @@ static sp_status make_views(struct sessions_op *s) {
     return sp_buf_append_base64url(&s->admin.cursor, SP_SLICE_ARRAY(op->read.ret.sessions[n - 1].sid));
 }
 
+/* ---- names ---- */
+
+static void name_next(struct sessions_op *s);
+
+/* One read serves every session of the user. */
+static void set_name(struct sessions_op *s, const uint8_t *user_id, const sp_text256 *name) {
+    for (size_t i = s->named; i < s->views_n; i++) {
+        if (memcmp(s->views[i].row->user_id, user_id, SP_ROW_ID_BYTES) != 0) continue; /* public */
+        s->names[i] = *name;
+        s->views[i].username = SP_TEXT_SLICE(&s->names[i]);
+    }
+}
+
+static void user_read(struct sp_op *op, sp_status status) {
+    struct sessions_op *s = sessions_of(op);
+    if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
+        sp_op_fail(op, status);
+        return;
+    }
+    if (sp_ok(status)) set_name(s, op->read.ret.users[0].id, &op->read.ret.users[0].display);
+    s->named++;
+    name_next(s);
+}
+
+static void name_next(struct sessions_op *s) {
+    struct sp_op *op = &s->admin.plain.base;
+    while (s->named < s->views_n && s->views[s->named].username.n != 0) s->named++;
+    if (s->named == s->views_n) {
+        sp_op_finish(op, SP_OUTCOME_OK);
+        return;
+    }
+    struct sp_store_read *read = sp_op_read_begin(op, SP_READ_USER_BY_ID);
+    read->key = SP_SLICE_ARRAY(s->views[s->named].row->user_id);
+    sp_op_read(op, user_read);
+}
+
+static void begin_names(struct sessions_op *s) {
+    struct sp_op *op = &s->admin.plain.base;
+    s->names = calloc(s->views_n + 1, sizeof(*s->names));
+    if (s->names == NULL) {
+        sp_op_fail(op, sp_err(SP_E_NOMEM));
+        return;
+    }
+    s->page = op->read; /* the rows change hands; the op's read is used again */
+    memset(&op->read.ret, 0, sizeof(op->read.ret));
+    name_next(s);
+}
+
 static void sessions_read(struct sp_op *op, sp_status status) {
-    if (sp_ok(status)) status = make_views(sessions_of(op));
-    if (sp_ok(status)) {
+    struct sessions_op *s = sessions_of(op);
+    if (sp_ok(status)) status = make_views(s);
+    if (!sp_ok(status)) {
+        sp_op_fail(op, status);
+    } else if (s->of_one_user) {
         sp_op_finish(op, SP_OUTCOME_OK);
     } else {
-        sp_op_fail(op, status);
+        begin_names(s);
     }
 }
 

@@ -70,6 +70,17 @@ struct sp_tick {
     atomic_bool alive_busy, purge_busy, keys_busy;
 };
 
+/* The backup that runs, or how the last one ended (app_backup.c). */
+struct sp_app_backup {
+    pthread_mutex_t mutex;       /* everything below */
+    struct sp_store_backup *job; /* NULL: none runs */
+    bool closing;
+    struct sp_backup_result last;
+};
+void sp_app_backup_init(struct sp_app *app);
+void sp_app_backup_cancel(struct sp_app *app);
+void sp_app_backup_done(struct sp_app *app);
+
 struct sp_app {
     struct sp_app_config config;
     struct sp_app_deps deps;
@@ -97,6 +108,7 @@ struct sp_app {
     _Atomic int64_t last_rotation_ms; /* wall; drives the heartbeat */
     struct sp_tick tick;
     struct sp_app_counters counters;
+    struct sp_app_backup backup;
 
     struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */
     pthread_mutex_t background_mutex;   /* guards background_n */
@@ -155,6 +167,7 @@ struct sp_op {
     struct sp_store_commit commit;
     struct sp_store_read read;
     struct sp_hash_job hash;
+    sp_status (*work)(struct sp_op *op);
     struct sp_buf secret[2]; /* passwords; wiped at the end */
     uint32_t tries;
 
@@ -208,6 +221,11 @@ void sp_op_read(struct sp_op *op, sp_op_step *next);
 /* `phc` NULL: MAKE. Empty: VERIFY of an unknown user. `password` is borrowed until `next`, which sees the
  * job's status; its outputs are in op->hash. A full queue finishes the op with OVERLOADED. */
 void sp_op_hash(struct sp_op *op, sp_slice password, const sp_text256 *phc, sp_op_step *next);
+
+/* Runs `work` on a thread of the hash pool; `next` sees what it returned. Until then the op is its alone. A
+ * full queue: `next` sees SP_E_BUSY, perhaps from inside this call. */
+typedef sp_status sp_op_work_fn(struct sp_op *op);
+void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next);
 
 /* For use cases that answer a struct sp_plain_result. */
 struct sp_plain_op {

@@ -310,3 +310,17 @@ void sp_op_hash(struct sp_op *op, sp_slice password, const sp_text256 *phc, sp_o
     if (sp_ok(taken)) return;
     sp_op_finish(op, sp_is(taken, SP_E_BUSY) ? SP_OUTCOME_OVERLOADED : sp_outcome_of(taken));
 }
+
+static sp_status run_work(struct sp_hash_job *job) {
+    struct sp_op *op = SP_CONTAINER_OF(job, struct sp_op, hash);
+    return op->work(op);
+}
+
+void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
+    op->next = next;
+    op->work = work;
+    op->hash = (struct sp_hash_job){
+        .task = {.run = hash_done}, .executor = op->executor, .op = SP_HASH_WORK, .work = run_work};
+    sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
+    if (!sp_ok(taken)) next(op, taken);
+}

@@ -214,6 +214,7 @@ sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_de
     app->inline_executor.post = run_inline;
     sp_assert(pthread_mutex_init(&app->background_mutex, NULL) == 0);
     sp_assert(pthread_cond_init(&app->background_idle, NULL) == 0);
+    sp_app_backup_init(app);
     sp_status s = open_app(app, deps->master_key);
     if (!sp_ok(s)) {
         sp_app_free(app);
@@ -225,11 +226,13 @@ sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_de
 
 void sp_app_free(struct sp_app *app) {
     if (app == NULL) return;
+    sp_app_backup_cancel(app);
     pthread_mutex_lock(&app->background_mutex);
     while (app->background_n != 0) pthread_cond_wait(&app->background_idle, &app->background_mutex);
     pthread_mutex_unlock(&app->background_mutex);
     pthread_cond_destroy(&app->background_idle);
     pthread_mutex_destroy(&app->background_mutex);
+    sp_app_backup_done(app);
     sp_audit_coalescer_free(app->coalescer);
     sp_live_roles_free(app->roles);
     sp_keys_free(app->keys);

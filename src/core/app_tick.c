@@ -25,11 +25,15 @@ struct chore_op {
     struct sp_op base;
     atomic_bool *busy;
     struct sp_key_set keys;
+    struct sp_key_plan plan;
+    struct sp_key_row *rows; /* heap, rows_n: what the plan speaks of */
+    size_t rows_n;
 };
 
 static void chore_release(struct sp_op *base) {
     struct chore_op *op = (struct chore_op *)(void *)base;
     sp_key_set_done(&op->keys);
+    sp_free_wiped(op->rows, op->rows_n * sizeof(*op->rows));
     /* release: what the chore did is seen by the tick that finds the flag down. */
     if (op->busy != NULL) atomic_store_explicit(op->busy, false, memory_order_release);
 }
@@ -134,16 +138,23 @@ static struct sp_key_row *rows_to_change(struct sp_app *app, int64_t now_ms, str
     return copy;
 }
 
-static void carry_out(struct sp_app *app, const struct sp_key_plan *plan, const struct sp_key_row *rows,
-                      size_t n) {
+static struct chore_op *chore_of(struct sp_op *op) {
+    return (struct chore_op *)(void *)op;
+}
+
+/* On a thread of the pool. */
+static sp_status make_keys(struct sp_op *base) {
+    struct chore_op *op = chore_of(base);
     const struct sp_audit_event by_us = {.actor = SP_AUDIT_ACTOR_SYSTEM};
-    struct chore_op *op = chore_new(app, &app->tick.keys_busy);
-    if (op == NULL) return;
-    sp_status made = sp_key_set_make(app, plan, rows, n, &by_us, &op->keys);
-    if (sp_ok(made)) {
-        sp_op_commit_changes(&op->base, op->keys.set, 2 * op->keys.changes.n, chore_done);
+    return sp_key_set_make(base->app, &op->plan, op->rows, op->rows_n, &by_us, &op->keys);
+}
+
+static void keys_made(struct sp_op *base, sp_status status) {
+    struct chore_op *op = chore_of(base);
+    if (sp_ok(status)) {
+        sp_op_commit_changes(base, op->keys.set, 2 * op->keys.changes.n, chore_done);
     } else {
-        chore_done(&op->base, made);
+        chore_done(base, status);
     }
 }
 
@@ -153,8 +164,15 @@ static void rotate_keys(struct sp_app *app, int64_t now_ms) {
     size_t n;
     struct sp_key_row *rows = rows_to_change(app, now_ms, &plan, &n);
     if (rows == NULL) return;
-    carry_out(app, &plan, rows, n);
-    sp_free_wiped(rows, n * sizeof(*rows));
+    struct chore_op *op = chore_new(app, &app->tick.keys_busy);
+    if (op == NULL) {
+        sp_free_wiped(rows, n * sizeof(*rows));
+        return;
+    }
+    op->plan = plan;
+    op->rows = rows;
+    op->rows_n = n;
+    sp_op_work(&op->base, make_keys, keys_made);
 }
 
 void sp_app_tick(struct sp_app *app, struct sp_executor *executor) {

@@ -101,6 +101,23 @@ void sp_audit_verifier_row(struct sp_audit_verifier *v, const struct sp_audit_ro
 bool sp_audit_verifier_finish(struct sp_audit_verifier *v, const struct sp_meta_row *meta,
                               const struct sp_hmac_key *key);
 
+/* The MAC of the meta row is ours. */
+bool sp_audit_head_is_ours(const struct sp_meta_row *meta, const struct sp_hmac_key *key);
+
+/* What leaves the machine, so that even an owner of disk and keys cannot shorten or rewrite the log without
+ * being found out: that so many records ended in this head at this time, under a MAC of the AUDIT key. */
+struct sp_audit_checkpoint {
+    uint64_t count;
+    int64_t time_ms;
+    uint8_t head[SP_ROW_HASH_BYTES];
+    uint8_t mac[SP_ROW_HASH_BYTES];
+};
+void sp_audit_checkpoint_make(const struct sp_meta_row *meta, int64_t time_ms, const struct sp_hmac_key *key,
+                              struct sp_audit_checkpoint *ret);
+bool sp_audit_checkpoint_is_ours(const struct sp_audit_checkpoint *c, const struct sp_hmac_key *key);
+/* After each row: fails when this is where the checkpoint was taken and the head is another. */
+void sp_audit_verifier_checkpoint(struct sp_audit_verifier *v, const struct sp_audit_checkpoint *c);
+
 /* ---- coalescing ---- */
 
 /* Denials and failed logins, so that nobody can buy a disk write each: per (action, actor, target) the first

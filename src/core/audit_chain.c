@@ -10,6 +10,7 @@
 
 #define LINK_DOMAIN "sallyport audit link v1"
 #define HEAD_DOMAIN "sallyport audit head v1"
+#define CHECKPOINT_DOMAIN "sallyport audit checkpoint v1"
 
 enum {
     BODY_NODES =
@@ -175,15 +176,18 @@ void sp_audit_verifier_row(struct sp_audit_verifier *v, const struct sp_audit_ro
     memcpy(v->head, hash, sizeof(hash));
 }
 
+bool sp_audit_head_is_ours(const struct sp_meta_row *meta, const struct sp_hmac_key *key) {
+    uint8_t mac[SP_ROW_HASH_BYTES];
+    seal_head((void *)(uintptr_t)key, meta->audit_count, meta->audit_head, mac);
+    return sp_ct_equal(SP_SLICE_ARRAY(mac), SP_SLICE_ARRAY(meta->audit_mac));
+}
+
 static const char *judge_head(const struct sp_audit_verifier *v, const struct sp_meta_row *meta,
                               const struct sp_hmac_key *key) {
-    uint8_t mac[SP_ROW_HASH_BYTES];
     if (v->count < meta->audit_count) return "records are missing at the end";
     if (v->count > meta->audit_count) return "there are records that were never counted";
-    seal_head((void *)(uintptr_t)key, meta->audit_count, meta->audit_head, mac);
     /* An empty log has no MAC either: a server writes its first record while it starts. */
-    if (!sp_ct_equal(SP_SLICE_ARRAY(mac), SP_SLICE_ARRAY(meta->audit_mac)))
-        return "the seal of the head is not ours";
+    if (!sp_audit_head_is_ours(meta, key)) return "the seal of the head is not ours";
     if (!sp_slice_eq(SP_SLICE_ARRAY(v->head), SP_SLICE_ARRAY(meta->audit_head))) {
         return "the chain was computed anew: its head is not the sealed one";
     }
@@ -197,4 +201,36 @@ bool sp_audit_verifier_finish(struct sp_audit_verifier *v, const struct sp_meta_
     if (why == NULL) return true;
     fail(v, v->count + 1, why);
     return false;
+}
+
+/* ---- checkpoints ---- */
+
+static void seal_checkpoint(const struct sp_audit_checkpoint *c, const struct sp_hmac_key *key,
+                            uint8_t ret[SP_ROW_HASH_BYTES]) {
+    uint8_t count_be[8], time_be[8];
+    put_u64be(c->count, count_be);
+    put_u64be((uint64_t)c->time_ms, time_be);
+    const sp_slice parts[] = {SP_SLICE_LIT(CHECKPOINT_DOMAIN), SP_SLICE_ARRAY(count_be),
+                              SP_SLICE_ARRAY(time_be), SP_SLICE_ARRAY(c->head)};
+    sp_hmac_parts(key, parts, SP_ARRAY_LEN(parts), ret);
+}
+
+void sp_audit_checkpoint_make(const struct sp_meta_row *meta, int64_t time_ms, const struct sp_hmac_key *key,
+                              struct sp_audit_checkpoint *ret) {
+    struct sp_audit_checkpoint c = {.count = meta->audit_count, .time_ms = time_ms};
+    memcpy(c.head, meta->audit_head, sizeof(c.head));
+    seal_checkpoint(&c, key, c.mac);
+    *ret = c;
+}
+
+bool sp_audit_checkpoint_is_ours(const struct sp_audit_checkpoint *c, const struct sp_hmac_key *key) {
+    uint8_t mac[SP_ROW_HASH_BYTES];
+    seal_checkpoint(c, key, mac);
+    return sp_ct_equal(SP_SLICE_ARRAY(mac), SP_SLICE_ARRAY(c->mac));
+}
+
+void sp_audit_verifier_checkpoint(struct sp_audit_verifier *v, const struct sp_audit_checkpoint *c) {
+    if (v->why != NULL || v->count != c->count) return;
+    if (!sp_slice_eq(SP_SLICE_ARRAY(v->head), SP_SLICE_ARRAY(c->head)))
+        fail(v, v->count, "the log is not the one that the checkpoint was taken of");
 }

@@ -23,6 +23,8 @@
 #ifndef SP_CORE_STORE_H
 #define SP_CORE_STORE_H
 
+#include <stdatomic.h>
+
 #include "base/ports.h"
 #include "core/rows.h"
 
@@ -47,6 +49,8 @@ enum sp_change_kind {
     SP_CHANGE_AUDIT,
     SP_CHANGE_META,
     SP_CHANGE_PURGE,
+    SP_CHANGE_PERSONAL_ERASE,
+    SP_CHANGE_SESSIONS_FORGET,
 };
 
 #define SP_VERSION_ABSENT UINT64_MAX /* the row must not exist */
@@ -186,6 +190,9 @@ struct sp_global_epoch {
     int64_t expires_s;
     bool end_sessions;
     enum sp_end_cause cause;
+    /* 0: none. After a restore the epochs that were given since the backup are not known, and must not be
+     * given again. */
+    uint32_t at_least;
     uint32_t ret_epoch;
 };
 struct sp_key_put {
@@ -205,7 +212,8 @@ struct sp_meta_change {
     int64_t alive_ms;
     bool count_boot;
     bool next_incarnation;
-    int64_t access_ttl_max_s; /* stored when larger than what is there */
+    uint32_t incarnation_above; /* with next_incarnation: the new one is above this, too */
+    int64_t access_ttl_max_s;   /* stored when larger than what is there */
 };
 /* One bounded step of forgetting (at most `most` rows each): revocations with expires_s < now_s; sessions
  * that ended, or expired, before sessions_before_ms, walking on from where the last step stopped. */
@@ -214,6 +222,22 @@ struct sp_purge {
     int64_t sessions_before_ms;
     uint32_t most;
     uint32_t ret_purged;
+};
+
+/* Forgets the personal values of these audit records; the chain, which covers only commitments to them, stays
+ * whole. Records that have none are not an error. The caller bounds n. */
+struct sp_personal_erase {
+    const uint64_t *seqs;
+    size_t n;
+    uint32_t ret_erased;
+};
+/* Removes sessions of the user that are not active, at most `most`: addresses and devices go with them. */
+struct sp_sessions_forget {
+    uint32_t tenant;
+    const uint8_t *user_id;
+    const uint8_t *sid_tag;
+    uint32_t most;
+    uint32_t ret_forgotten;
 };
 
 struct sp_change {
@@ -237,6 +261,8 @@ struct sp_change {
         struct sp_audit_append audit;
         struct sp_meta_change meta;
         struct sp_purge purge;
+        struct sp_personal_erase personal_erase;
+        struct sp_sessions_forget sessions_forget;
     };
 };
 
@@ -300,6 +326,23 @@ struct sp_store_read {
 /* Wipes and frees what a read has fetched; the request can be used again. */
 void sp_store_read_done(struct sp_store_read *r);
 
+/* ---- backup ---- */
+
+/* A copy of everything, as of one moment, while the store works on. `path` names a file that must not exist;
+ * it appears there whole, checked, synced and 0600, or not at all. Statuses of done: SP_OK; SP_E_CONFLICT
+ * (the file, or its ".partial", exists); SP_E_BUSY (another backup runs); SP_E_IO; SP_E_UNAVAILABLE (the copy
+ * is not whole); SP_E_REFUSED (cancelled); SP_E_UNSUPPORTED (this backend has none). */
+struct sp_store_backup {
+    struct sp_task task;
+    struct sp_executor *executor;
+    void (*done)(struct sp_store_backup *self);
+    const char *path;
+    atomic_bool cancel;                 /* set by anyone; the backup ends soon after */
+    _Atomic uint64_t pages, pages_done; /* for whoever shows progress; relaxed */
+    sp_status status;                   /* out */
+    uint64_t bytes;                     /* out: size of the file */
+};
+
 /* ---- what a backend is given ---- */
 
 enum sp_event_kind { SP_EVENT_REVOKED, SP_EVENT_ROLE, SP_EVENT_ROLE_GONE, SP_EVENT_KEY };
@@ -341,6 +384,7 @@ struct sp_store_ops {
     /* The hooks need keys that are themselves in the store: set once, before the first commit with an audit
      * record or a published event. */
     void (*set_env)(struct sp_store *, const struct sp_store_env *);
+    void (*backup)(struct sp_store *, struct sp_store_backup *);
     /* SP_OK when commits can succeed at this moment (for /readyz). Any thread, cheap. */
     sp_status (*health)(struct sp_store *);
     /* Finishes what was submitted, calls every done, then frees. No submission may follow. */
@@ -351,6 +395,9 @@ static inline void sp_store_commit_submit(struct sp_store *s, struct sp_store_co
 }
 static inline void sp_store_read_submit(struct sp_store *s, struct sp_store_read *r) {
     s->ops->read(s, r);
+}
+static inline void sp_store_backup_submit(struct sp_store *s, struct sp_store_backup *b) {
+    s->ops->backup(s, b);
 }
 static inline void sp_store_close(struct sp_store *s) {
     if (s != NULL) s->ops->close(s);

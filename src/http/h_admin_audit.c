@@ -1,15 +1,21 @@
 /* The audit log, and the state of the server.
  *
- *   GET /admin/v1/audit?after=SEQ&limit=
- *     -> 200 {records: [{seq, time, action, outcome, actor, target, body, personal | null, hash}], next: SEQ
- * | null} GET /admin/v1/audit/verify -> 200 {intact, records, bad_seq | null, why | null} GET
- * /admin/v1/status       -> 200 {store, issuer, started_at, incarnation, boots, global_epoch, session_floor,
- * revoke_seq, revoked_entries, audit_count, audit_head}
+ *   GET /admin/v1/audit?after=SEQ&limit=&user=&action=&since=&until=
+ *     -> 200 {records: [{seq, time, action, outcome, actor, target, body, personal | null, hash}],
+ *             next: SEQ | null}; times are RFC 3339; filtered pages may be short, or empty, and have a next
+ *   GET
+ * /admin/v1/audit/verify?after=&head=&checkpoint_count=&checkpoint_time=&checkpoint_head=&checkpoint_mac=
+ *     -> 200 {intact, complete, records, total, head, bad_seq | null, why | null}; while not complete, go on
+ *        with after=records and head
+ *   GET /admin/v1/audit/checkpoint -> 200 {issuer, count, time_ms, head, mac}
+ *   GET /admin/v1/status -> 200 {store, issuer, started_at, incarnation, boots, global_epoch, session_floor,
+ *     revoke_seq, revoked_entries, audit_count, audit_head}
  *
  * `body` and `personal` are the stored JSON itself, as values, since the chain covers the bytes of the one
  * and commitments of the other. Hashes are hexadecimal. */
 #include "http/exchange.h"
 #include "http/handlers.h"
+#include "http/query_values.h"
 
 static void put_json_or_null(struct sp_json_out *o, const char *name, const char *json, size_t n) {
     if (json != NULL && n != 0) {
@@ -56,17 +62,39 @@ static void list_done(void *arg, const struct sp_audit_result *r) {
     sp_x_reply(x, 200);
 }
 
-void sp_h_admin_audit(struct sp_exchange *x) {
-    uint32_t limit;
-    if (sp_x_read_limit(x, &limit) == SP_ANSWERED) return;
-    sp_slice text = sp_query_get(&x->query, "after");
-    uint64_t after = 0;
-    if (text.n != 0 && !sp_slice_to_u64(text, &after)) {
-        sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, "after");
-        return;
-    }
-    sp_app_audit_list(x->app, &x->call, after, limit, list_done, x);
+/* Absent: *ret stays. */
+static enum sp_step read_u64(struct sp_exchange *x, const char *name, uint64_t *ret) {
+    sp_slice text = sp_query_get(&x->query, name);
+    if (text.n == 0 || sp_slice_to_u64(text, ret)) return SP_GO_ON;
+    sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, name);
+    return SP_ANSWERED;
 }
+
+static enum sp_step read_time(struct sp_exchange *x, const char *name, int64_t *ret_ms) {
+    sp_slice text = sp_query_get(&x->query, name);
+    if (text.n == 0 || sp_ok(sp_time_parse(text, ret_ms))) return SP_GO_ON;
+    sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, name);
+    return SP_ANSWERED;
+}
+
+static enum sp_step read_hash(struct sp_exchange *x, const char *name, uint8_t ret[SP_ROW_HASH_BYTES]) {
+    sp_slice text = sp_query_get(&x->query, name);
+    if (text.n == 0 || sp_hex_decode_exact(text, ret, SP_ROW_HASH_BYTES)) return SP_GO_ON;
+    sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, name);
+    return SP_ANSWERED;
+}
+
+void sp_h_admin_audit(struct sp_exchange *x) {
+    struct sp_audit_query in = {.user = sp_query_get(&x->query, "user"),
+                                .action = sp_query_get(&x->query, "action")};
+    if (sp_x_read_limit(x, &in.limit) == SP_ANSWERED) return;
+    if (read_u64(x, "after", &in.after_seq) == SP_ANSWERED) return;
+    if (read_time(x, "since", &in.since_ms) == SP_ANSWERED) return;
+    if (read_time(x, "until", &in.until_ms) == SP_ANSWERED) return;
+    sp_app_audit_list(x->app, &x->call, &in, list_done, x);
+}
+
+/* ---- proof ---- */
 
 static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
     struct sp_exchange *x = arg;
@@ -76,7 +104,10 @@ static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
     }
     sp_json_out_object(&x->json, NULL);
     sp_json_out_bool(&x->json, "intact", r->intact);
+    sp_json_out_bool(&x->json, "complete", r->complete);
     sp_json_out_u64(&x->json, "records", r->records);
+    sp_json_out_u64(&x->json, "total", r->total);
+    sp_json_out_hex(&x->json, "head", SP_SLICE_ARRAY(r->head));
     put_u64_or_null(&x->json, "bad_seq", r->bad_seq);
     if (r->why != NULL && !r->intact) {
         sp_json_out_text(&x->json, "why", sp_slice_cstr(r->why));
@@ -87,9 +118,51 @@ static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
     sp_x_reply(x, 200);
 }
 
-void sp_h_admin_audit_verify(struct sp_exchange *x) {
-    sp_app_audit_verify(x->app, &x->call, verify_done, x);
+static enum sp_step read_checkpoint(struct sp_exchange *x, struct sp_audit_checkpoint *ret) {
+    uint64_t time_ms = 0;
+    if (read_u64(x, "checkpoint_count", &ret->count) == SP_ANSWERED) return SP_ANSWERED;
+    if (read_u64(x, "checkpoint_time", &time_ms) == SP_ANSWERED) return SP_ANSWERED;
+    if (read_hash(x, "checkpoint_head", ret->head) == SP_ANSWERED) return SP_ANSWERED;
+    ret->time_ms = (int64_t)time_ms;
+    return read_hash(x, "checkpoint_mac", ret->mac);
 }
+
+void sp_h_admin_audit_verify(struct sp_exchange *x) {
+    struct sp_audit_verify_request in = {0};
+    struct sp_audit_checkpoint checkpoint = {0};
+    if (read_u64(x, "after", &in.after_seq) == SP_ANSWERED) return;
+    if (read_hash(x, "head", in.head) == SP_ANSWERED) return;
+    if (read_checkpoint(x, &checkpoint) == SP_ANSWERED) return;
+    /* Any part of a checkpoint makes one: a part alone has no MAC that fits. */
+    static const char *const parts[] = {"checkpoint_count", "checkpoint_time", "checkpoint_head",
+                                        "checkpoint_mac"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(parts); i++) {
+        if (sp_query_get(&x->query, parts[i]).n != 0) in.checkpoint = &checkpoint;
+    }
+    sp_app_audit_verify(x->app, &x->call, &in, verify_done, x);
+}
+
+static void checkpoint_done(void *arg, const struct sp_audit_checkpoint_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_text(&x->json, "issuer", SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
+    sp_json_out_u64(&x->json, "count", r->checkpoint.count);
+    sp_json_out_i64(&x->json, "time_ms", r->checkpoint.time_ms);
+    sp_json_out_hex(&x->json, "head", SP_SLICE_ARRAY(r->checkpoint.head));
+    sp_json_out_hex(&x->json, "mac", SP_SLICE_ARRAY(r->checkpoint.mac));
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 200);
+}
+
+void sp_h_admin_audit_checkpoint(struct sp_exchange *x) {
+    sp_app_audit_checkpoint(x->app, &x->call, checkpoint_done, x);
+}
+
+/* ---- status ---- */
 
 static void status_done(void *arg, const struct sp_status_result *r) {
     struct sp_exchange *x = arg;

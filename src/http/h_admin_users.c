@@ -5,6 +5,8 @@
  *   GET    /admin/v1/users/{user}           -> 200 the user
  *   DELETE /admin/v1/users/{user}           -> 200 {sessions_ended}
  *   POST   /admin/v1/users/{user}/disable, .../enable   -> 200 {sessions_ended}
+ *   POST   /admin/v1/users/{user}/erase?after=SEQ -> 200 {user_id, complete, erased, sessions_ended, total,
+ *     next | null}; while not complete, go on with {user_id} and after=next
  *   PUT    /admin/v1/users/{user}/roles     {roles: [..]} -> 200 {sessions_ended}
  *   PUT    /admin/v1/users/{user}/password  {password}    -> 200 {sessions_ended}
  *
@@ -119,4 +121,37 @@ void sp_h_admin_user_password(struct sp_exchange *x) {
         {"password", SP_JSON_IN_TEXT, true, SP_PASSWORD_BYTES_MAX, {.text = &password}}};
     if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
     edit(x, SP_USER_SET_PASSWORD, password);
+}
+
+/* ---- erase ---- */
+
+static void erase_done(void *arg, const struct sp_erase_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_base64url(&x->json, "user_id", SP_SLICE_ARRAY(r->user_id));
+    sp_json_out_bool(&x->json, "complete", r->complete);
+    sp_json_out_u64(&x->json, "erased", r->erased);
+    sp_json_out_u64(&x->json, "sessions_ended", r->sessions_ended);
+    sp_json_out_u64(&x->json, "total", r->total);
+    if (r->complete) {
+        sp_json_out_null(&x->json, "next");
+    } else {
+        sp_json_out_u64(&x->json, "next", r->next_seq);
+    }
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 200);
+}
+
+void sp_h_admin_user_erase(struct sp_exchange *x) {
+    sp_slice text = sp_query_get(&x->query, "after");
+    uint64_t after = 0;
+    if (text.n != 0 && !sp_slice_to_u64(text, &after)) {
+        sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, "after");
+        return;
+    }
+    sp_app_user_erase(x->app, &x->call, x->segment[0], after, erase_done, x);
 }

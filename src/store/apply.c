@@ -309,6 +309,7 @@ static sp_status revoke_jti(struct sp_apply *a, struct sp_revoke_jti *in) {
 static sp_status global_epoch(struct sp_apply *a, struct sp_global_epoch *in) {
     struct sp_meta_row *meta = &a->now.meta;
     SP_TRY(epoch_raise(&meta->global_epoch));
+    if (meta->global_epoch < in->at_least) meta->global_epoch = in->at_least;
     if (in->end_sessions) {
         meta->session_floor = meta->global_epoch;
         meta->floor_cause = in->cause;
@@ -347,9 +348,23 @@ static sp_status audit_append(struct sp_apply *a, struct sp_audit_append *in) {
     return SP_SUCCESS;
 }
 
+static sp_status personal_erase(struct sp_apply *a, struct sp_personal_erase *in) {
+    uint32_t erased = 0;
+    for (size_t i = 0; i < in->n; i++) {
+        bool had;
+        SP_TRY(a->tables->ops->personal_remove(a->tables, in->seqs[i], &had));
+        erased += had;
+    }
+    in->ret_erased = erased;
+    return SP_SUCCESS;
+}
+
 static sp_status meta_change(struct sp_apply *a, const struct sp_meta_change *in) {
     struct sp_meta_row *meta = &a->now.meta;
-    if (in->next_incarnation) SP_TRY(epoch_raise(&meta->incarnation));
+    if (in->next_incarnation) {
+        if (meta->incarnation < in->incarnation_above) meta->incarnation = in->incarnation_above;
+        SP_TRY(epoch_raise(&meta->incarnation));
+    }
     if (in->alive_ms != 0) meta->alive_ms = in->alive_ms;
     if (in->count_boot) meta->boots++;
     if (in->access_ttl_max_s > meta->access_ttl_max_s) meta->access_ttl_max_s = in->access_ttl_max_s;
@@ -386,6 +401,8 @@ static sp_status apply_change(struct sp_apply *a, struct sp_change *c) {
     case SP_CHANGE_AUDIT: return audit_append(a, &c->audit);
     case SP_CHANGE_META: return meta_change(a, &c->meta);
     case SP_CHANGE_PURGE: return sp_apply_purge(a, &c->purge);
+    case SP_CHANGE_PERSONAL_ERASE: return personal_erase(a, &c->personal_erase);
+    case SP_CHANGE_SESSIONS_FORGET: return sp_apply_sessions_forget(a, &c->sessions_forget);
     }
     return sp_err(SP_E_UNSUPPORTED);
 }
@@ -396,7 +413,8 @@ static bool never_refuses(enum sp_change_kind kind) {
 }
 
 static bool checks_before_it_writes(enum sp_change_kind kind) {
-    return kind != SP_CHANGE_SESSION_INSERT && kind != SP_CHANGE_SESSIONS_END && kind != SP_CHANGE_PURGE;
+    return kind != SP_CHANGE_SESSION_INSERT && kind != SP_CHANGE_SESSIONS_END && kind != SP_CHANGE_PURGE &&
+           kind != SP_CHANGE_PERSONAL_ERASE && kind != SP_CHANGE_SESSIONS_FORGET;
 }
 
 /* A mark costs more than a rotation's own statements (bench/bench_store), and most sets cannot fail half way:

@@ -62,6 +62,7 @@ sp_status sp_apply_session_reissue(struct sp_apply *a, struct sp_session_reissue
 sp_status sp_apply_session_end(struct sp_apply *a, struct sp_session_end *in);
 sp_status sp_apply_sessions_end(struct sp_apply *a, struct sp_sessions_end *in);
 sp_status sp_apply_purge(struct sp_apply *a, struct sp_purge *in);
+sp_status sp_apply_sessions_forget(struct sp_apply *a, struct sp_sessions_forget *in);
 
 /* Rows on the stack that carry secrets are wiped on every path out. */
 static inline void sp_wipe_user_row(struct sp_user_row *row) {

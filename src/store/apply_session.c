@@ -111,6 +111,14 @@ struct end {
     int64_t now_ms;
 };
 
+/* When the last access token of it ends. A row that is older than the store's incarnation was put back from a
+ * copy, and does not know what was issued in the time that was lost. */
+static int64_t access_ends_s(const struct sp_apply *a, const struct sp_session_row *row, int64_t now_ms) {
+    bool knows_all = row->incarnation >= a->now.meta.incarnation;
+    return knows_all ? row->access_exp_max_s
+                     : later(row->access_exp_max_s, now_ms / 1000 + a->now.meta.access_ttl_max_s);
+}
+
 /* No revocation when the last token of it can no longer pass anywhere. */
 static sp_status end_session(struct sp_apply *a, struct sp_session_row *row, const struct end *end) {
     row->state = end->state;
@@ -118,7 +126,7 @@ static sp_status end_session(struct sp_apply *a, struct sp_session_row *row, con
     row->ended_ms = end->now_ms;
     SP_TRY(a->tables->ops->session_update(a->tables, row));
     struct sp_revocation_row r = {.tenant = row->tenant, .what = SP_REVOKED_SID};
-    if (__builtin_add_overflow(row->access_exp_max_s, (int64_t)SP_REVOKE_SLACK_S, &r.expires_s))
+    if (__builtin_add_overflow(access_ends_s(a, row, end->now_ms), (int64_t)SP_REVOKE_SLACK_S, &r.expires_s))
         r.expires_s = INT64_MAX;
     if (r.expires_s < end->now_ms / 1000) return SP_SUCCESS;
     memcpy(r.id, row->sid, sizeof(row->sid));
@@ -188,6 +196,22 @@ sp_status sp_apply_sessions_end(struct sp_apply *a, struct sp_sessions_end *in) 
         ended++;
     }
     in->ret_ended = ended;
+    return SP_SUCCESS;
+}
+
+sp_status sp_apply_sessions_forget(struct sp_apply *a, struct sp_sessions_forget *in) {
+    SP_WIPED(session_row) row;
+    struct walk w = walk_of(in->tenant, in->sid_tag, in->user_id);
+    uint32_t forgotten = 0;
+    while (forgotten < in->most) {
+        sp_status s = walk_next(a, &w, &row);
+        if (sp_is(s, SP_E_NOT_FOUND)) break;
+        SP_TRY(s);
+        if (row.state == SP_SESSION_ACTIVE) continue;
+        SP_TRY(a->tables->ops->session_remove(a->tables, row.tenant, row.sid));
+        forgotten++;
+    }
+    in->ret_forgotten = forgotten;
     return SP_SUCCESS;
 }
 

@@ -113,6 +113,18 @@ static void store_set_env(struct sp_store *store, const struct sp_store_env *env
     pthread_mutex_unlock(&m->mutex);
 }
 
+static void run_backup_done(struct sp_task *task) {
+    struct sp_store_backup *b = SP_CONTAINER_OF(task, struct sp_store_backup, task);
+    b->done(b);
+}
+
+static void store_backup(struct sp_store *store, struct sp_store_backup *b) {
+    (void)store;
+    b->status = sp_err(SP_E_UNSUPPORTED);
+    b->task = (struct sp_task){.run = run_backup_done};
+    sp_executor_post(b->executor, &b->task);
+}
+
 static sp_status store_health(struct sp_store *store) {
     struct sp_memory *m = self(store);
     pthread_mutex_lock(&m->mutex);
@@ -134,6 +146,7 @@ static const struct sp_store_ops ops = {
     .commit = store_commit,
     .read = store_read,
     .set_env = store_set_env,
+    .backup = store_backup,
     .health = store_health,
     .close = store_close,
 };

@@ -256,6 +256,17 @@ static sp_status audit_put(struct sp_tables *t, uint64_t seq, const struct sp_au
     return status;
 }
 
+static sp_status personal_remove(struct sp_tables *t, uint64_t seq, bool *ret_had) {
+    struct sp_audit_row key = {.seq = seq};
+    const struct sp_audit_row *row = sp_mtable_find(&self(t)->t[SP_MAUDIT], &key);
+    *ret_had = row != NULL && row->personal != NULL;
+    if (!*ret_had) return SP_SUCCESS;
+    struct sp_audit_row without = *row;
+    without.personal = NULL;
+    without.personal_n = 0;
+    return put(t, SP_MAUDIT, &without);
+}
+
 /* apply's own copy is the row. */
 static sp_status meta_put(struct sp_tables *t, const struct sp_meta_row *row) {
     (void)t, (void)row;
@@ -285,6 +296,7 @@ static const struct sp_tables_ops ops = {
     .revocation_exists = revocation_exists,
     .revocations_purge = revocations_purge,
     .audit_put = audit_put,
+    .personal_remove = personal_remove,
     .meta_put = meta_put,
 };
 

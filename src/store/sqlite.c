@@ -240,6 +240,7 @@ static void free_store(struct sp_sqlite *s) {
     sp_conn_close(&s->conn);
     sp_apply_done(&s->apply);
     if (s->lock_fd >= 0) close(s->lock_fd); /* the lock goes with it, after the last connection */
+    pthread_mutex_destroy(&s->backup_mutex);
     queue_done(&s->writes);
     queue_done(&s->reads);
     free(s->path);
@@ -256,6 +257,7 @@ static void stop_readers(struct sp_sqlite *s) {
 static void store_close(struct sp_store *store) {
     struct sp_sqlite *s = self(store);
     stop_readers(s);
+    sp_sqlite_backup_join(s);
     queue_close(&s->writes);
     pthread_join(s->writer, NULL);
     if (!s->broken) sqlite3_wal_checkpoint_v2(s->conn.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
@@ -267,6 +269,7 @@ static const struct sp_store_ops ops = {
     .commit = store_commit,
     .read = store_read,
     .set_env = store_set_env,
+    .backup = sp_sqlite_backup,
     .health = store_health,
     .close = store_close,
 };
@@ -290,6 +293,8 @@ static struct sp_sqlite *new_store(const struct sp_sqlite_opts *opts) {
     s->env.log = s->read_log = s->opts.log;
     atomic_init(&s->health, SP_OK);
     atomic_init(&s->serving, true);
+    atomic_init(&s->backing_up, false);
+    sp_assert(pthread_mutex_init(&s->backup_mutex, NULL) == 0);
     queue_init(&s->writes, s->opts.queue_max);
     queue_init(&s->reads, s->opts.read_queue_max);
     if (asprintf(&s->path, "%s/sallyport.db", s->opts.dir) < 0) {

@@ -41,4 +41,26 @@ struct sp_sqlite_opts {
  * migrate it. The log says which file and why. */
 sp_status sp_store_sqlite_open(const struct sp_sqlite_opts *opts, struct sp_store **ret);
 
+/* ---- a data directory whose server is stopped (restore) ---- */
+
+/* Takes the server's lock, made if need be; close the descriptor to let it go. SP_E_BUSY: a server runs. */
+sp_status sp_store_sqlite_lock(const char *dir, int *ret_fd);
+
+typedef void sp_store_progress(void *arg, uint64_t done, uint64_t total);
+/* Copies the backup `file` into the directory `staging` and checks it there. SP_E_NOT_FOUND;
+ * SP_E_UNSUPPORTED: not ours, or newer than we are; SP_E_UNAVAILABLE: not whole; SP_E_REFUSED: a log lies
+ * beside it. */
+sp_status sp_store_sqlite_stage(const char *file, const char *staging, sp_store_progress *progress,
+                                void *arg);
+/* Removes what staging has left, the directory too. */
+void sp_store_sqlite_unstage(const char *staging);
+/* Makes the old database one file, as far as that is possible, and says what it knows. */
+struct sp_store_counters {
+    bool exists, known;
+    uint32_t incarnation, global_epoch;
+};
+void sp_store_sqlite_settle(const char *dir, struct sp_store_counters *ret);
+/* The staged database takes the place of the old one, which is kept under the path `aside`. */
+sp_status sp_store_sqlite_swap(const char *dir, const char *staging, const char *aside);
+
 #endif

@@ -66,6 +66,7 @@
     X(AUDIT_PUT, "INSERT INTO audit (seq, time_ms, action, outcome, actor, target, body, hash) "             \
                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                  \
     X(PERSONAL_PUT, "INSERT INTO audit_personal (seq, value) VALUES (?1, ?2)")                               \
+    X(PERSONAL_REMOVE, "DELETE FROM audit_personal WHERE seq = ?1")                                          \
     X(AUDIT, "SELECT a.seq, a.time_ms, a.action, a.outcome, a.actor, a.target, a.body, a.hash, p.value "     \
              "FROM audit a "                                                                                 \
              "LEFT JOIN audit_personal p ON p.seq = a.seq WHERE a.seq > ?1 ORDER BY a.seq LIMIT ?2")
@@ -103,6 +104,8 @@ sp_status sp_conn_open(struct sp_conn *c, const char *path, const struct sp_sqli
 void sp_conn_close(struct sp_conn *c);
 /* Creates or brings up to date: sqlite_schema.c. SP_E_UNSUPPORTED: newer than we are, or not ours. */
 sp_status sp_schema_migrate(struct sp_conn *c);
+/* SP_E_UNSUPPORTED: another application's file, or of a version that we do not know. */
+sp_status sp_schema_is_ours(struct sp_conn *c);
 
 /* SP_E_UNAVAILABLE, with the code kept in c->failed and logged. */
 sp_status sp_conn_failed(struct sp_conn *c, const char *doing);

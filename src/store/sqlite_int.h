@@ -13,6 +13,7 @@ enum {
     SP_SQLITE_RESTART_FACTOR = 8,
     /* While the store is broken: how often it is tried when nobody asks. */
     SP_SQLITE_PROBE_MS = 250,
+    SP_SQLITE_PATH_BYTES = 4096, /* of any file that is named here */
 };
 
 /* Requests waiting for a thread, in order; through their intrusive task. */
@@ -36,6 +37,13 @@ struct sp_sqlite {
     struct sp_log read_log;  /* under reads.mutex */
     atomic_int health;       /* enum sp_code: of the last write */
     atomic_bool serving;     /* false while what is durable is not known: nobody may read */
+    atomic_bool backing_up;  /* a backup holds a snapshot */
+
+    /* of the thread that copies; backup_mutex is for whoever starts one */
+    pthread_mutex_t backup_mutex;
+    pthread_t backup_thread;
+    bool backup_joinable;
+    struct sp_store_backup *backup;
 
     /* the writer thread's alone */
     struct sp_conn conn;
@@ -47,6 +55,12 @@ struct sp_sqlite {
 /* sqlite_write.c: opens the writer's connection and reads meta (before the threads run); the thread. */
 sp_status sp_sqlite_writer_open(struct sp_sqlite *s);
 void *sp_sqlite_writer_run(void *store);
+
+/* sqlite_backup.c */
+void sp_sqlite_backup(struct sp_store *store, struct sp_store_backup *b);
+void sp_sqlite_backup_join(struct sp_sqlite *s);
+/* SP_E_UNAVAILABLE: a page or an index of the file is not as it must be. */
+sp_status sp_sqlite_check_whole(sqlite3 *db);
 
 /* sqlite.c: up to `most` of what waits, as a list; NULL when there is none: the time is over (wait_ms >= 0)
  * or the queue is closing and empty (*ret_closed). */

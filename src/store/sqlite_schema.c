@@ -73,6 +73,14 @@ static sp_status take_step(struct sp_conn *c, size_t i) {
     return s;
 }
 
+sp_status sp_schema_is_ours(struct sp_conn *c) {
+    int64_t version, application;
+    SP_TRY(pragma_int(c, "PRAGMA user_version", &version));
+    SP_TRY(pragma_int(c, "PRAGMA application_id", &application));
+    bool ours = application == APPLICATION_ID && version >= 1 && version <= (int64_t)SP_ARRAY_LEN(steps);
+    return ours ? SP_SUCCESS : sp_err(SP_E_UNSUPPORTED);
+}
+
 sp_status sp_schema_migrate(struct sp_conn *c) {
     int64_t version, application, tables;
     SP_TRY(pragma_int(c, "PRAGMA user_version", &version));

@@ -255,6 +255,14 @@ static sp_status audit_put(struct sp_tables *t, uint64_t seq, const struct sp_au
     return in->personal.n == 0 ? SP_SUCCESS : personal_put(t, seq, in->personal);
 }
 
+static sp_status personal_remove(struct sp_tables *t, uint64_t seq, bool *ret_had) {
+    BEGIN(c, s, SP_SQL_PERSONAL_REMOVE);
+    sp_bind_int(s, 1, (int64_t)seq);
+    SP_TRY(finish(c, s));
+    *ret_had = sqlite3_changes(c->db) != 0;
+    return SP_SUCCESS;
+}
+
 static sp_status meta_put(struct sp_tables *t, const struct sp_meta_row *row) {
     BEGIN(c, s, SP_SQL_META_PUT);
     sp_bind_int(s, 1, row->incarnation);
@@ -295,6 +303,7 @@ static const struct sp_tables_ops ops = {
     .revocation_exists = revocation_exists,
     .revocations_purge = revocations_purge,
     .audit_put = audit_put,
+    .personal_remove = personal_remove,
     .meta_put = meta_put,
 };
 

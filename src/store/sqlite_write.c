@@ -152,7 +152,9 @@ static void recover(struct sp_sqlite *s) {
 static void checkpoint(struct sp_sqlite *s) {
     int64_t pages = s->conn.wal_pages, due = s->opts.checkpoint_pages;
     if (s->broken || pages < due) return;
-    int mode = pages < due * SP_SQLITE_RESTART_FACTOR ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    /* A backup holds a snapshot for long: waiting for it would stall everybody. */
+    bool restart = pages >= due * SP_SQLITE_RESTART_FACTOR && !atomic_load(&s->backing_up);
+    int mode = restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
     int rc = sqlite3_wal_checkpoint_v2(s->conn.db, NULL, mode, NULL, NULL);
     if (rc == SQLITE_OK || rc == SQLITE_BUSY) return;
     /* Nothing is lost: the log still has it all. The next group tries again. */

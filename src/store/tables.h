@@ -54,6 +54,8 @@ struct sp_tables_ops {
 
     sp_status (*audit_put)(struct sp_tables *, uint64_t seq, const struct sp_audit_append *in,
                            const uint8_t *hash);
+    /* Whether or not the record has any. */
+    sp_status (*personal_remove)(struct sp_tables *, uint64_t seq, bool *ret_had);
     sp_status (*meta_put)(struct sp_tables *, const struct sp_meta_row *row);
 };
 

@@ -505,7 +505,7 @@ static void log_of_a_busy_day_verifies(void **state) {
     edit(b, "ada", SP_USER_DISABLE, "");
     bench_stop(b);
     bench_start(b);
-    sp_app_audit_verify(b->app, &call, verified, &r);
+    sp_app_audit_verify(b->app, &call, &(struct sp_audit_verify_request){0}, verified, &r);
     bench_run(b);
     assert_int_equal(r.outcome, SP_OUTCOME_OK);
     if (!r.intact) fail_msg("record %u: %s", (unsigned)r.bad_seq, r.why);

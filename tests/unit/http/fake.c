@@ -277,8 +277,22 @@ static void run_audit(void) {
     const struct sp_audit_result r = {fake.outcome, &row, 1, 0};
     ((sp_audit_done *)later.done)(later.arg, &r);
 }
+static void run_checkpoint(void) {
+    const struct sp_audit_checkpoint_result r = {.outcome = fake.outcome, .checkpoint = {.count = 9}};
+    ((sp_audit_checkpoint_done *)later.done)(later.arg, &r);
+}
+static void run_erase(void) {
+    const struct sp_erase_result r = {
+        .outcome = fake.outcome, .complete = true, .total = 9, .erased = 2, .sessions_ended = 1};
+    ((sp_erase_done *)later.done)(later.arg, &r);
+}
+static void run_backup(void) {
+    const struct sp_backup_result r = {.outcome = fake.outcome, .state = SP_BACKUP_NONE};
+    ((sp_backup_done *)later.done)(later.arg, &r);
+}
 static void run_audit_verify(void) {
-    const struct sp_audit_verify_result r = {fake.outcome, false, 6, 7, "hash"};
+    const struct sp_audit_verify_result r = {
+        .outcome = fake.outcome, .complete = true, .records = 6, .total = 9, .bad_seq = 7, .why = "hash"};
     ((sp_audit_verify_done *)later.done)(later.arg, &r);
 }
 static void run_status(void) {
@@ -425,16 +439,41 @@ void sp_app_key_revoke(struct sp_app *app, const struct sp_call *call, sp_slice 
     say("key_revoke %.*s", S(kid));
     finish_later(run_plain, done, arg);
 }
-void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, uint64_t after_seq, uint32_t limit,
+void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, const struct sp_audit_query *in,
                        sp_audit_done *done, void *arg) {
     need_admin(app, call);
-    say("audit_list %llu|%u", (unsigned long long)after_seq, limit);
+    say("audit_list %llu|%u|%.*s|%.*s|%lld|%lld", (unsigned long long)in->after_seq, in->limit,
+        SP_SLICE_FMT(in->user), SP_SLICE_FMT(in->action), (long long)in->since_ms, (long long)in->until_ms);
     finish_later(run_audit, done, arg);
 }
-void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call, sp_audit_verify_done *done,
+void sp_app_audit_checkpoint(struct sp_app *app, const struct sp_call *call, sp_audit_checkpoint_done *done,
+                             void *arg) {
+    (void)app, (void)call;
+    say("audit_checkpoint");
+    finish_later(run_checkpoint, done, arg);
+}
+void sp_app_user_erase(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
+                       uint64_t after_seq, sp_erase_done *done, void *arg) {
+    (void)app, (void)call;
+    say("user_erase %.*s|%llu", SP_SLICE_FMT(name_or_id), (unsigned long long)after_seq);
+    finish_later(run_erase, done, arg);
+}
+void sp_app_backup_start(struct sp_app *app, const struct sp_call *call, sp_slice path, sp_backup_done *done,
                          void *arg) {
+    (void)app, (void)call;
+    say("backup_start %.*s", SP_SLICE_FMT(path));
+    finish_later(run_backup, done, arg);
+}
+void sp_app_backup_status(struct sp_app *app, const struct sp_call *call, sp_backup_done *done, void *arg) {
+    (void)app, (void)call;
+    say("backup_status");
+    finish_later(run_backup, done, arg);
+}
+void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call,
+                         const struct sp_audit_verify_request *in, sp_audit_verify_done *done, void *arg) {
     need_admin(app, call);
-    say("audit_verify");
+    say("audit_verify %llu|%llu", (unsigned long long)in->after_seq,
+        (unsigned long long)(in->checkpoint == NULL ? 0 : in->checkpoint->count));
     finish_later(run_audit_verify, done, arg);
 }
 void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_done *done, void *arg) {

@@ -247,7 +247,7 @@ static void keys(void **state) {
 static void audit_and_status(void **state) {
     (void)state;
     ask("GET /admin/v1/audit?after=6&limit=1", NULL, NULL);
-    assert_calls("audit_list 6|1\n");
+    assert_calls("audit_list 6|1|||0|0\n");
     assert_body("{\"records\":[{\"seq\":7,\"time\":\"2023-11-14T22:13:20.000Z\",\"action\":\"login\","
                 "\"outcome\":\"ok\","
                 "\"actor\":\"\",\"target\":\"\",\"body\":{\"n\":1},\"personal\":null,\"hash\":"
@@ -255,7 +255,20 @@ static void audit_and_status(void **state) {
     ask("GET /admin/v1/audit?after=x", NULL, NULL);
     assert_problem(400, "bad_parameter");
     ask("GET /admin/v1/audit/verify", NULL, NULL);
-    assert_body("{\"intact\":false,\"records\":6,\"bad_seq\":7,\"why\":\"hash\"}");
+    assert_status(200);
+    assert_non_null(strstr(reply.body, "\"intact\":false,\"complete\":true,\"records\":6,\"total\":9,"));
+    assert_non_null(strstr(reply.body, "\"bad_seq\":7,\"why\":\"hash\"}"));
+    ask("GET /admin/v1/audit?user=ann&action=login&since=2026-11-21T02:33:37.123Z", NULL, NULL);
+    ask("GET /admin/v1/audit?since=yesterday", NULL, NULL);
+    assert_problem(400, "bad_parameter");
+    ask("GET /admin/v1/audit/verify?head=00", NULL, NULL);
+    assert_problem(400, "bad_parameter");
+    ask("GET /admin/v1/audit/checkpoint", NULL, NULL);
+    assert_status(200);
+    ask("GET /admin/v1/backup", NULL, NULL);
+    assert_status(200);
+    ask("POST /admin/v1/users/ann/erase?after=7", NULL, NULL);
+    assert_status(200);
     ask("GET /admin/v1/status", NULL, NULL);
     assert_status(200);
     assert_non_null(strstr(reply.body, "\"store\":\"memory\",\"issuer\":\"https://iss\""));
