@@ -1,0 +1,83 @@
+/* The server that is a whole app: real verifier, memory store, three loops, a clock that the simulation
+ * moves. What only it has: access tokens, users, administrators, faults of the store, and stops in the
+ * middle. */
+#ifndef SP_TESTS_SIM_SIM_APP_H
+#define SP_TESTS_SIM_SIM_APP_H
+
+#include "sim.h"
+#include "store/memory.h"
+#include "verify/verifier.h"
+
+enum { SIM_LOOPS = 3 };
+
+struct sim_loop {
+    struct sp_executor executor;
+    struct sim *sim;
+    struct sp_task *head, **tail;
+    struct sim_event event;
+    bool is_armed;
+};
+
+struct sim_app_user {
+    uint8_t id[SP_ROW_ID_BYTES];
+    bool has_second_password, password_unsure;
+    bool maybe_disabled;
+    uint32_t ending;         /* under way: changes that end sessions or raise the epoch */
+    int64_t quiet_since_ms;  /* the last of them was answered */
+    int64_t epoch_raised_ms; /* the last acknowledged raise was submitted */
+};
+
+struct sim_backup {
+    struct sp_memory_snapshot *store;
+    uint64_t boots;
+    uint32_t families_n;
+    bool ended[SIM_FAMILIES_MAX];
+    int64_t epoch_raised_ms[SIM_USERS_MAX];
+};
+
+struct sim_app {
+    struct sp_reclaim *reclaim;
+    struct sp_verifier *verifier;
+    struct sp_verifier_reader *reader;
+    struct sp_store *store;
+    struct sp_app_config config;
+    struct sp_app *app;
+    struct sim_loop loops[SIM_LOOPS];
+    struct sim_event tick, beat, reads;
+    bool beat_is_armed, reads_fail;
+    int64_t active_ms;
+    int64_t down_ms;
+    uint64_t boots;
+    uint32_t restored_start; /* the start that followed the last restore */
+    bool kept_sessions;      /* ... which was one with --keep-sessions */
+    uint32_t epoch_max;      /* the highest global epoch of all times that were lost */
+    struct sim_app_user users[SIM_USERS_MAX];
+    struct sim_backup backups[SIM_SNAPSHOTS_MAX];
+    uint32_t backups_n;
+};
+
+extern const struct sim_server sim_app_server;
+
+static inline struct sim_app *sim_app_of(struct sim *s) {
+    return s->state;
+}
+static inline struct sim_app_user *sim_app_user_of(struct sim *s, const struct sim_user *u) {
+    return &sim_app_of(s)->users[u->index];
+}
+struct sp_call sim_app_call(struct sim *s);
+const char *sim_app_password(bool second);
+
+/* sim_app_ends.c: somebody ends something. */
+void sim_app_end_something(struct sim *s);
+void sim_app_logout(struct sim *s, struct sim_family *f, const char *token);
+/* Until it is acknowledged. */
+void sim_app_enable(struct sim *s, struct sim_user *u);
+
+/* sim_app_tokens.c: remembers an access token, and judges those that are remembered. */
+void sim_app_access_issued(struct sim *s, struct sim_family *f, const struct sp_tokens_result *t,
+                           int64_t begun_ms);
+void sim_app_access_check(struct sim *s, struct sim_family *f);
+/* NULL: none that passes. */
+struct sim_access *sim_app_access_valid(struct sim *s, const struct sim_family *f, struct sp_principal *ret);
+
+#endif
