@@ -54,20 +54,12 @@ sp_status sp_refresh_current(struct sp_refresh_op *op) {
 
 /* ---- the write ---- */
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Cookie mode answers tabs without rotating, so a rotation must not apply while the window of the last one is
  * open; the same arithmetic as the machine's, as one bound on rotated_ms[0]. Token mode has no such bound
  * (0). */
 static int64_t rotated_before_ms(const struct sp_refresh_op *op) {
-    const struct sp_app *app = op->t.base.app;
-    int64_t now_ms = op->t.base.now_ms, grace_ms = app->config.grace_ms;
     if (op->mode != SP_MODE_COOKIE) return 0;
-    int64_t bound = now_ms - grace_ms;
-    bool reopened = app->ready_ms != 0 && now_ms - app->ready_ms <= grace_ms;
-    if (reopened) bound = smaller(bound, app->alive_ms - grace_ms);
+    int64_t bound = op->t.base.now_ms - op->t.base.app->config.grace_ms;
     return bound > 0 ? bound
                      : 1; /* 0 would mean no bound; a generation that was never rotated (0) is below 1 */
 }

@@ -59,10 +59,13 @@ static bool same_attempt(const struct sp_session_row *row, const struct sp_refre
            sp_ct_equal(SP_SLICE_ARRAY(row->attempt), SP_SLICE_ARRAY(e->attempt));
 }
 
+/* Tabs: the window of the clock alone, which does not reopen. It is there for answers that are still on their
+ * way, and those ended with the connections. And a client cannot know of a restart: it would be answered
+ * without a rotation when it counts on one, and a late copy of the same request would then rotate unheard. */
 static enum place place_current(const struct sp_session_row *row, int64_t now_ms,
                                 const struct sp_session_policy *p) {
-    bool tabs = row->mode == SP_MODE_COOKIE && window_open(row->rotated_ms[0], now_ms, p);
-    return tabs ? PLACE_CURRENT_IN_GRACE : PLACE_CURRENT;
+    bool young = row->rotated_ms[0] != 0 && now_ms - row->rotated_ms[0] <= p->grace_ms;
+    return row->mode == SP_MODE_COOKIE && young ? PLACE_CURRENT_IN_GRACE : PLACE_CURRENT;
 }
 
 /* rotated_ms[k] is when generation G-k became current, and so when G-k-1 was rotated away. */
