@@ -15,13 +15,14 @@ struct sp_heartbeat {
     void *arg;
     struct sp_store *store;
     struct sp_store_commit writer; /* an empty change set: through the queue, the writer, and back */
-    size_t outstanding;            /* of the first loop's thread, as is the rest */
+    bool writer_proved;
+    size_t outstanding; /* of the first loop's thread, as is the rest */
     size_t n;
     struct pulse pulses[];
 };
 
 static void came_back(struct sp_heartbeat *hb) {
-    if (--hb->outstanding == 0) hb->alive(hb->arg);
+    if (--hb->outstanding == 0 && hb->writer_proved) hb->alive(hb->arg);
 }
 
 static void run_pulse(struct sp_task *task) {
@@ -36,11 +37,8 @@ static void run_pulse(struct sp_task *task) {
 
 static void writer_came_back(struct sp_store_commit *commit) {
     struct sp_heartbeat *hb = SP_CONTAINER_OF(commit, struct sp_heartbeat, writer);
-    /* A full queue answers without the writer: ask again, so that only the writer itself can count. */
-    if (sp_is(commit->status, SP_E_BUSY)) {
-        hb->outstanding--;
-        return;
-    }
+    /* A full queue answers without the writer, who alone can prove that he lives: ask again next time. */
+    hb->writer_proved = !sp_is(commit->status, SP_E_BUSY);
     came_back(hb);
 }
 
@@ -49,6 +47,7 @@ static void beat(struct sp_loop_timer *timer) {
     sp_loop_timer_start(timer, hb->interval_ms);
     if (hb->outstanding > 0) return; /* somebody is stuck, or slow: silence until he is back */
     hb->outstanding = hb->n + 1;
+    hb->writer_proved = false;
     for (size_t i = 0; i < hb->n; i++) {
         hb->pulses[i].returning = false;
         sp_executor_post(sp_loop_executor(hb->pulses[i].loop), &hb->pulses[i].task);

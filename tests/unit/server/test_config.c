@@ -166,6 +166,46 @@ static void issuer_and_origins_must_be_what_they_are_for(void **state) {
                         "https://a.example https://b.example:8443");
 }
 
+static void certificate_and_key_go_together(void **state) {
+    (void)state;
+    assert_true(set("server.tls_certificate=a.crt"));
+    assert_true(sp_is(sp_config_finish(&config, error), SP_E_MALFORMED));
+    assert_non_null(strstr(error, "a certificate alone"));
+    assert_true(set("server.tls_certificate="));
+    assert_true(set("server.tls_key=a.key"));
+    assert_true(sp_is(sp_config_finish(&config, error), SP_E_MALFORMED));
+    assert_non_null(strstr(error, "a key alone"));
+    assert_true(set("server.tls_certificate=a.crt"));
+    assert_true(sp_ok(sp_config_finish(&config, error)));
+    assert_string_equal(sp_config_text(&config, SP_CFG_tokens_issuer), "https://127.0.0.1:8420");
+    assert_string_equal(sp_config_text(&config, SP_CFG_server_public_origins), "https://127.0.0.1:8420");
+}
+
+static void values_differ_by_meaning(void **state) {
+    (void)state;
+    static struct sp_config other;
+    sp_config_defaults(&other);
+    for (enum sp_config_key key = 0; key < SP_CFG_COUNT; key++)
+        assert_false(sp_config_differs(&config, &other, key));
+    assert_true(set("tokens.access_ttl=900s"));
+    assert_false(sp_config_differs(&config, &other, SP_CFG_tokens_access_ttl));
+    assert_true(set("tokens.access_ttl=901s"));
+    assert_true(sp_config_differs(&config, &other, SP_CFG_tokens_access_ttl));
+    assert_true(set("server.listen=127.0.0.1:8421"));
+    assert_true(sp_config_differs(&config, &other, SP_CFG_server_listen));
+}
+
+static void only_what_is_taken_at_a_reload_is_hot(void **state) {
+    (void)state;
+    for (enum sp_config_key key = 0; key < SP_CFG_COUNT; key++) {
+        char name[SP_CONFIG_NAME_BYTES];
+        sp_config_key_name(key, name);
+        const bool taken = key == SP_CFG_log_level || key == SP_CFG_log_format ||
+                           key == SP_CFG_server_tls_certificate || key == SP_CFG_server_tls_key;
+        if (sp_config_is_hot(key) != taken) fail_msg("%s", name);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(defaults_run_as_they_are, defaults),
@@ -176,6 +216,9 @@ int main(void) {
         cmocka_unit_test_setup(a_bad_file_is_told_with_line_key_and_expectation, defaults),
         cmocka_unit_test_setup(the_environment_wins_over_the_file_and_is_checked_too, defaults),
         cmocka_unit_test_setup(values_that_contradict_each_other_are_refused, defaults),
+        cmocka_unit_test_setup(certificate_and_key_go_together, defaults),
+        cmocka_unit_test_setup(values_differ_by_meaning, defaults),
+        cmocka_unit_test_setup(only_what_is_taken_at_a_reload_is_hot, defaults),
         cmocka_unit_test_setup(issuer_and_origins_must_be_what_they_are_for, defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
