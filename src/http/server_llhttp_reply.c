@@ -85,19 +85,28 @@ static const char *date_now(struct sp_http_server *s) {
 
 /* --- The head. --- */
 
-static bool is_token(sp_slice s) {
-    static const char separators[] = "\"(),/:;<=>?@[\\]{}";
+/* tchar (RFC 9110 5.6.2), and what may stand in a value: tables, because every byte of every head passes
+ * here.
+ */
+static const uint8_t token_char[256] = {
+    ['!'] = 1,         ['#' ... '\''] = 1, ['*'] = 1,         ['+'] = 1, ['-'] = 1, ['.'] = 1,
+    ['0' ... '9'] = 1, ['A' ... 'Z'] = 1,  ['^' ... 'z'] = 1, ['|'] = 1, ['~'] = 1,
+};
+static const uint8_t value_char[256] = {['\t'] = 1, [' ' ... '~'] = 1, [0x80 ... 0xff] = 1};
+
+static bool all_of(sp_slice s, const uint8_t table[256]) {
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || strchr(separators, s.p[i]) != NULL) return false;
+        if (!table[s.p[i]]) return false;
     }
-    return s.n > 0;
+    return true;
+}
+
+static bool is_token(sp_slice s) {
+    return s.n > 0 && all_of(s, token_char);
 }
 
 static bool is_value(sp_slice s) {
-    for (size_t i = 0; i < s.n; i++) {
-        if ((s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7f) return false;
-    }
-    return true;
+    return all_of(s, value_char);
 }
 
 static bool is_ours(sp_slice name) {

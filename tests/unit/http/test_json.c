@@ -113,6 +113,8 @@ static void answers_are_json_whatever_is_in_them(void **state) {
     sp_json_out_time_ms(&o, "far", INT64_MAX);
     sp_json_out_time_s(&o, "further", INT64_MAX);
     sp_json_out_time_ms(&o, "before", -1);
+    sp_json_out_time_ms(&o, "then", 1795228417023);
+    sp_json_out_time_s(&o, "last", INT64_C(253402300799));
     sp_json_out_hex(&o, "h", SP_SLICE_LIT("\x01\xAB"));
     sp_json_out_object_end(&o);
     assert_false(o.failed);
@@ -120,7 +122,11 @@ static void answers_are_json_whatever_is_in_them(void **state) {
     json_t *j = json_loadb((const char *)b.p, b.n, JSON_REJECT_DUPLICATES, &err);
     assert_non_null(j);
     assert_string_equal(json_string_value(json_object_get(j, "h")), "01ab");
+    assert_true(json_is_null(json_object_get(j, "far")));
     assert_true(json_is_null(json_object_get(j, "further")));
+    assert_string_equal(json_string_value(json_object_get(j, "then")), "2026-11-21T02:33:37.023Z");
+    assert_string_equal(json_string_value(json_object_get(j, "last")), "9999-12-31T23:59:59Z");
+    assert_true(json_integer_value(json_object_get(j, "min")) == INT64_MIN);
     assert_int_equal(json_array_size(json_object_get(j, "w")), 2);
     json_decref(j);
 }
