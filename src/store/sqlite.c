@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,19 +55,34 @@ static struct timespec in_ms(int ms) {
     return t;
 }
 
-static void queue_wait(struct sp_queue *q, int wait_ms) {
+/* true: it slept, and was woken by the first of whatever comes. */
+static bool queue_wait(struct sp_queue *q, int wait_ms) {
     struct timespec until = in_ms(wait_ms < 0 ? 0 : wait_ms);
+    bool slept = false;
     while (q->first == NULL && !q->closing) {
+        slept = true;
         if (wait_ms < 0)
             pthread_cond_wait(&q->wake, &q->mutex);
         else if (pthread_cond_timedwait(&q->wake, &q->mutex, &until) == ETIMEDOUT)
-            return;
+            return false;
     }
+    return slept;
+}
+
+/* The kernel likes to run a thread at once where it was woken, which is in the middle of a poster's turn: a
+ * group would be of one, and the others wait for its fsync. Where the poster shares our core this lets it
+ * finish its turn first; where it does not, it costs nothing. A timer instead would delay those who are
+ * alone.
+ */
+static void gather(struct sp_queue *q) {
+    pthread_mutex_unlock(&q->mutex);
+    sched_yield();
+    pthread_mutex_lock(&q->mutex);
 }
 
 struct sp_task *sp_queue_take(struct sp_queue *q, uint32_t most, int wait_ms, bool *ret_closed) {
     pthread_mutex_lock(&q->mutex);
-    queue_wait(q, wait_ms);
+    if (queue_wait(q, wait_ms)) gather(q);
     struct sp_task *first = q->first, *last = NULL;
     for (uint32_t i = 0; i < most && q->first != NULL; i++) {
         last = q->first;
