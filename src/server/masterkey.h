@@ -11,7 +11,8 @@ enum sp_master_key_origin { SP_MASTER_KEY_ENVIRONMENT, SP_MASTER_KEY_FILE, SP_MA
 
 /* `may_make`: make the file when it is missing; false when the store already holds sealed keys, which a new
  * key could not open. SP_E_NOT_FOUND: missing and may not be made; SP_E_MALFORMED: not 43 characters of
- * base64url; SP_E_REFUSED: readable by others than its owner; SP_E_IO. Wipe `ret` after use. The variable is
+ * base64url; SP_E_REFUSED: readable by others than its owner (a credential of systemd's, in
+ * $CREDENTIALS_DIRECTORY, may show its group's bit to read); SP_E_IO. Wipe `ret` after use. The variable is
  * removed from the environment. */
 sp_status sp_master_key_load(const char *path, bool may_make, const struct sp_random *random,
                              uint8_t ret[SP_MASTER_KEY_BYTES], enum sp_master_key_origin *ret_origin);

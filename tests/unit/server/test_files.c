@@ -70,6 +70,24 @@ static void master_key_that_others_can_read_is_refused(void **state) {
     assert_true(sp_is(load(true, key), SP_E_REFUSED));
 }
 
+static void credential_may_show_the_groups_bit_and_no_more(void **state) {
+    (void)state;
+    uint8_t key[SP_MASTER_KEY_BYTES];
+    assert_true(sp_ok(load(true, key)));
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+    assert_int_equal(chmod(path, 0440), 0);
+    assert_true(sp_ok(load(false, key)));
+    static const mode_t too_much[] = {0444, 0460, 0441};
+    for (size_t i = 0; i < SP_ARRAY_LEN(too_much); i++) {
+        assert_int_equal(chmod(path, too_much[i]), 0);
+        assert_true(sp_is(load(false, key), SP_E_REFUSED));
+    }
+    assert_int_equal(chmod(path, 0440), 0);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/other.service", 1), 0);
+    assert_true(sp_is(load(false, key), SP_E_REFUSED));
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 static void write_key(const char *content) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
@@ -167,6 +185,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(master_key_is_made_once_and_read_again, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_is_not_made_when_sealed_keys_exist, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_that_others_can_read_is_refused, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(credential_may_show_the_groups_bit_and_no_more, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_must_be_exactly_32_bytes_of_base64url, make_dir,
                                         remove_dir),
         cmocka_unit_test_setup_teardown(master_key_of_the_environment_wins_and_does_not_stay_there, make_dir,
