@@ -338,6 +338,8 @@ static void drain_finishes_what_is_in_flight(void **state) {
     int done = 0;
     sp_http_server_drain(fx.server, 5000, count_done, &done);
     WAIT_FOR(client_ended(&idle));
+    step(); /* the listener leaves epoll, */
+    step(); /* and is closed */
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(fx.port)};
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const int late = socket(AF_INET, SOCK_STREAM, 0);
@@ -351,6 +353,37 @@ static void drain_finishes_what_is_in_flight(void **state) {
     WAIT_FOR(done == 1);
     client_close(&idle);
     client_close(&busy);
+}
+
+static void drain_lets_a_fresh_client_ask_once(void **state) {
+    (void)state;
+    struct client fresh;
+    client_open(&fresh);
+    WAIT_FOR(stats().open == 1);
+    int done = 0;
+    sp_http_server_drain(fx.server, 5000, count_done, &done);
+    step();
+    step();
+    assert_int_equal(stats().open, 1);
+    client_send(&fresh, GET GET);
+    WAIT_FOR(client_ended(&fresh));
+    assert_int_equal(count_of(fresh.got, "HTTP/1.1 200 OK"), 1);
+    assert_non_null(strstr(fresh.got, "Connection: close\r\n"));
+    WAIT_FOR(done == 1);
+    client_close(&fresh);
+}
+
+static void drain_does_not_wait_long_for_a_client_that_says_nothing(void **state) {
+    (void)state;
+    struct client silent;
+    client_open(&silent);
+    WAIT_FOR(stats().open == 1);
+    int done = 0;
+    const int64_t since = sp_clock_boot_ms(&sp_clock_system);
+    sp_http_server_drain(fx.server, PATIENCE_MS, count_done, &done);
+    WAIT_FOR(done == 1);
+    assert_true(sp_clock_boot_ms(&sp_clock_system) - since < PATIENCE_MS / 2);
+    client_close(&silent);
 }
 
 static void drain_cuts_what_takes_too_long_but_waits_for_the_handler(void **state) {
@@ -523,6 +556,8 @@ int main(void) {
         T(many_idle_connections_cost_little_and_all_work),
         T(running_out_of_descriptors_pauses_accepting),
         T(drain_finishes_what_is_in_flight),
+        T(drain_lets_a_fresh_client_ask_once),
+        T(drain_does_not_wait_long_for_a_client_that_says_nothing),
         T(drain_cuts_what_takes_too_long_but_waits_for_the_handler),
         T(server_may_be_freed_when_drained),
         T_DIR(unix_peer_is_known_by_its_uid),
