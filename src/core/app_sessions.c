@@ -1,14 +1,24 @@
 /* Own sessions: the live ones, newest first, then the ended ones that are still remembered, last end first.
  *
  * The store pages by sid, which is random, so all pages are walked and the best are kept: every live one, and
- * the latest ends. */
+ * the latest ends.
+ *
+ * Whoever asks may be a thief with a copy of the session's tokens. If the list told him at once that the
+ * client has refreshed, he would present his copy inside the retry window every time, be given the client's
+ * own successor, and never trip. So times of live sessions lag: a refresh shows only when its window is over.
+ */
 #include "core/app_internal.h"
+
+#include "core/session.h"
 
 enum {
     SP_OWN_PAGE = 50,       /* rows of 3 KiB: bounds one read */
     SP_OWN_LIVE_MAX = 1000, /* a limit of sessions a user that is not set should not cost unbounded memory */
     SP_OWN_ENDED_MAX = 50,  /* ends shown: "why was I logged out?" is asked about the last ones */
 };
+
+/* No window is longer, so none is open any more when its refresh is shown. */
+#define SHOWN_AFTER_MS ((int64_t)SP_GRACE_MAX_MS)
 
 struct kept {
     struct sp_session_row row;
@@ -89,9 +99,28 @@ static sp_status keep_ended(struct own_op *op, const struct kept *k) {
     return SP_SUCCESS;
 }
 
+/* The latest rotation whose window is over; the login before there is one. Of a session that rotated more
+ * often than the row remembers since then, only that it was there. */
+static int64_t shown_seen_ms(const struct sp_session_row *row, int64_t now_ms) {
+    const int64_t until_ms = now_ms - SHOWN_AFTER_MS;
+    for (size_t i = 0; i < SP_ROW_ROTATIONS_KEPT; i++) {
+        if (row->rotated_ms[i] == 0) return row->created_ms;
+        if (row->rotated_ms[i] < until_ms) return row->rotated_ms[i];
+    }
+    return row->created_ms > until_ms ? row->created_ms : until_ms;
+}
+
+/* The end of idleness follows what is shown, not what is so: it would tell the same to the millisecond. */
+static void blur(struct sp_session_row *row, const struct own_op *op) {
+    row->last_seen_ms = shown_seen_ms(row, op->base.now_ms);
+    int64_t idle_ms = row->last_seen_ms + op->base.app->config.idle_ttl_s * 1000;
+    row->idle_expires_ms = idle_ms < row->absolute_expires_ms ? idle_ms : row->absolute_expires_ms;
+}
+
 static sp_status keep(struct own_op *op, const struct sp_session_row *row) {
     struct kept k = {.row = *row, .over = sp_session_over(row, op->base.now_ms, &op->policy)};
     sp_wipe(k.row.secret, sizeof(k.row.secret));
+    if (k.over == SP_END_NONE) blur(&k.row, op);
     k.order_ms = k.over == SP_END_NONE ? row->created_ms : over_since_ms(op, row, k.over);
     return k.over == SP_END_NONE ? keep_live(op, &k) : keep_ended(op, &k);
 }
