@@ -129,6 +129,16 @@ static sp_status build_boot_record(struct sp_app *app, enum sp_audit_action acti
     return sp_audit_build(&event, sp_app_now_ms(app), &app->deps.random, ret);
 }
 
+/* Epochs that were given in the time that was lost are not known, and must not be given again: a token that
+ * bears one would survive being revoked. Sessions live on; their access tokens are asked for anew. */
+static struct sp_change epoch_jump(const struct sp_app *app, const struct sp_meta_row *meta) {
+    const int64_t now_ms = sp_app_now_ms(app);
+    return (struct sp_change){.kind = SP_CHANGE_GLOBAL_EPOCH,
+                              .global_epoch = {.now_ms = now_ms,
+                                               .expires_s = sp_app_epoch_expires_s(app, now_ms),
+                                               .at_least = sp_epoch_after_jump(meta->global_epoch)}};
+}
+
 /* META, "started", perhaps "rolled back", and the keys that were made. */
 static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta, struct sp_key_set *made) {
     bool rolled_back = meta->boots < app->config.expected_boots;
@@ -137,7 +147,7 @@ static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta,
     SP_TRY(build_boot_record(app, SP_AUDIT_SERVER_STARTED, SP_AUDIT_OK, meta, &started));
     SP_TRY(build_boot_record(app, SP_AUDIT_STORE_ROLLBACK, SP_AUDIT_ALARM, meta, &rollback));
 
-    struct sp_change *set = calloc(3 + made->changes.n, sizeof(*set));
+    struct sp_change *set = calloc(4 + made->changes.n, sizeof(*set));
     if (set == NULL) return sp_err(SP_E_NOMEM);
     size_t n = 0;
     set[n++] = (struct sp_change){.kind = SP_CHANGE_META,
@@ -146,7 +156,10 @@ static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta,
                                            .access_ttl_max_s = app->access_ttl_max_s}};
     for (size_t i = 0; i < made->changes.n; i++) set[n++] = made->set[made->changes.n + i];
     set[n++] = sp_audit_entry_change(&started);
-    if (rolled_back) set[n++] = sp_audit_entry_change(&rollback);
+    if (rolled_back) {
+        set[n++] = epoch_jump(app, meta);
+        set[n++] = sp_audit_entry_change(&rollback);
+    }
     sp_status s = sp_store_commit_wait(app->deps.store, set, n, NULL);
     free(set);
     return s;

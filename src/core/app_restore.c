@@ -4,19 +4,14 @@
  * The copy is of a past that others have moved on from, so:
  *   incarnation    a new one: tokens that are ahead of the store are healed instead of tripped, and whoever
  *                  follows the feed starts over
- *   global epoch   raised, unless sessions are kept: every access token and session of before is over. By a
- *                  jump, since epochs that were given after the backup was taken must not be given again.
+ *   global epoch   raised: every access token of before is over, and unless sessions are kept every session.
+ *                  By a jump, since epochs that were given after the backup was taken must not be given
+ *                  again: a token that bears one would survive the next revocation of its user or everyone.
  *   audit          a record, in the restored chain, of who did it and how */
 #include "core/app_restore.h"
 
 #include "core/audit.h"
 #include "core/keys.h"
-
-enum {
-    /* More raises than anybody makes between a backup and its restore; the counter has room for 65,536 jumps.
-     */
-    EPOCH_JUMP = 65536,
-};
 
 struct restore {
     const struct sp_restore_request *in;
@@ -99,15 +94,13 @@ static sp_status commit(struct restore *r) {
     set[n++] =
         (struct sp_change){.kind = SP_CHANGE_META,
                            .meta = {.next_incarnation = true, .incarnation_above = in->incarnation_above}};
-    if (!in->keep_sessions) {
-        set[n++] = (struct sp_change){
-            .kind = SP_CHANGE_GLOBAL_EPOCH,
-            .global_epoch = {.now_ms = in->now_ms,
-                             .expires_s = in->now_ms / 1000 + r->meta.access_ttl_max_s + SP_REVOKE_SLACK_S,
-                             .end_sessions = true,
-                             .cause = SP_END_RESTORE,
-                             .at_least = r->meta.global_epoch + EPOCH_JUMP}};
-    }
+    set[n++] = (struct sp_change){
+        .kind = SP_CHANGE_GLOBAL_EPOCH,
+        .global_epoch = {.now_ms = in->now_ms,
+                         .expires_s = in->now_ms / 1000 + r->meta.access_ttl_max_s + SP_REVOKE_SLACK_S,
+                         .end_sessions = !in->keep_sessions,
+                         .cause = SP_END_RESTORE,
+                         .at_least = sp_epoch_after_jump(r->meta.global_epoch)}};
     set[n++] = sp_audit_entry_change(&record);
     return sp_store_commit_wait(r->store, set, n, NULL);
 }
@@ -116,7 +109,7 @@ static sp_status carry_out(struct restore *r) {
     SP_TRY(read_meta(r));
     SP_TRY(open_keys(r));
     SP_TRY(verify_audit(r));
-    if (r->meta.global_epoch > UINT32_MAX - EPOCH_JUMP) return sp_err(SP_E_LIMIT);
+    if (r->meta.global_epoch > UINT32_MAX - SP_EPOCH_JUMP) return sp_err(SP_E_LIMIT);
     const struct sp_store_env env = {.audit = sp_audit_hooks_make(sp_keys_audit(r->keys)),
                                      .log = sp_log_none};
     r->store->ops->set_env(r->store, &env);

@@ -184,14 +184,22 @@ struct sp_user_epoch {
     int64_t expires_s;
     uint32_t ret_epoch;
 };
+enum {
+    /* More raises than anybody makes between a copy of the store and its return; the counter has room for
+     * 65,536 jumps. */
+    SP_EPOCH_JUMP = 65536,
+};
+static inline uint32_t sp_epoch_after_jump(uint32_t epoch) {
+    return epoch < UINT32_MAX - SP_EPOCH_JUMP ? epoch + SP_EPOCH_JUMP : epoch;
+}
 /* global epoch + 1; with end_sessions the session floor is raised to it. */
 struct sp_global_epoch {
     int64_t now_ms;
     int64_t expires_s;
     bool end_sessions;
     enum sp_end_cause cause;
-    /* 0: none. After a restore the epochs that were given since the backup are not known, and must not be
-     * given again. */
+    /* 0: none. After a rollback or restore the epochs that were given since are not known, and must not be
+     * given again: sp_epoch_after_jump. */
     uint32_t at_least;
     uint32_t ret_epoch;
 };
