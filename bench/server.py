@@ -39,6 +39,7 @@ class Server:
         self.command = pinned(0, [program, "--data", self.data, "serve", "--listen", f"127.0.0.1:{self.port}",
                                   "--set", f"tokens.alg={algorithm}", "--set", "passwords.memory_kib=8192",
                                   "--set", "passwords.passes=1", "--set", "passwords.queue=1000",
+                                  "--set", "throttle.account_burst=1000000", "--set", "throttle.address_burst=1000000",
                                   "--set", "log.level=error"])
 
     def start(self):

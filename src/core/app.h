@@ -12,6 +12,7 @@
 
 #include "core/audit.h"
 #include "core/ports.h"
+#include "core/ratelimit.h"
 #include "core/session.h"
 #include "core/signer.h"
 #include "core/store.h"
@@ -38,6 +39,8 @@ enum {
     SP_COOKIE_TOKEN_BYTES_MAX =
         3800, /* browsers keep 4,096 bytes of a cookie, name and attributes included */
     SP_CSRF_TEXT_BYTES = 43,
+    SP_DEVICE_TOKEN_CHARS = 98,
+    SP_DEVICE_TOKEN_TTL_S = 365 * 86400, /* a device that nobody used for a year is a new one */
 };
 
 struct sp_app_config {
@@ -58,6 +61,10 @@ struct sp_app_config {
      * copy. 0: unknown. */
     uint64_t expected_boots;
     int64_t end_kept_s; /* how long a session's end and cause are kept: 30 days */
+    /* By class; all zero: nothing is limited, which is for tests. */
+    struct sp_throttle_rate throttle[SP_THROTTLE_CLASSES];
+    bool registration_enabled;      /* whoever reaches the server may make an account */
+    sp_text1024 registration_roles; /* normalized; a role that does not exist grants nothing */
 };
 
 struct sp_app_deps {
@@ -136,6 +143,12 @@ sp_status sp_app_jwks(struct sp_app *app, struct sp_buf *ret);
 sp_status sp_app_ready(struct sp_app *app);
 const struct sp_app_config *sp_app_config(const struct sp_app *app);
 
+/* What a client may be told beside the outcome, to do better next time. */
+struct sp_why {
+    const char *reason;     /* PASSWORD_REJECTED: stable text, static; NULL: none */
+    uint32_t retry_after_s; /* TOO_MANY_ATTEMPTS: at least 1 */
+};
+
 /* ---- login, refresh, logout ---- */
 
 struct sp_tokens_result {
@@ -148,6 +161,8 @@ struct sp_tokens_result {
     int64_t refresh_expires_in_s; /* until the idle or absolute end, whichever is first */
     uint8_t sid[SP_ROW_SID_BYTES];
     uint8_t user_id[SP_ROW_ID_BYTES];
+    sp_slice device_token; /* login and register: tells this device from a stranger's at the next login */
+    struct sp_why why;
 };
 typedef void sp_tokens_done(void *arg, const struct sp_tokens_result *result);
 
@@ -156,9 +171,23 @@ struct sp_login_request {
     sp_slice password;
     sp_slice device; /* may be empty */
     enum sp_session_mode mode;
+    sp_slice device_token; /* of an earlier login on this device; empty or anything else: not known */
 };
+/* TOO_MANY_ATTEMPTS when the address, or the user name on devices that are not known, or the user on this
+ * known device, has failed too often. Whether the name exists makes no difference. */
 void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
                   sp_tokens_done *done, void *arg);
+
+/* Makes a user with the configured roles and logs in at once. The caller has looked at
+ * config.registration_enabled. INVALID_REQUEST: the name; PASSWORD_REJECTED; ALREADY_EXISTS. */
+struct sp_register_request {
+    sp_slice username;
+    sp_slice password;
+    sp_slice device; /* may be empty */
+    enum sp_session_mode mode;
+};
+void sp_app_register(struct sp_app *app, const struct sp_call *call, const struct sp_register_request *in,
+                     sp_tokens_done *done, void *arg);
 
 struct sp_refresh_request {
     sp_slice refresh_token;
@@ -172,6 +201,7 @@ void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct
 struct sp_plain_result {
     enum sp_outcome outcome;
     uint32_t count; /* sessions ended, where that is what was asked */
+    struct sp_why why;
 };
 typedef void sp_plain_done(void *arg, const struct sp_plain_result *result);
 
@@ -191,7 +221,8 @@ struct sp_password_request {
     sp_slice current;
     sp_slice wanted;
 };
-/* Of call->principal; ends its other sessions. INVALID_CREDENTIALS when `current` is wrong. */
+/* Of call->principal; ends its other sessions. INVALID_CREDENTIALS when `current` is wrong, TOO_MANY_ATTEMPTS
+ * when it was so too often, PASSWORD_REJECTED. */
 void sp_app_password_change(struct sp_app *app, const struct sp_call *call,
                             const struct sp_password_request *in, sp_plain_done *done, void *arg);
 
@@ -224,6 +255,7 @@ struct sp_users_result {
     const struct sp_user_row *rows; /* without password */
     size_t n;
     sp_slice next;
+    struct sp_why why;
 };
 typedef void sp_users_done(void *arg, const struct sp_users_result *result);
 
@@ -396,6 +428,7 @@ struct sp_status_result {
     const char *store_name;
     uint64_t revoked_entries;
     int64_t started_ms; /* wall */
+    bool has_word_list; /* new passwords are looked up among common ones */
 };
 typedef void sp_status_done(void *arg, const struct sp_status_result *result);
 void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_done *done, void *arg);

@@ -27,20 +27,17 @@ enum sp_outcome sp_admin_accept_roles(struct sp_app *app, sp_slice words, sp_tex
 
 /* Leaves the prepared password in op->secret[0]. */
 static enum sp_outcome accept_password(struct sp_op *op, sp_slice password, sp_slice name) {
+    enum sp_outcome o = sp_op_judge_password(op, password, name);
+    if (o != SP_OUTCOME_OK) return o;
     sp_buf_clear(&op->secret[0]);
-    sp_status s = sp_password_prepare(password, &op->secret[0]);
-    if (sp_is(s, SP_E_NOMEM)) return SP_OUTCOME_INTERNAL;
-    if (!sp_ok(s)) return SP_OUTCOME_PASSWORD_REJECTED;
-    enum sp_password_fault fault = sp_password_judge(password, name);
-    if (fault == SP_PASSWORD_ACCEPTED) return SP_OUTCOME_OK;
-    /* What was prepared is not too long: then it was memory that the judge lacked. */
-    return fault == SP_PASSWORD_TOO_LONG ? SP_OUTCOME_INTERNAL : SP_OUTCOME_PASSWORD_REJECTED;
+    return sp_ok(sp_password_prepare(password, &op->secret[0])) ? SP_OUTCOME_OK : SP_OUTCOME_INTERNAL;
 }
 
 /* ---- answers ---- */
 
 static void users_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_users_result result = {.outcome = outcome};
+    if (op != NULL) result.why = op->why;
     if (outcome == SP_OUTCOME_OK) {
         struct sp_admin_op *a = sp_admin_of(op);
         bool is_page = op->read.kind == SP_READ_USERS;
@@ -129,7 +126,7 @@ void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struc
     } else if (in->password.n == 0) {
         add_commit(op);
     } else {
-        sp_op_hash(op, sp_buf_slice(&op->secret[0]), NULL, add_hashed);
+        sp_op_hash_new(op, sp_buf_slice(&op->secret[0]), add_hashed);
     }
 }
 
@@ -320,7 +317,7 @@ static void edit_hash(struct edit_op *e) {
         sp_op_finish(op, o);
         return;
     }
-    sp_op_hash(op, sp_buf_slice(&op->secret[0]), NULL, edit_hashed);
+    sp_op_hash_new(op, sp_buf_slice(&op->secret[0]), edit_hashed);
 }
 
 /* Asked for what is already so: done, without a record that says something changed. */
@@ -350,7 +347,7 @@ static enum sp_outcome edit_accept(struct edit_op *e, sp_slice value) {
     if (e->what == SP_USER_SET_ROLES) return sp_admin_accept_roles(op->app, value, &e->roles);
     if (e->what != SP_USER_SET_PASSWORD) return SP_OUTCOME_OK;
     sp_status s = sp_buf_append(&op->secret[1], value);
-    if (sp_is(s, SP_E_LIMIT)) return SP_OUTCOME_PASSWORD_REJECTED;
+    if (sp_is(s, SP_E_LIMIT)) return sp_op_judge_password(op, value, SP_SLICE_EMPTY);
     return sp_ok(s) ? SP_OUTCOME_OK : SP_OUTCOME_INTERNAL;
 }
 

@@ -59,7 +59,7 @@ struct sp_refusal {
 
 /* Counts since start; relaxed: each is exact, together they are not one moment. */
 struct sp_app_counters {
-    _Atomic uint64_t logins, login_failures, sessions_added, refreshes, reissues, superseded, trips, heals;
+    _Atomic uint64_t logins, login_failures, throttled, registrations, sessions_added, refreshes, reissues, superseded, trips, heals;
 };
 
 /* Housekeeping (app_tick.c). `last_` are the ticking loop's alone; a busy flag is cleared by whoever
@@ -97,6 +97,8 @@ struct sp_app {
     struct sp_signer_local signer_local;
     struct sp_signer signer;
     struct sp_audit_coalescer *coalescer;
+    struct sp_ratelimit *limits;
+    struct sp_hmac_key device_key; /* of device tokens; derived from the CSRF key */
 
     /* Of this start, fixed before the app is handed out: session.h says what the first two mean. */
     int64_t alive_ms;
@@ -149,6 +151,7 @@ struct sp_op {
     sp_any_done *done;
     void *arg;
     enum sp_outcome outcome;
+    struct sp_why why;  /* for kinds whose results have one */
     bool is_later;      /* a step has run: we are no longer inside the caller's call */
     bool is_background; /* nobody waits for it but sp_app_free */
 
@@ -202,9 +205,9 @@ struct sp_change *sp_op_change(struct sp_op *op, enum sp_change_kind kind);
 void sp_op_reset(struct sp_op *op);
 /* Adds an audit record to the set. Empty actor, address, user agent and request id become the op's. */
 sp_status sp_op_audit(struct sp_op *op, const struct sp_audit_event *event);
-/* Appends a record by an op of its own, unless one like it was written within the minute. The answer to the
- * caller does not wait for it: whether a record was needed must not show in time. */
-void sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event);
+/* Appends a record by an op of its own, unless one like it was written within the minute (false). The answer
+ * to the caller does not wait for it: whether a record was needed must not show in time. */
+bool sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event);
 /* The same outside of an op. */
 void sp_op_audit_denial(struct sp_app *app, const struct sp_call *call, const struct sp_audit_event *event);
 /* Who it turned out to be: a login and a refresh begin without a principal. */
@@ -221,6 +224,13 @@ void sp_op_read(struct sp_op *op, sp_op_step *next);
 /* `phc` NULL: MAKE. Empty: VERIFY of an unknown user. `password` is borrowed until `next`, which sees the
  * job's status; its outputs are in op->hash. A full queue finishes the op with OVERLOADED. */
 void sp_op_hash(struct sp_op *op, sp_slice password, const sp_text256 *phc, sp_op_step *next);
+/* MAKE for a password that was judged and is being chosen now: a common one finishes the op. */
+void sp_op_hash_new(struct sp_op *op, sp_slice password, sp_op_step *next);
+/* Finishes with PASSWORD_REJECTED and the reason. */
+void sp_op_reject_password(struct sp_op *op, enum sp_password_fault fault);
+/* May `given` be a new password of `name` (normalized), as far as can be said without the word list?
+ * OK, PASSWORD_REJECTED with op->why set, or INTERNAL. */
+enum sp_outcome sp_op_judge_password(struct sp_op *op, sp_slice given, sp_slice name);
 
 /* Runs `work` on a thread of the hash pool; `next` sees what it returned. Until then the op is its alone. A
  * full queue: `next` sees SP_E_BUSY, perhaps from inside this call. */
@@ -245,6 +255,8 @@ struct sp_tokens_op {
     uint32_t global_epoch;
     int64_t access_exp_s; /* is what the session's row says */
     char refresh_text[SP_REFRESH_CHARS];
+    char device_text[SP_DEVICE_TOKEN_CHARS];
+    bool has_device_text;
     struct sp_buf access;
 };
 /* Before anything else that may end the op. */
@@ -266,6 +278,38 @@ sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_bir
 void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted);
 /* The access token of op->session, user and epoch. Takes a seat. */
 sp_status sp_app_issue_access(struct sp_app *app, const struct sp_tokens_op *op, struct sp_buf *ret);
+
+/* ---- attempts (app_throttle.c) ---- */
+
+/* One attempt taken from a bucket, to be given back unless it turned out to be a failure. */
+struct sp_charge {
+    enum sp_throttle_class class;
+    uint64_t key;
+    bool taken;
+};
+/* 0, or the milliseconds to wait. By name; or by the op's address, which costs nothing when there is none. */
+__attribute__((warn_unused_result)) int64_t sp_op_charge(struct sp_op *op, struct sp_charge *charge,
+                                                         enum sp_throttle_class class, sp_slice name);
+__attribute__((warn_unused_result)) int64_t sp_op_charge_address(struct sp_op *op, struct sp_charge *charge,
+                                                                 enum sp_throttle_class class);
+void sp_op_refund(struct sp_op *op, struct sp_charge *charge);
+/* Finishes with TOO_MANY_ATTEMPTS; recorded and logged once a minute. `event` has action, target, username.
+ */
+void sp_op_throttled(struct sp_op *op, const struct sp_charge *charge, int64_t wait_ms,
+                     struct sp_audit_event event);
+
+/* ---- device tokens (app_device.c) ---- */
+
+enum { SP_DEVICE_ID_BYTES = 16 };
+struct sp_device {
+    uint8_t id[SP_DEVICE_ID_BYTES];
+};
+void sp_device_key_init(struct sp_app *app);
+/* Is it genuine, of this user, not too old, and younger than the password? */
+bool sp_device_known(const struct sp_app *app, sp_slice token, const struct sp_user_row *user, int64_t now_ms,
+                     struct sp_device *ret);
+void sp_device_token(const struct sp_app *app, const struct sp_device *device, const uint8_t *user_id,
+                     int64_t now_ms, char ret[SP_DEVICE_TOKEN_CHARS]);
 
 /* ---- keys ---- */
 

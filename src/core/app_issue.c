@@ -139,11 +139,13 @@ static void fill(const struct sp_tokens_op *op, struct sp_tokens_result *ret) {
     ret->refresh_expires_in_s = (earlier(row->idle_expires_ms, row->absolute_expires_ms) - now_ms) / 1000;
     memcpy(ret->sid, row->sid, sizeof(ret->sid));
     memcpy(ret->user_id, row->user_id, sizeof(ret->user_id));
+    if (op->has_device_text) ret->device_token = SP_SLICE_ARRAY(op->device_text);
 }
 
 void sp_tokens_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     const struct sp_tokens_op *op = (const struct sp_tokens_op *)(const void *)base;
     struct sp_tokens_result result = {.outcome = outcome, .reuse_detected = op != NULL && op->reuse_detected};
+    if (op != NULL) result.why = op->base.why;
     if (outcome == SP_OUTCOME_OK) fill(op, &result);
     ((sp_tokens_done *)done)(arg, &result);
 }

@@ -3,7 +3,11 @@
  *
  * An unknown user, a disabled one, one without a password and a wrong password cost one hash each and get one
  * answer; and the record of the failure is written on the side, so that whether it was coalesced does not
- * show in the time of the answer either. */
+ * show in the time of the answer either.
+ *
+ * Before the hash, which is what guessing costs us, stand two buckets: the address's, and the one of the user
+ * name, or of the user on a known device. The second is chosen once the user has been read, and for a name
+ * that nobody has it is the name's, as for any stranger. What was no failure is given back. */
 #include "core/app_internal.h"
 
 #include "token/ids.h"
@@ -13,16 +17,29 @@ struct login_op {
     enum sp_session_mode mode;
     sp_text256 name;
     sp_text128 device;
-    bool is_known;  /* t.user is the user of that name */
-    bool is_usable; /* ... who may log in with a password */
+    bool is_known;    /* t.user is the user of that name */
+    bool is_usable;   /* ... who may log in with a password */
+    bool is_admitted; /* both attempts have been taken */
+    char device_token[SP_DEVICE_TOKEN_CHARS];
+    size_t device_token_n;
+    struct sp_device seen_on; /* the known device, or a new one */
+    struct sp_charge address, account;
     struct sp_session_row row;
     struct sp_change *expect, *insert;
 };
 
 static void login_read(struct login_op *op);
 
+static void login_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp_outcome outcome) {
+    struct login_op *op = (struct login_op *)(void *)base;
+    /* Overload and a failing store are not the account's fault, but they cost us work for that address. */
+    if (op != NULL && outcome != SP_OUTCOME_INVALID_CREDENTIALS) sp_op_refund(base, &op->account);
+    if (op != NULL && outcome == SP_OUTCOME_OK) sp_op_refund(base, &op->address);
+    sp_tokens_say(base, done, arg, outcome);
+}
+
 static const struct sp_op_kind login_kind = {
-    .size = sizeof(struct login_op), .say = sp_tokens_say, .release = sp_tokens_release};
+    .size = sizeof(struct login_op), .say = login_say, .release = sp_tokens_release};
 
 static void id_text_of(const uint8_t *id, char ret[SP_ID_CHARS]) {
     sp_id user;
@@ -31,15 +48,25 @@ static void id_text_of(const uint8_t *id, char ret[SP_ID_CHARS]) {
 }
 
 /* The name stands in the record only when it is a user's: people type passwords into the name's field. */
+static void name_user(const struct login_op *op, char target[SP_ID_CHARS], struct sp_audit_event *event) {
+    if (!op->is_known) return;
+    id_text_of(op->t.user.id, target);
+    event->target = sp_slice_of(target, SP_ID_CHARS);
+    event->username = SP_TEXT_SLICE(&op->name);
+}
+
+static void login_throttled(struct login_op *op, const struct sp_charge *charge, int64_t wait_ms) {
+    char target[SP_ID_CHARS];
+    struct sp_audit_event event = {.action = SP_AUDIT_LOGIN_THROTTLED};
+    name_user(op, target, &event);
+    sp_op_throttled(&op->t.base, charge, wait_ms, event);
+}
+
 static void login_refuse(struct login_op *op) {
     struct sp_op *base = &op->t.base;
     char target[SP_ID_CHARS];
     struct sp_audit_event event = {.action = SP_AUDIT_LOGIN_FAILED, .outcome = SP_AUDIT_FAILED};
-    if (op->is_known) {
-        id_text_of(op->t.user.id, target);
-        event.target = SP_SLICE_ARRAY(target);
-        event.username = SP_TEXT_SLICE(&op->name);
-    }
+    name_user(op, target, &event);
     atomic_fetch_add_explicit(&base->app->counters.login_failures, 1, memory_order_relaxed);
     sp_op_audit_coalesced(base, &event);
     sp_op_finish(base, SP_OUTCOME_INVALID_CREDENTIALS);
@@ -98,6 +125,8 @@ static void login_committed(struct sp_op *base, sp_status status) {
     op->t.session = op->row;
     sp_session_evicted(base, &op->row, op->insert->session_insert.ret_evicted);
     if (base->hash.needs_rehash) rehash_aside(op);
+    sp_device_token(base->app, &op->seen_on, op->row.user_id, base->now_ms, op->t.device_text);
+    op->t.has_device_text = true;
     sp_tokens_issue(&op->t);
 }
 
@@ -149,8 +178,31 @@ static void login_verified(struct sp_op *base, sp_status status) {
     }
 }
 
-static void login_found(struct sp_op *base, sp_status status) {
+/* Known devices have buckets of their own, so that strangers cannot use up the attempts of whoever has logged
+ * in there before. SP_E_UNAVAILABLE: no randomness for a new device. */
+static sp_status admit(struct login_op *op, int64_t *ret_wait_ms) {
+    struct sp_op *base = &op->t.base;
+    const sp_slice token = sp_slice_of(op->device_token, op->device_token_n);
+    if (op->is_known && sp_device_known(base->app, token, &op->t.user, base->now_ms, &op->seen_on)) {
+        uint8_t name[SP_ROW_ID_BYTES + SP_DEVICE_ID_BYTES];
+        memcpy(name, op->t.user.id, SP_ROW_ID_BYTES);
+        memcpy(name + SP_ROW_ID_BYTES, op->seen_on.id, SP_DEVICE_ID_BYTES);
+        *ret_wait_ms = sp_op_charge(base, &op->account, SP_THROTTLE_DEVICE, SP_SLICE_ARRAY(name));
+        return SP_SUCCESS;
+    }
+    SP_TRY(sp_random_fill(&base->app->deps.random, op->seen_on.id, sizeof(op->seen_on.id)));
+    *ret_wait_ms = sp_op_charge(base, &op->account, SP_THROTTLE_ACCOUNT, SP_TEXT_SLICE(&op->name));
+    return SP_SUCCESS;
+}
+
+static void login_check(struct login_op *op) {
     static const sp_text256 nobody = {0};
+    struct sp_op *base = &op->t.base;
+    const sp_text256 *phc = op->is_usable ? &op->t.user.password : &nobody;
+    sp_op_hash(base, sp_buf_slice(&base->secret[0]), phc, login_verified);
+}
+
+static void login_found(struct sp_op *base, sp_status status) {
     struct login_op *op = (struct login_op *)(void *)base;
     if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
         sp_op_fail(base, status);
@@ -159,8 +211,20 @@ static void login_found(struct sp_op *base, sp_status status) {
     op->is_known = sp_ok(status);
     if (op->is_known) op->t.user = base->read.ret.users[0];
     op->is_usable = op->is_known && !op->t.user.disabled && op->t.user.password.n != 0;
-    const sp_text256 *phc = op->is_usable ? &op->t.user.password : &nobody;
-    sp_op_hash(base, sp_buf_slice(&base->secret[0]), phc, login_verified);
+    if (op->is_admitted) { /* the user changed meanwhile: still the same attempt */
+        login_check(op);
+        return;
+    }
+    int64_t wait_ms = 0;
+    sp_status admitted = admit(op, &wait_ms);
+    op->is_admitted = sp_ok(admitted) && wait_ms == 0;
+    if (op->is_admitted) {
+        login_check(op);
+    } else if (sp_ok(admitted)) {
+        login_throttled(op, &op->account, wait_ms);
+    } else {
+        sp_op_fail(base, admitted);
+    }
 }
 
 static void login_read(struct login_op *op) {
@@ -172,6 +236,10 @@ static void login_read(struct login_op *op) {
 static bool request_is_well_formed(struct login_op *op, const struct sp_login_request *in) {
     bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
     op->mode = in->mode;
+    if (in->device_token.n == sizeof(op->device_token)) { /* of any other length it is none of ours */
+        memcpy(op->device_token, in->device_token.p, in->device_token.n);
+        op->device_token_n = in->device_token.n;
+    }
     return mode && sp_utf8_printable(in->device) && sp_ok(SP_TEXT_SET(&op->device, in->device));
 }
 
@@ -182,6 +250,11 @@ void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct s
     sp_tokens_init(&op->t);
     if (!request_is_well_formed(op, in)) {
         sp_op_finish(&op->t.base, SP_OUTCOME_INVALID_REQUEST);
+        return;
+    }
+    int64_t wait_ms = sp_op_charge_address(&op->t.base, &op->address, SP_THROTTLE_ADDRESS);
+    if (wait_ms != 0) {
+        login_throttled(op, &op->address, wait_ms);
         return;
     }
     sp_status name = sp_name_normalize(in->username, &op->name);

@@ -172,6 +172,7 @@ void sp_op_fail(struct sp_op *op, sp_status status) {
 
 void sp_plain_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_plain_result result = {.outcome = outcome};
+    if (op != NULL) result.why = op->why;
     if (outcome == SP_OUTCOME_OK) result.count = ((struct sp_plain_op *)(void *)op)->count;
     ((sp_plain_done *)done)(arg, &result);
 }
@@ -231,10 +232,11 @@ static void append_aside(struct sp_op *side, const struct sp_audit_event *event)
     }
 }
 
-void sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event) {
-    if (!is_first_of_its_minute(op, event)) return;
+bool sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event) {
+    if (!is_first_of_its_minute(op, event)) return false;
     struct sp_op *side = sp_op_background(op->app, op, &sp_op_kind_background);
     if (side != NULL) append_aside(side, event);
+    return true;
 }
 
 void sp_op_audit_denial(struct sp_app *app, const struct sp_call *call, const struct sp_audit_event *event) {
@@ -296,19 +298,31 @@ static void hash_done(struct sp_task *task) {
     struct sp_hash_job *job = SP_CONTAINER_OF(task, struct sp_hash_job, task);
     struct sp_op *op = SP_CONTAINER_OF(job, struct sp_op, hash);
     op->is_later = true;
+    if (sp_ok(job->status) && job->is_common) {
+        sp_op_reject_password(op, SP_PASSWORD_COMMON);
+        return;
+    }
     op->next(op, job->status);
 }
 
-void sp_op_hash(struct sp_op *op, sp_slice password, const sp_text256 *phc, sp_op_step *next) {
+static void submit_hash(struct sp_op *op, sp_op_step *next) {
     op->next = next;
-    op->hash = (struct sp_hash_job){.task = {.run = hash_done},
-                                    .executor = op->executor,
-                                    .op = phc == NULL ? SP_HASH_MAKE : SP_HASH_VERIFY,
-                                    .password = password};
-    if (phc != NULL) op->hash.phc = *phc;
+    op->hash.task.run = hash_done;
+    op->hash.executor = op->executor;
     sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
     if (sp_ok(taken)) return;
     sp_op_finish(op, sp_is(taken, SP_E_BUSY) ? SP_OUTCOME_OVERLOADED : sp_outcome_of(taken));
+}
+
+void sp_op_hash(struct sp_op *op, sp_slice password, const sp_text256 *phc, sp_op_step *next) {
+    op->hash = (struct sp_hash_job){.op = phc == NULL ? SP_HASH_MAKE : SP_HASH_VERIFY, .password = password};
+    if (phc != NULL) op->hash.phc = *phc;
+    submit_hash(op, next);
+}
+
+void sp_op_hash_new(struct sp_op *op, sp_slice password, sp_op_step *next) {
+    op->hash = (struct sp_hash_job){.op = SP_HASH_MAKE, .is_new = true, .password = password};
+    submit_hash(op, next);
 }
 
 static sp_status run_work(struct sp_hash_job *job) {
@@ -323,4 +337,19 @@ void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
         .task = {.run = hash_done}, .executor = op->executor, .op = SP_HASH_WORK, .work = run_work};
     sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
     if (!sp_ok(taken)) next(op, taken);
+}
+
+/* ---- new passwords ---- */
+
+void sp_op_reject_password(struct sp_op *op, enum sp_password_fault fault) {
+    op->why.reason = sp_password_fault_name(fault);
+    sp_op_finish(op, SP_OUTCOME_PASSWORD_REJECTED);
+}
+
+enum sp_outcome sp_op_judge_password(struct sp_op *op, sp_slice given, sp_slice name) {
+    enum sp_password_fault fault = sp_password_judge(given, name);
+    if (fault == SP_PASSWORD_ACCEPTED) return SP_OUTCOME_OK;
+    if (fault == SP_PASSWORD_NOT_JUDGED) return SP_OUTCOME_INTERNAL;
+    op->why.reason = sp_password_fault_name(fault);
+    return SP_OUTCOME_PASSWORD_REJECTED;
 }

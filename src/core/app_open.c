@@ -190,6 +190,7 @@ static sp_status load(struct sp_app *app, struct sp_key_set *made) {
     sp_publish_global_epoch(&app->publish, meta.global_epoch);
     SP_TRY(load_revocations(app));
     SP_TRY(sp_publish_keys(&app->publish));
+    sp_device_key_init(app);
     app->is_live = true; /* read on the store's thread: the next submission orders it */
     SP_TRY(commit_boot(app, &meta, made));
     app->boots = meta.boots + 1;
@@ -205,6 +206,7 @@ static sp_status prepare(struct sp_app *app, sp_slice master_key) {
     memcpy(app->master_key, master_key.p, sizeof(app->master_key));
     app->deps.master_key = SP_SLICE_EMPTY; /* the caller's, and perhaps gone soon */
     app->access_ttl_max_s = app->config.access_ttl_s;
+    SP_TRY(sp_ratelimit_new(app->config.throttle, &app->deps.random, &app->limits));
     SP_TRY(sp_seats_new(app->deps.reclaim, &app->seats));
     return sp_audit_coalescer_new(SP_AUDIT_COALESCE_MAX, &app->deps.random, &app->coalescer);
 }
@@ -247,6 +249,7 @@ void sp_app_free(struct sp_app *app) {
     pthread_mutex_destroy(&app->background_mutex);
     sp_app_backup_done(app);
     sp_audit_coalescer_free(app->coalescer);
+    sp_ratelimit_free(app->limits);
     sp_live_roles_free(app->roles);
     sp_keys_free(app->keys);
     sp_seats_free(app->seats);

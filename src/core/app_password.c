@@ -14,8 +14,18 @@ struct password_op {
     sp_text256 old_phc;      /* what `current` was checked against */
     sp_text256 new_phc;
     struct sp_change *ends;
+    struct sp_charge address, account; /* whoever holds a stolen session must not guess here for free */
 };
-static const struct sp_op_kind password_kind = {.size = sizeof(struct password_op), .say = sp_plain_say};
+
+static void password_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp_outcome outcome) {
+    struct password_op *op = (struct password_op *)(void *)base;
+    if (op != NULL && outcome != SP_OUTCOME_INVALID_CREDENTIALS) {
+        sp_op_refund(base, &op->account);
+        sp_op_refund(base, &op->address);
+    }
+    sp_plain_say(base, done, arg, outcome);
+}
+static const struct sp_op_kind password_kind = {.size = sizeof(struct password_op), .say = password_say};
 
 static void read_user(struct password_op *op, sp_op_step *next) {
     struct sp_store_read *r = sp_op_read_begin(&op->plain.base, SP_READ_USER_BY_ID);
@@ -39,6 +49,16 @@ static void refuse(struct password_op *op) {
                                    .sid = base->principal.sid};
     sp_op_audit_coalesced(base, &event);
     sp_op_finish(base, SP_OUTCOME_INVALID_CREDENTIALS);
+}
+
+static void throttled(struct password_op *op, const struct sp_charge *charge, int64_t wait_ms) {
+    struct sp_op *base = &op->plain.base;
+    char target[SP_ID_CHARS];
+    target_of(op, target);
+    sp_op_throttled(base, charge, wait_ms,
+                    (struct sp_audit_event){.action = SP_AUDIT_PASSWORD_CHANGE_THROTTLED,
+                                            .target = SP_SLICE_ARRAY(target),
+                                            .sid = base->principal.sid});
 }
 
 /* ---- the commit ---- */
@@ -129,8 +149,24 @@ static void current_verified(struct sp_op *base, sp_status status) {
     } else if (!base->hash.matches || op->old_phc.n == 0) {
         refuse(op);
     } else {
-        sp_op_hash(base, sp_buf_slice(&base->secret[1]), NULL, wanted_hashed);
+        sp_op_hash_new(base, sp_buf_slice(&base->secret[1]), wanted_hashed);
     }
+}
+
+static void verify_current(struct password_op *op) {
+    struct sp_op *base = &op->plain.base;
+    const sp_slice user = SP_SLICE_ARRAY(base->principal.user_id);
+    int64_t wait_ms = sp_op_charge_address(base, &op->address, SP_THROTTLE_ADDRESS);
+    if (wait_ms != 0) {
+        throttled(op, &op->address, wait_ms);
+        return;
+    }
+    wait_ms = sp_op_charge(base, &op->account, SP_THROTTLE_PASSWORD, user);
+    if (wait_ms != 0) {
+        throttled(op, &op->account, wait_ms);
+        return;
+    }
+    sp_op_hash(base, sp_buf_slice(&base->secret[0]), &op->old_phc, current_verified);
 }
 
 static void user_read(struct sp_op *base, sp_status status) {
@@ -149,15 +185,13 @@ static void user_read(struct sp_op *base, sp_status status) {
         sp_op_finish(base, SP_OUTCOME_INVALID_TOKEN);
         return;
     }
-    sp_slice wanted = sp_buf_slice(&base->secret[1]);
-    enum sp_password_fault fault = sp_password_judge(wanted, SP_TEXT_SLICE(&op->user.name));
-    if (fault != SP_PASSWORD_ACCEPTED) {
-        /* What was prepared already is not too long: then it was memory that the judge lacked. */
-        bool no_memory = fault == SP_PASSWORD_TOO_LONG;
-        sp_op_finish(base, no_memory ? SP_OUTCOME_INTERNAL : SP_OUTCOME_PASSWORD_REJECTED);
-        return;
+    enum sp_outcome o =
+        sp_op_judge_password(base, sp_buf_slice(&base->secret[1]), SP_TEXT_SLICE(&op->user.name));
+    if (o != SP_OUTCOME_OK) {
+        sp_op_finish(base, o);
+    } else {
+        verify_current(op);
     }
-    sp_op_hash(base, sp_buf_slice(&base->secret[0]), &op->old_phc, current_verified);
 }
 
 static enum sp_outcome take(struct sp_op *base, const struct sp_password_request *in) {
@@ -165,7 +199,7 @@ static enum sp_outcome take(struct sp_op *base, const struct sp_password_request
     sp_status wanted = sp_password_prepare(in->wanted, &base->secret[1]);
     sp_status current = sp_password_prepare(in->current, &base->secret[0]);
     if (sp_is(wanted, SP_E_NOMEM) || sp_is(current, SP_E_NOMEM)) return SP_OUTCOME_INTERNAL;
-    if (!sp_ok(wanted)) return SP_OUTCOME_PASSWORD_REJECTED;
+    if (!sp_ok(wanted)) return sp_op_judge_password(base, in->wanted, SP_SLICE_EMPTY);
     return sp_ok(current) ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_CREDENTIALS;
 }
 

@@ -13,6 +13,7 @@ static void status_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_o
         result.store_name = op->app->deps.store->ops->name;
         result.revoked_entries = stats.entries;
         result.started_ms = op->app->started_ms;
+        result.has_word_list = op->app->deps.hasher.has_word_list;
     }
     ((sp_status_done *)done)(arg, &result);
 }

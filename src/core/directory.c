@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "core/app.h"
+#include "core/password_rules.h"
 #include "token/permission.h"
 
 /* ---- names ---- */
@@ -167,15 +168,29 @@ static bool password_is_name(sp_slice prepared, sp_slice name) {
     return is_name;
 }
 
+const char *sp_password_fault_name(enum sp_password_fault f) {
+    static const char *const names[] = {[SP_PASSWORD_ACCEPTED] = "",
+                                        [SP_PASSWORD_TOO_SHORT] = "too_short",
+                                        [SP_PASSWORD_TOO_LONG] = "too_long",
+                                        [SP_PASSWORD_NOT_TEXT] = "not_text",
+                                        [SP_PASSWORD_IS_NAME] = "is_user_name",
+                                        [SP_PASSWORD_TOO_SIMPLE] = "too_simple",
+                                        [SP_PASSWORD_COMMON] = "common",
+                                        [SP_PASSWORD_NOT_JUDGED] = ""};
+    sp_assert((size_t)f < SP_ARRAY_LEN(names));
+    return names[f];
+}
+
 enum sp_password_fault sp_password_judge(sp_slice password, sp_slice name) {
     SP_AUTO(sp_buf) prepared = SP_BUF_INIT(SP_PASSWORD_BYTES_MAX);
     sp_status s = sp_password_prepare(password, &prepared);
     if (sp_is(s, SP_E_MALFORMED)) return SP_PASSWORD_NOT_TEXT;
-    if (!sp_ok(s)) return SP_PASSWORD_TOO_LONG; /* or no memory: not accepted either way */
+    if (!sp_ok(s)) return sp_is(s, SP_E_NOMEM) ? SP_PASSWORD_NOT_JUDGED : SP_PASSWORD_TOO_LONG;
 
     if (prepared.n == 0 || u8_mbsnlen(prepared.p, prepared.n) < SP_PASSWORD_CHARS_MIN)
         return SP_PASSWORD_TOO_SHORT;
     if (password_is_name(sp_buf_slice(&prepared), name)) return SP_PASSWORD_IS_NAME;
+    if (sp_password_is_simple(sp_buf_slice(&prepared))) return SP_PASSWORD_TOO_SIMPLE;
     return SP_PASSWORD_ACCEPTED;
 }
 

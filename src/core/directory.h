@@ -44,10 +44,16 @@ enum sp_password_fault {
     SP_PASSWORD_ACCEPTED,
     SP_PASSWORD_TOO_SHORT, /* under SP_PASSWORD_CHARS_MIN code points */
     SP_PASSWORD_TOO_LONG,
-    SP_PASSWORD_NOT_TEXT, /* not UTF-8, or a NUL */
-    SP_PASSWORD_IS_NAME,  /* the user's name, in whatever case */
+    SP_PASSWORD_NOT_TEXT,   /* not UTF-8, or a NUL */
+    SP_PASSWORD_IS_NAME,    /* the user's name, in whatever case */
+    SP_PASSWORD_TOO_SIMPLE, /* a run, a row of keys, the same over and over */
+    SP_PASSWORD_COMMON,     /* a word of the list, or nearly: found by the hasher, off the loop */
+    SP_PASSWORD_NOT_JUDGED, /* no memory to judge with: not accepted either way */
 };
-/* For a new password; `name` is the normalized user name. Checks of existing ones only prepare. */
+/* Stable text, part of the API: "too_short"; empty for ACCEPTED. */
+const char *sp_password_fault_name(enum sp_password_fault f);
+/* For a new password; `name` is the normalized user name. Checks of existing ones only prepare. Never
+ * COMMON. */
 enum sp_password_fault sp_password_judge(sp_slice password, sp_slice name);
 
 /* ---- word lists ---- */

@@ -34,9 +34,11 @@ struct sp_hash_job {
     struct sp_executor *executor;
     enum sp_hash_op op;
     sp_slice password; /* borrowed until finished */
+    bool is_new;       /* MAKE: of a password that somebody chooses now; is refused when it is common */
     sp_text256 phc; /* VERIFY: in. MAKE: out. Empty in VERIFY: unknown user; costs the same, never matches */
     sp_status (*work)(struct sp_hash_job *job); /* WORK: run on a thread of the pool */
     sp_status status;                           /* out */
+    bool is_common; /* out, MAKE and is_new: no hash was made, another one must be chosen */
     bool matches;                               /* out, VERIFY */
     bool needs_rehash; /* out, VERIFY and matches: parameters are no longer the configured ones */
 };
@@ -44,6 +46,7 @@ struct sp_hasher {
     /* SP_E_BUSY when the queue is full: the job was not taken. */
     sp_status (*submit)(void *arg, struct sp_hash_job *job);
     void *arg;
+    bool has_word_list; /* new passwords are looked up; false: is_common never happens */
 };
 
 #endif

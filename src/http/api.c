@@ -20,6 +20,14 @@ static sp_status set_origins(struct sp_http_api *api, const struct sp_http_api_c
     return SP_SUCCESS;
 }
 
+static sp_status set_proxies(struct sp_http_api *api, const struct sp_http_api_config *config) {
+    if (config->n_trusted_proxies > SP_PROXIES_MAX) return sp_err(SP_E_LIMIT);
+    for (size_t i = 0; i < config->n_trusted_proxies; i++)
+        SP_TRY(sp_cidr_parse(config->trusted_proxies[i], &api->proxies[i]));
+    api->n_proxies = config->n_trusted_proxies;
+    return SP_SUCCESS;
+}
+
 static sp_status api_init(struct sp_http_api *api, struct sp_app *app,
                           const struct sp_http_api_config *config) {
     api->app = app;
@@ -29,6 +37,7 @@ static sp_status api_init(struct sp_http_api *api, struct sp_app *app,
     api->euid = geteuid();
     SP_TRY(sp_cookie_names_set(&api->cookies, config->cookie_prefix));
     SP_TRY(set_origins(api, config));
+    SP_TRY(set_proxies(api, config));
     return sp_random_fill(&config->random, api->id_prefix, sizeof(api->id_prefix));
 }
 
@@ -63,6 +72,9 @@ static bool on_admin_socket(const struct sp_exchange *x) {
 
 /* The admin socket serves administration and health, so that whoever holds it by mistake holds no more. */
 static bool serves(const struct sp_exchange *x, sp_slice path) {
+    /* Switched off, it is not there at all, whatever the method. */
+    if (sp_slice_eq_cstr(path, "/auth/register") && !sp_app_config(x->app)->registration_enabled)
+        return false;
     if (!on_admin_socket(x) || sp_slice_starts(path, SP_SLICE_LIT("/admin/v1/"))) return true;
     return sp_slice_eq_cstr(path, "/healthz") || sp_slice_eq_cstr(path, "/readyz");
 }
@@ -165,6 +177,25 @@ static enum sp_step admit(struct sp_exchange *x) {
     return x->route->auth == SP_AUTH_ADMIN ? sp_x_authorize_admin(x) : SP_GO_ON;
 }
 
+/* The peer, or whom the proxies in front of us name. */
+static sp_slice client_address(struct sp_exchange *x, const struct sp_http_peer *peer) {
+    const struct sp_http_api *api = x->api;
+    sp_slice said[SP_FORWARDED_LINES_MAX], address = sp_slice_cstr(peer->address);
+    size_t n = 0;
+    if (api->n_proxies == 0) return address;
+    for (size_t i = 0; i < sp_http_req_header_count(x->req); i++) {
+        const struct sp_http_header *h = sp_http_req_header_at(x->req, i);
+        if (!sp_slice_eq_nocase(h->name, SP_SLICE_LIT("x-forwarded-for"))) continue;
+        if (n == SP_FORWARDED_LINES_MAX) return address;
+        said[n++] = h->value;
+    }
+    sp_ip client;
+    if (!sp_ok(sp_ip_parse(address, &client))) return address;
+    client = sp_forwarded_client(client, said, n, api->proxies, api->n_proxies);
+    sp_ip_text(&client, x->address);
+    return sp_slice_cstr(x->address);
+}
+
 static struct sp_exchange *exchange_new(struct sp_http_api *api, struct sp_http_req *req) {
     struct sp_exchange *x = calloc(1, sizeof(*x));
     if (x == NULL) return NULL;
@@ -179,7 +210,7 @@ static struct sp_exchange *exchange_new(struct sp_http_api *api, struct sp_http_
     const struct sp_http_peer *peer = sp_http_req_peer(req);
     x->call.executor = sp_loop_executor(sp_http_req_loop(req));
     x->call.channel = on_admin_socket(x) ? SP_CHANNEL_ADMIN_SOCKET : SP_CHANNEL_HTTP;
-    if (peer->kind == SP_HTTP_PEER_TCP) x->call.address = sp_slice_cstr(peer->address);
+    if (peer->kind == SP_HTTP_PEER_TCP) x->call.address = client_address(x, peer);
     (void)sp_http_req_header(req, "User-Agent",
                              &x->call.user_agent); /* absent reads as empty; of several, the first */
     x->call.request_id = SP_SLICE_ARRAY(x->request_id);

@@ -9,13 +9,15 @@
  * (or anything else) for the rest. All of it belongs to the loop's thread; the app behind it is shared. It
  * must outlive its server, and the app must outlive it.
  *
- * X-Forwarded-* and Forwarded are not believed: the address of a call is the connection's peer. */
+ * The address of a call is the connection's peer; a trusted proxy's X-Forwarded-For is believed
+ * (forwarded.h), and nothing else of X-Forwarded-* and Forwarded. */
 #ifndef SP_HTTP_API_H
 #define SP_HTTP_API_H
 
 #include "core/app.h"
 #include "http/cookie.h"
 #include "http/csrf.h"
+#include "http/forwarded.h"
 #include "http/server.h"
 
 extern char sp_http_listener_public[1];
@@ -30,17 +32,20 @@ struct sp_http_seen {
 };
 
 struct sp_http_api_config {
-    const sp_slice *public_origins; /* copied; each sp_origin_valid */
-    size_t n_public_origins;        /* at most SP_ORIGINS_MAX */
-    sp_slice cookie_prefix;         /* empty: "__Host-" */
-    struct sp_log log;              /* one `http_request` a request; never a token, a query or a body */
+    const sp_slice *public_origins;  /* copied; each sp_origin_valid */
+    size_t n_public_origins;         /* at most SP_ORIGINS_MAX */
+    const sp_slice *trusted_proxies; /* each an sp_cidr; copied */
+    size_t n_trusted_proxies;        /* at most SP_PROXIES_MAX */
+    sp_slice cookie_prefix;          /* empty: "__Host-" */
+    struct sp_log log;               /* one `http_request` a request; never a token, a query or a body */
     void (*seen)(void *arg, const struct sp_http_seen *seen); /* may be NULL */
     void *seen_arg;
     struct sp_random random; /* for the prefix of request ids */
 };
 
 struct sp_http_api;
-/* SP_E_MALFORMED: an origin or the prefix is not of its form; SP_E_LIMIT, SP_E_NOMEM, SP_E_UNAVAILABLE. */
+/* SP_E_MALFORMED: an origin, a proxy or the prefix is not of its form; SP_E_LIMIT, SP_E_NOMEM,
+ * SP_E_UNAVAILABLE. */
 sp_status sp_http_api_new(struct sp_app *app, const struct sp_http_api_config *config,
                           struct sp_http_api **ret);
 /* No request may be in flight. */

@@ -13,7 +13,7 @@ static bool is_token_char(uint8_t c) { /* RFC 9110 section 5.6.2 */
 }
 
 sp_status sp_cookie_names_set(struct sp_cookie_names *names, sp_slice prefix) {
-    static const char *const base[SP_COOKIE_KINDS] = {"sp_access", "sp_refresh"};
+    static const char *const base[SP_COOKIE_KINDS] = {"sp_access", "sp_refresh", "sp_device"};
     if (prefix.n == 0) prefix = SP_SLICE_LIT("__Host-");
     for (size_t i = 0; i < prefix.n; i++) {
         if (!is_token_char(prefix.p[i])) return sp_err(SP_E_MALFORMED);

@@ -1,4 +1,4 @@
-/* Our two cookies: found in a request's Cookie header, and written into Set-Cookie.
+/* Our cookies: found in a request's Cookie header, and written into Set-Cookie.
  *
  * Reading is exact: a pair begins after ';' and SP or HTAB, its name is compared byte for byte (no Unicode
  * white space is stripped, no quotes are taken off, no `$Version` and no ',' is understood), because every
@@ -16,14 +16,15 @@
 
 enum { SP_COOKIE_NAME_BYTES_MAX = 64 };
 
-enum sp_cookie_kind { SP_COOKIE_ACCESS, SP_COOKIE_REFRESH, SP_COOKIE_KINDS };
+/* DEVICE is no credential: it says that someone has logged in here before, and outlives every session. */
+enum sp_cookie_kind { SP_COOKIE_ACCESS, SP_COOKIE_REFRESH, SP_COOKIE_DEVICE, SP_COOKIE_KINDS };
 
 struct sp_cookie_names {
     sp_text64 name[SP_COOKIE_KINDS];
 };
-/* Sets `<prefix>sp_access` and `<prefix>sp_refresh`; an empty prefix reads as "__Host-". SP_E_MALFORMED
- * unless the prefix is an RFC 6265 token, SP_E_LIMIT. Any other prefix gives up the browser's guarantee that
- * a sibling domain cannot plant the cookie. */
+/* Sets `<prefix>sp_access`, `<prefix>sp_refresh` and `<prefix>sp_device`; an empty prefix reads as "__Host-".
+ * SP_E_MALFORMED unless the prefix is an RFC 6265 token, SP_E_LIMIT. Any other prefix gives up the browser's
+ * guarantee that a sibling domain cannot plant the cookie. */
 sp_status sp_cookie_names_set(struct sp_cookie_names *names, sp_slice prefix);
 
 /* What a request carried. Values borrow from the headers. */
@@ -33,12 +34,13 @@ struct sp_cookies {
 };
 #define SP_COOKIES_INIT                                                                                      \
     {                                                                                                        \
-        .seen = { 0, 0 }                                                                                     \
+        .seen = { 0 }                                                                                        \
     }
 
 /* Adds one Cookie header's content; call it for each such header. Never fails: what is not a pair is not
  * ours. */
 void sp_cookies_read(const struct sp_cookie_names *names, sp_slice header, struct sp_cookies *cookies);
+/* Credentials only. */
 static inline bool sp_cookies_any(const struct sp_cookies *c) {
     return c->seen[SP_COOKIE_ACCESS] != 0 || c->seen[SP_COOKIE_REFRESH] != 0;
 }

@@ -30,7 +30,7 @@ sp_status sp_bearer_parse(sp_slice authorization, sp_slice *ret_token) {
     return SP_SUCCESS;
 }
 
-static void read_cookies(struct sp_exchange *x) {
+void sp_x_read_cookies(struct sp_exchange *x) {
     size_t n = sp_http_req_header_count(x->req);
     for (size_t i = 0; i < n; i++) {
         const struct sp_http_header *h = sp_http_req_header_at(x->req, i);
@@ -55,7 +55,7 @@ static enum sp_step read_bearer(struct sp_exchange *x, sp_slice authorization) {
 
 enum sp_step sp_x_find_credential(struct sp_exchange *x) {
     if (x->credential == SP_CREDENTIAL_SOCKET) return SP_GO_ON; /* the kernel has said who it is */
-    read_cookies(x);
+    sp_x_read_cookies(x);
     if (sp_cookies_repeated(&x->cookies)) {
         sp_x_expire_cookies(x);
         sp_x_problem(x, SP_PROBLEM_REPEATED_COOKIE);

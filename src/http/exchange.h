@@ -6,6 +6,7 @@
 #ifndef SP_HTTP_EXCHANGE_H
 #define SP_HTTP_EXCHANGE_H
 
+#include "base/ip.h"
 #include "core/app.h"
 #include "http/api.h"
 #include "http/json_in.h"
@@ -15,7 +16,7 @@
 enum {
     SP_REQUEST_ID_BYTES = 16, /* prefix of the api, and a counter */
     SP_REQUEST_ID_CHARS = 22,
-    SP_REPLY_HEADERS_MAX = 24, /* the fullest: seven X-Auth-*, two Set-Cookie, and what every answer has */
+    SP_REPLY_HEADERS_MAX = 24, /* the fullest: seven X-Auth-*, three Set-Cookie, and what every answer has */
     SP_REPLY_HEADER_TEXT_BYTES_MAX = 32 * 1024, /* two cookies and every X-Auth-* at their largest */
     SP_PAGE_DEFAULT = 50,
     SP_PAGE_MAX = 200, /* rows of a page: keeps an answer below a few MiB */
@@ -27,6 +28,8 @@ struct sp_http_api {
     sp_text256 origin_texts[SP_ORIGINS_MAX];
     sp_slice origins[SP_ORIGINS_MAX]; /* of the texts beside */
     size_t n_origins;
+    struct sp_cidr proxies[SP_PROXIES_MAX];
+    size_t n_proxies;
     struct sp_log log;
     void (*seen)(void *arg, const struct sp_http_seen *seen);
     void *seen_arg;
@@ -52,8 +55,10 @@ struct sp_exchange {
     sp_slice access_token;         /* BEARER; COOKIE: may be empty when only the refresh cookie came */
     struct sp_principal principal;
     struct sp_call call;
+    char address[SP_IP_TEXT_BYTES]; /* the client's, when a proxy has told it; call.address borrows it */
     struct sp_json_in body;
-    bool ends_cookies; /* success of this use case leaves nothing that our cookies could be good for */
+    bool wants_device_token; /* in the answer's body */
+    bool ends_cookies;       /* success of this use case leaves nothing that our cookies could be good for */
 
     struct sp_buf out;
     struct sp_json_out json; /* writes to out */
@@ -89,6 +94,8 @@ void sp_x_problem_detail(struct sp_exchange *x, enum sp_problem problem, const c
 /* `field`: which one, or NULL. */
 void sp_x_problem_body(struct sp_exchange *x, enum sp_json_in_error e, const char *field);
 void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome);
+/* With what the client may know beside: `reason` in the body, Retry-After. */
+void sp_x_outcome_why(struct sp_exchange *x, enum sp_outcome outcome, const struct sp_why *why);
 /* 204, or the outcome's problem. */
 void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result);
 /* 200 {"sessions_ended": n}, or the outcome's problem. */
@@ -98,6 +105,8 @@ void sp_x_expire_cookies(struct sp_exchange *x);
 
 /* ---- credentials (credential.c) ---- */
 
+/* Fills x->cookies. */
+void sp_x_read_cookies(struct sp_exchange *x);
 /* Finds what the request carries, without judging it: 400 for two at once or a malformed header, 401 for a
  * repeated cookie or a scheme that is not ours. */
 enum sp_step sp_x_find_credential(struct sp_exchange *x);

@@ -181,6 +181,7 @@ static void status_done(void *arg, const struct sp_status_result *r) {
     sp_json_out_u64(o, "session_floor", r->meta.session_floor);
     sp_json_out_u64(o, "revoke_seq", r->meta.revoke_seq);
     sp_json_out_u64(o, "revoked_entries", r->revoked_entries);
+    sp_json_out_bool(o, "password_dictionary", r->has_word_list);
     sp_json_out_u64(o, "audit_count", r->meta.audit_count);
     sp_json_out_hex(o, "audit_head", SP_SLICE_ARRAY(r->meta.audit_head));
     sp_json_out_object_end(o);

@@ -30,7 +30,7 @@ static void put_user(struct sp_json_out *o, const struct sp_user_row *row) {
 
 static void reply_user(struct sp_exchange *x, const struct sp_users_result *r, int status) {
     if (r->outcome != SP_OUTCOME_OK) {
-        sp_x_outcome(x, r->outcome);
+        sp_x_outcome_why(x, r->outcome, &r->why);
         return;
     }
     if (r->n != 1) {

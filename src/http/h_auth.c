@@ -1,14 +1,15 @@
 /* Login, refresh, logout, change of password, and who am I.
  *
- *   POST /auth/login       {username, password, device?, mode?: "token" | "cookie"}
+ *   POST /auth/login       {username, password, device?, mode?: "token" | "cookie", device_token?}
+ *   POST /auth/register    {username, password, device?, mode?} -> 201 as login; 404 unless it is switched on
  *   POST /auth/refresh     {refresh_token, attempt?}, or the refresh cookie and {attempt?}
  *     -> 200 {access_token, token_type, expires_in, refresh_token, refresh_expires_in, session_id}
  *        cookie mode: two Set-Cookie and {expires_in, refresh_expires_in, session_id, csrf_token}
- *   POST /auth/logout      {refresh_token}, or Bearer, or cookies -> 204
- *   POST /auth/logout-all  -> 200 {sessions_ended}
- *   POST /auth/password    {current_password, new_password} -> 204
- *   GET  /auth/me          -> 200 {sub, session_id, roles, permissions, scope, auth_time, expires_at,
- * csrf_token?}
+ *        login and register: a third Set-Cookie that names the device; in token mode `device_token` in the
+ * answer to whoever sent a `device_token` (of an earlier login, or ""), so that others see the answer as it
+ * always was POST /auth/logout      {refresh_token}, or Bearer, or cookies -> 204 POST /auth/logout-all  ->
+ * 200 {sessions_ended} POST /auth/password    {current_password, new_password} -> 204 GET  /auth/me -> 200
+ * {sub, session_id, roles, permissions, scope, auth_time, expires_at, csrf_token?}
  *
  * `me` answers from the token and the role table alone, without asking the store: it is what a page calls
  * first on every load. The user name is not in the token, since it may change and is nobody else's business,
@@ -35,24 +36,33 @@ void sp_tokens_write(struct sp_exchange *x, const struct sp_tokens_result *r) {
     if (in_body) sp_json_out_text(o, "refresh_token", r->refresh_token);
     sp_json_out_i64(o, "refresh_expires_in", r->refresh_expires_in_s);
     sp_json_out_base64url(o, "session_id", SP_SLICE_ARRAY(r->sid));
+    if (in_body && x->wants_device_token) sp_json_out_text(o, "device_token", r->device_token);
     if (!in_body) put_csrf_token(x, r->sid);
 }
 
-static void tokens_done(void *arg, const struct sp_tokens_result *r) {
-    struct sp_exchange *x = arg;
+static void answer_tokens(struct sp_exchange *x, const struct sp_tokens_result *r, int status) {
     if (r->outcome != SP_OUTCOME_OK) {
         if (r->outcome == SP_OUTCOME_INVALID_GRANT && x->ends_cookies) sp_x_expire_cookies(x);
-        sp_x_outcome(x, r->outcome);
+        sp_x_outcome_why(x, r->outcome, &r->why);
         return;
     }
     if (r->mode == SP_MODE_COOKIE) {
         sp_x_set_cookie(x, SP_COOKIE_ACCESS, r->access_token, r->access_expires_in_s);
         sp_x_set_cookie(x, SP_COOKIE_REFRESH, r->refresh_token, r->refresh_expires_in_s);
+        if (r->device_token.n != 0)
+            sp_x_set_cookie(x, SP_COOKIE_DEVICE, r->device_token, SP_DEVICE_TOKEN_TTL_S);
     }
     sp_json_out_object(&x->json, NULL);
     sp_tokens_write(x, r);
     sp_json_out_object_end(&x->json);
-    sp_x_reply(x, 200);
+    sp_x_reply(x, status);
+}
+
+static void tokens_done(void *arg, const struct sp_tokens_result *r) {
+    answer_tokens(arg, r, 200);
+}
+static void register_done(void *arg, const struct sp_tokens_result *r) {
+    answer_tokens(arg, r, 201);
 }
 
 static bool mode_of(sp_slice text, enum sp_session_mode *ret) {
@@ -66,6 +76,15 @@ static bool mode_of(sp_slice text, enum sp_session_mode *ret) {
     return true;
 }
 
+static enum sp_step choose_mode(struct sp_exchange *x, sp_slice text, enum sp_session_mode *ret) {
+    if (!mode_of(text, ret)) {
+        sp_x_problem_body(x, SP_JSON_IN_BAD_VALUE, "mode");
+        return SP_ANSWERED;
+    }
+    /* Or another site could log its visitor in as somebody else (login CSRF). */
+    return *ret == SP_MODE_COOKIE ? sp_x_origin_rule(x) : SP_GO_ON;
+}
+
 void sp_h_login(struct sp_exchange *x) {
     struct sp_login_request in = {.mode = SP_MODE_TOKEN};
     sp_slice mode = SP_SLICE_EMPTY;
@@ -74,15 +93,34 @@ void sp_h_login(struct sp_exchange *x) {
         {"password", SP_JSON_IN_TEXT, true, SP_PASSWORD_BYTES_MAX, {.text = &in.password}},
         {"device", SP_JSON_IN_LABEL, false, SP_DEVICE_BYTES_MAX, {.text = &in.device}},
         {"mode", SP_JSON_IN_LABEL, false, MODE_BYTES_MAX, {.text = &mode}},
+        {"device_token", SP_JSON_IN_MAYBE, false, SP_DEVICE_TOKEN_CHARS, {.text = &in.device_token}},
     };
     if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
-    if (!mode_of(mode, &in.mode)) {
-        sp_x_problem_body(x, SP_JSON_IN_BAD_VALUE, "mode");
-        return;
+    if (choose_mode(x, mode, &in.mode) == SP_ANSWERED) return;
+    x->wants_device_token = fields[SP_ARRAY_LEN(fields) - 1].present;
+    if (in.mode == SP_MODE_COOKIE) {
+        sp_x_read_cookies(x);
+        /* Of two we believe neither; it only costs the trust. */
+        if (x->cookies.seen[SP_COOKIE_DEVICE] == 1) in.device_token = x->cookies.value[SP_COOKIE_DEVICE];
     }
-    /* Or another site could log its visitor in as somebody else (login CSRF). */
-    if (in.mode == SP_MODE_COOKIE && sp_x_origin_rule(x) == SP_ANSWERED) return;
     sp_app_login(x->app, &x->call, &in, tokens_done, x);
+}
+
+void sp_h_register(struct sp_exchange *x) {
+    struct sp_register_request in = {.mode = SP_MODE_TOKEN};
+    sp_slice mode = SP_SLICE_EMPTY, ignored = SP_SLICE_EMPTY;
+    struct sp_json_in_field fields[] = {
+        {"username", SP_JSON_IN_LABEL, true, SP_NAME_BYTES_MAX, {.text = &in.username}},
+        {"password", SP_JSON_IN_TEXT, true, SP_PASSWORD_BYTES_MAX, {.text = &in.password}},
+        {"device", SP_JSON_IN_LABEL, false, SP_DEVICE_BYTES_MAX, {.text = &in.device}},
+        {"mode", SP_JSON_IN_LABEL, false, MODE_BYTES_MAX, {.text = &mode}},
+        /* Nobody has logged in here as someone who does not exist yet: asks for one, that is all. */
+        {"device_token", SP_JSON_IN_MAYBE, false, SP_DEVICE_TOKEN_CHARS, {.text = &ignored}},
+    };
+    if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
+    if (choose_mode(x, mode, &in.mode) == SP_ANSWERED) return;
+    x->wants_device_token = fields[SP_ARRAY_LEN(fields) - 1].present;
+    sp_app_register(x->app, &x->call, &in, register_done, x);
 }
 
 /* Body or cookie, never both. */

@@ -66,8 +66,8 @@ static enum sp_json_in_error check_text(const struct sp_json_in_field *f, const 
     if (!json_is_string(v)) return SP_JSON_IN_WRONG_TYPE;
     sp_slice s = sp_slice_of(json_string_value(v), json_string_length(v));
     if (s.n > f->max) return SP_JSON_IN_TOO_LONG;
-    if (s.n == 0) return SP_JSON_IN_BAD_VALUE;
-    if (f->type == SP_JSON_IN_LABEL && !sp_utf8_printable(s)) return SP_JSON_IN_BAD_VALUE;
+    if (s.n == 0 && f->type != SP_JSON_IN_MAYBE) return SP_JSON_IN_BAD_VALUE;
+    if (f->type != SP_JSON_IN_TEXT && !sp_utf8_printable(s)) return SP_JSON_IN_BAD_VALUE;
     return SP_JSON_IN_OK;
 }
 
@@ -101,6 +101,7 @@ static enum sp_json_in_error check_count(const struct sp_json_in_field *f, const
 static enum sp_json_in_error check(const struct sp_json_in_field *f, const json_t *v) {
     switch (f->type) {
     case SP_JSON_IN_TEXT:
+    case SP_JSON_IN_MAYBE:
     case SP_JSON_IN_LABEL: return check_text(f, v);
     case SP_JSON_IN_BOOL: return json_is_boolean(v) ? SP_JSON_IN_OK : SP_JSON_IN_WRONG_TYPE;
     case SP_JSON_IN_COUNT: return check_count(f, v);
@@ -112,6 +113,7 @@ static enum sp_json_in_error check(const struct sp_json_in_field *f, const json_
 static void store(const struct sp_json_in_field *f, const json_t *v) {
     switch (f->type) {
     case SP_JSON_IN_TEXT:
+    case SP_JSON_IN_MAYBE:
     case SP_JSON_IN_LABEL: *f->ret.text = sp_slice_of(json_string_value(v), json_string_length(v)); break;
     case SP_JSON_IN_BOOL: *f->ret.flag = json_is_true(v); break;
     case SP_JSON_IN_COUNT: *f->ret.count = json_integer_value(v); break;

@@ -18,6 +18,7 @@
 enum sp_json_in_type {
     SP_JSON_IN_TEXT,  /* ret.text; 1 to `max` bytes of UTF-8, any characters but U+0000 */
     SP_JSON_IN_LABEL, /* ret.text; 1 to `max` bytes of UTF-8 without control characters */
+    SP_JSON_IN_MAYBE, /* as LABEL, or empty */
     SP_JSON_IN_BOOL,  /* ret.flag */
     SP_JSON_IN_COUNT, /* ret.count; an integer from 0 to `max` */
     SP_JSON_IN_WORDS, /* ret.words: array of strings, each an OAuth scope token, none twice, gathered into a

@@ -122,16 +122,25 @@ static void send_bare_500(struct sp_exchange *x) {
     send_reply(x, 500);
 }
 
-static void write_problem(struct sp_exchange *x, int status, const char *code, const char *title,
-                          const char *detail) {
+struct problem {
+    int status;
+    const char *code, *title;
+    const char *detail;     /* NULL: none */
+    const char *reason;     /* NULL: none */
+    uint32_t retry_after_s; /* 0: as the status asks for */
+};
+
+static void write_problem(struct sp_exchange *x, const struct problem *p) {
     struct sp_json_out *o = &x->json;
     sp_json_out_object(o, NULL);
-    if (!o->failed) o->failed = !sp_ok(sp_buf_printf(&x->out, "\"type\":\"urn:sallyport:problem:%s\"", code));
+    if (!o->failed)
+        o->failed = !sp_ok(sp_buf_printf(&x->out, "\"type\":\"urn:sallyport:problem:%s\"", p->code));
     o->comma = true;
-    sp_json_out_text(o, "title", sp_slice_cstr(title));
-    sp_json_out_i64(o, "status", status);
-    sp_json_out_text(o, "code", sp_slice_cstr(code));
-    if (detail != NULL) sp_json_out_text(o, "detail", sp_slice_cstr(detail));
+    sp_json_out_text(o, "title", sp_slice_cstr(p->title));
+    sp_json_out_i64(o, "status", p->status);
+    sp_json_out_text(o, "code", sp_slice_cstr(p->code));
+    if (p->detail != NULL) sp_json_out_text(o, "detail", sp_slice_cstr(p->detail));
+    if (p->reason != NULL) sp_json_out_text(o, "reason", sp_slice_cstr(p->reason));
     sp_json_out_object_end(o);
 }
 
@@ -149,28 +158,36 @@ static void add_challenge(struct sp_exchange *x, int status, const char *code) {
     }
 }
 
-static void send_problem(struct sp_exchange *x, int status, const char *code, const char *title,
-                         const char *detail) {
+static void add_retry_after(struct sp_exchange *x, uint32_t seconds) {
+    char text[16];
+    int n = snprintf(text, sizeof(text), "%u", seconds);
+    sp_x_header(x, "Retry-After", sp_slice_of(text, (size_t)n));
+}
+
+static void send_problem(struct sp_exchange *x, const struct problem *p) {
     start_over(x);
-    write_problem(x, status, code, title, detail);
+    write_problem(x, p);
     header_cstr(x, "Content-Type", "application/problem+json");
-    add_challenge(x, status, code);
-    if (status == 503) {
-        char text[16];
-        int n = snprintf(text, sizeof(text), "%d", RETRY_AFTER_S);
-        sp_x_header(x, "Retry-After", sp_slice_of(text, (size_t)n));
+    add_challenge(x, p->status, p->code);
+    if (p->retry_after_s != 0) {
+        add_retry_after(x, p->retry_after_s);
+    } else if (p->status == 503) {
+        add_retry_after(x, RETRY_AFTER_S);
     }
     add_common_headers(x);
     if (x->failed || x->json.failed) {
         send_bare_500(x);
         return;
     }
-    send_reply(x, status);
+    send_reply(x, p->status);
 }
 
 void sp_x_problem_detail(struct sp_exchange *x, enum sp_problem problem, const char *detail) {
     sp_assert(problem < SP_PROBLEM_COUNT);
-    send_problem(x, problems[problem].status, problems[problem].code, problems[problem].title, detail);
+    send_problem(x, &(struct problem){.status = problems[problem].status,
+                                      .code = problems[problem].code,
+                                      .title = problems[problem].title,
+                                      .detail = detail});
 }
 
 void sp_x_problem(struct sp_exchange *x, enum sp_problem problem) {
@@ -179,13 +196,22 @@ void sp_x_problem(struct sp_exchange *x, enum sp_problem problem) {
 
 void sp_x_problem_body(struct sp_exchange *x, enum sp_json_in_error e, const char *field) {
     int status = e == SP_JSON_IN_NO_MEMORY ? 500 : 400;
-    send_problem(x, status, sp_json_in_code(e), sp_json_in_title(e), field);
+    send_problem(
+        x, &(struct problem){
+               .status = status, .code = sp_json_in_code(e), .title = sp_json_in_title(e), .detail = field});
+}
+
+void sp_x_outcome_why(struct sp_exchange *x, enum sp_outcome outcome, const struct sp_why *why) {
+    sp_assert(outcome != SP_OUTCOME_OK && outcome < SP_OUTCOME_COUNT);
+    send_problem(x, &(struct problem){.status = sp_outcome_http_status(outcome),
+                                      .code = sp_outcome_code(outcome),
+                                      .title = sp_outcome_title(outcome),
+                                      .reason = why->reason,
+                                      .retry_after_s = why->retry_after_s});
 }
 
 void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome) {
-    sp_assert(outcome != SP_OUTCOME_OK && outcome < SP_OUTCOME_COUNT);
-    send_problem(x, sp_outcome_http_status(outcome), sp_outcome_code(outcome), sp_outcome_title(outcome),
-                 NULL);
+    sp_x_outcome_why(x, outcome, &(struct sp_why){.reason = NULL});
 }
 
 void sp_x_reply(struct sp_exchange *x, int status) {
@@ -203,7 +229,7 @@ void sp_x_reply(struct sp_exchange *x, int status) {
 
 void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result) {
     if (result->outcome != SP_OUTCOME_OK) {
-        sp_x_outcome(x, result->outcome);
+        sp_x_outcome_why(x, result->outcome, &result->why);
         return;
     }
     if (x->ends_cookies) sp_x_expire_cookies(x);
@@ -212,7 +238,7 @@ void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result
 
 void sp_x_done_count(struct sp_exchange *x, const struct sp_plain_result *result) {
     if (result->outcome != SP_OUTCOME_OK) {
-        sp_x_outcome(x, result->outcome);
+        sp_x_outcome_why(x, result->outcome, &result->why);
         return;
     }
     if (x->ends_cookies) sp_x_expire_cookies(x);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <strings.h>
 
+#include "base/ip.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -317,6 +318,20 @@ static sp_status check_tls(const struct sp_config *c, char error[SP_CONFIG_ERROR
                     certificate ? "a certificate alone" : "a key alone");
 }
 
+static sp_status check_proxies(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
+    sp_slice list = sp_slice_cstr(sp_config_text(c, SP_CFG_server_trusted_proxies)), word;
+    struct sp_cidr block;
+    while (sp_words_next(&list, &word)) {
+        if (!sp_ok(sp_cidr_parse(word, &block)))
+            return complain(
+                error,
+                "%s: server.trusted_proxies: \"%.*s\": expected an address, or a block with no bits set "
+                "after its prefix, such as 10.0.0.0/8",
+                c->values[SP_CFG_server_trusted_proxies].source, SP_SLICE_FMT(word));
+    }
+    return SP_SUCCESS;
+}
+
 sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
     char value[SP_CONFIG_VALUE_BYTES + 16]; /* the longest text with "https://" or ".master-key" */
     SP_TRY(check_tls(c, error));
@@ -332,6 +347,7 @@ sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES
     origin_of(issuer, value, sizeof(value));
     SP_TRY(derive(c, SP_CFG_server_public_origins, value, "from tokens.issuer", error));
     SP_TRY(check_origins(c, error));
+    SP_TRY(check_proxies(c, error));
     if (sp_config_number(c, SP_CFG_sessions_idle_ttl) > sp_config_number(c, SP_CFG_sessions_absolute_ttl))
         return complain(error, "sessions.idle_ttl (%s) is longer than sessions.absolute_ttl (%s)",
                         sp_config_text(c, SP_CFG_sessions_idle_ttl),

@@ -7,7 +7,8 @@
 
 struct sp_hashpool {
     struct sp_password_params params;
-    pthread_mutex_t mutex; /* guards everything below */
+    struct sp_word_list words; /* has may be NULL; set before the first job */
+    pthread_mutex_t mutex;     /* guards everything below */
     pthread_cond_t wanted;
     struct sp_task *head, **tail; /* jobs, linked through their tasks */
     uint32_t waiting, waiting_max;
@@ -34,12 +35,18 @@ static sp_status make(const struct sp_hashpool *pool, struct sp_hash_job *job) {
     return SP_TEXT_SET(&job->phc, sp_buf_slice(&phc));
 }
 
+static void make_new(const struct sp_hashpool *pool, struct sp_hash_job *job) {
+    job->is_common = job->is_new && sp_password_is_common(job->password, &pool->words);
+    job->status = job->is_common ? SP_SUCCESS : make(pool, job);
+}
+
 static void work(const struct sp_hashpool *pool, struct sp_hash_job *job) {
+    job->is_common = false;
     job->matches = false;
     job->needs_rehash = false;
     switch (job->op) {
     case SP_HASH_VERIFY: verify(pool, job); break;
-    case SP_HASH_MAKE: job->status = make(pool, job); break;
+    case SP_HASH_MAKE: make_new(pool, job); break;
     case SP_HASH_WORK: job->status = job->work(job); break;
     }
     sp_executor_post(job->executor, &job->task);
@@ -137,6 +144,10 @@ static sp_status submit(void *arg, struct sp_hash_job *job) {
     return full ? sp_err(SP_E_BUSY) : SP_SUCCESS;
 }
 
+void sp_hashpool_set_words(struct sp_hashpool *pool, const struct sp_word_list *words) {
+    pool->words = *words;
+}
+
 struct sp_hasher sp_hashpool_port(struct sp_hashpool *pool) {
-    return (struct sp_hasher){.submit = submit, .arg = pool};
+    return (struct sp_hasher){.submit = submit, .arg = pool, .has_word_list = pool->words.has != NULL};
 }

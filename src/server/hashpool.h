@@ -4,6 +4,7 @@
 #define SP_SERVER_HASHPOOL_H
 
 #include "base/mem.h"
+#include "core/password_rules.h"
 #include "core/ports.h"
 #include "crypto/password.h"
 
@@ -16,6 +17,8 @@ void sp_hashpool_stop(struct sp_hashpool *pool);
 /* Finishes what was taken, then joins its threads. Accepts NULL. */
 void sp_hashpool_free(struct sp_hashpool *pool);
 SP_DEFINE_FREE(sp_hashpool);
+/* In which new passwords are looked up, before they are hashed. Borrowed; before the port is made. */
+void sp_hashpool_set_words(struct sp_hashpool *pool, const struct sp_word_list *words);
 struct sp_hasher sp_hashpool_port(struct sp_hashpool *pool);
 
 #endif

@@ -127,8 +127,10 @@ static sp_status open_verifier(struct server *s) {
     const struct sp_password_params params = {.m_kib = (uint32_t)number(s, SP_CFG_passwords_memory_kib),
                                               .t = (uint32_t)number(s, SP_CFG_passwords_passes),
                                               .p = 1};
-    return sp_hashpool_new(&params, (uint32_t)number(s, SP_CFG_passwords_threads),
-                           (uint32_t)number(s, SP_CFG_passwords_queue), &s->hashpool);
+    SP_TRY(sp_hashpool_new(&params, (uint32_t)number(s, SP_CFG_passwords_threads),
+                           (uint32_t)number(s, SP_CFG_passwords_queue), &s->hashpool));
+    sp_wire_dictionary_open(s);
+    return SP_SUCCESS;
 }
 
 static sp_status app_config(const struct server *s, struct sp_app_config *ret) {
@@ -149,6 +151,7 @@ static sp_status app_config(const struct server *s, struct sp_app_config *ret) {
     SP_TRY(SP_TEXT_SET(&c.audience, slice(s, SP_CFG_tokens_audience)));
     SP_TRY(SP_TEXT_SET(&c.client_id, slice(s, SP_CFG_tokens_client_id)));
     SP_TRY(sp_alg_from_name(slice(s, SP_CFG_tokens_alg), &c.alg));
+    SP_TRY(sp_wire_limits(s, &c));
     *ret = c;
     return SP_SUCCESS;
 }
@@ -306,6 +309,7 @@ static void close_server(struct server *s) {
     sp_heartbeat_free(s->heartbeat);
     sp_wire_change_over_free(s->change_over);
     sp_hashpool_free(s->hashpool);
+    sp_dictionary_free(s->dictionary);
     for (size_t i = 0; i < s->n_fronts; i++) sp_loop_free(s->fronts[i].loop);
     sp_authn_local_free(s->authn);
     sp_verifier_free(s->verifier);

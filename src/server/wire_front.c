@@ -78,13 +78,27 @@ static sp_status listen_admin(struct server *s, struct front *f) {
     return status;
 }
 
-static sp_status make_api(struct server *s, struct front *f) {
-    sp_slice origins[SP_ORIGINS_MAX], list = slice(s, SP_CFG_server_public_origins);
+static sp_status words_of(sp_slice list, size_t max, sp_slice *ret, size_t *ret_n) {
     size_t n = 0;
-    while (n < SP_ORIGINS_MAX && sp_words_next(&list, &origins[n])) n++;
-    if (list.n != 0) return sp_wire_say(sp_err(SP_E_LIMIT), "server.public_origins", "Too many of them.");
-    const struct sp_http_api_config config = {
-        .public_origins = origins, .n_public_origins = n, .log = s->log, .random = sp_random_system};
+    while (n < max && sp_words_next(&list, &ret[n])) n++;
+    if (list.n != 0) return sp_err(SP_E_LIMIT);
+    *ret_n = n;
+    return SP_SUCCESS;
+}
+
+static sp_status make_api(struct server *s, struct front *f) {
+    sp_slice origins[SP_ORIGINS_MAX], proxies[SP_PROXIES_MAX];
+    size_t n_origins = 0, n_proxies = 0;
+    SP_TRY(sp_wire_say(words_of(slice(s, SP_CFG_server_public_origins), SP_ORIGINS_MAX, origins, &n_origins),
+                       "server.public_origins", "Too many of them."));
+    SP_TRY(sp_wire_say(words_of(slice(s, SP_CFG_server_trusted_proxies), SP_PROXIES_MAX, proxies, &n_proxies),
+                       "server.trusted_proxies", "Too many of them."));
+    const struct sp_http_api_config config = {.public_origins = origins,
+                                              .n_public_origins = n_origins,
+                                              .trusted_proxies = proxies,
+                                              .n_trusted_proxies = n_proxies,
+                                              .log = s->log,
+                                              .random = sp_random_system};
     return sp_http_api_new(s->app, &config, &f->api);
 }
 

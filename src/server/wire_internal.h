@@ -2,6 +2,7 @@
  *
  *   wire.c          up, run, down
  *   wire_front.c    a thread's loop with its HTTP server, and what it listens on
+ *   wire_limits.c   attempts, registration, the dictionary of passwords
  *   wire_reload.c   the configuration again, while running (SIGHUP) */
 #ifndef SP_SERVER_WIRE_INTERNAL_H
 #define SP_SERVER_WIRE_INTERNAL_H
@@ -12,6 +13,7 @@
 #include "server/authn.h"
 #include "server/hashpool.h"
 #include "server/heartbeat.h"
+#include "server/dictionary.h"
 #include "server/inherit.h"
 #include "server/log.h"
 #include "server/notify.h"
@@ -45,6 +47,7 @@ struct server {
     struct sp_reclaim *reclaim;
     struct sp_verifier *verifier;
     struct sp_authn_local *authn;
+    struct sp_dictionary *dictionary; /* NULL: none */
     struct sp_hashpool *hashpool;
     struct sp_app *app;
     struct sp_heartbeat *heartbeat; /* NULL: nobody waits for it */
@@ -69,6 +72,10 @@ static inline sp_slice slice(const struct server *s, enum sp_config_key key) {
 /* wire.c: for people, on stderr, when starting fails; hands the status on. */
 sp_status sp_wire_say(sp_status s, const char *what, const char *how_to_mend);
 void sp_wire_set_log(struct server *s); /* format and level as configured */
+
+/* wire_limits.c */
+sp_status sp_wire_limits(const struct server *s, struct sp_app_config *c);
+void sp_wire_dictionary_open(struct server *s); /* into the hash pool, which is there */
 
 /* wire_front.c */
 sp_status sp_wire_fronts_open(struct server *s);

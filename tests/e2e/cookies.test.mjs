@@ -29,16 +29,17 @@ function expired(r) {
     for (const line of r.cookies) assert.match(line, /; Path=\/; Max-Age=0; HttpOnly; Secure; SameSite=(Lax|Strict)$/);
 }
 
-test('login sets two __Host- cookies with exactly these attributes, and no token in the body', async () => {
+test('login sets its __Host- cookies with exactly these attributes, and no token in the body', async () => {
     const b = new Browser(s);
     const r = await b.login('alice', { device: 'browser' });
     assert.deepEqual(Object.keys(r.json).sort(), ['csrf_token', 'expires_in', 'refresh_expires_in', 'session_id']);
     assert.doesNotMatch(r.text, /sprt_|eyJ/);
     assert.equal(r.headers['cache-control'], 'no-store');
-    assert.equal(r.cookies.length, 2);
-    const [access, refresh] = r.cookies;
+    assert.equal(r.cookies.length, 3);
+    const [access, refresh, device] = r.cookies;
     assert.match(access, /^__Host-sp_access=[\w-]+\.[\w-]+\.[\w-]+; Path=\/; Max-Age=900; HttpOnly; Secure; SameSite=Lax$/);
     assert.match(refresh, /^__Host-sp_refresh=sprt_[\w-]{67}; Path=\/; Max-Age=604800; HttpOnly; Secure; SameSite=Strict$/);
+    assert.match(device, /^__Host-sp_device=[\w-]{98}; Path=\/; Max-Age=31536000; HttpOnly; Secure; SameSite=Strict$/);
     assert.equal(payload(b.access).sid, r.json.session_id);
     assert.match(r.json.csrf_token, /^[\w-]{43}$/);
 });
@@ -265,7 +266,7 @@ test('logout by cookie ends the session, expires the cookies and is idempotent',
     const r = await b.act('POST', '/auth/logout');
     assert.equal(r.status, 204);
     expired(r);
-    assert.deepEqual(b.jar, {});
+    assert.deepEqual(b.jar, { '__Host-sp_device': kept['__Host-sp_device'] }, 'the device is still the one that it was');
     b.jar = { ...kept };
     refused(await b.get('/auth/me'), 401, 'invalid_token');
     const late = await b.refresh();

@@ -94,7 +94,9 @@ export class Server {
     async spawnOnce() {
         const sets = Object.entries({
             'passwords.memory_kib': '8192', 'passwords.passes': '1', 'tokens.issuer': 'https://auth.example.test',
-            'server.public_origins': ORIGIN, ...this.settings,
+            'server.public_origins': ORIGIN,
+            // Tests log in as fast as they can, all from one address; abuse.test.mjs sets its own.
+            'throttle.account_burst': '1000000', 'throttle.address_burst': '1000000', ...this.settings,
         }).flatMap(([k, v]) => ['--set', `${k}=${v}`]);
         const words = [...this.wrap, program, '--data', this.data, 'serve', '--listen', `127.0.0.1:${this.port}`, ...sets];
         this.log = '';
