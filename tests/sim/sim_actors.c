@@ -27,8 +27,27 @@ static int64_t delay(struct sim *s) {
     return sim_chance(s, 85) ? sim_between(s, 1, 150) : sim_between(s, 150, SIM_NET_MS);
 }
 
+static bool listens_to(const struct sim_request *r) {
+    return r->agent->is_waiting && r->agent->try == r->try && r->client->family == r->family;
+}
+
+static bool is_of_progress(const struct sim_client *c, const struct sim_request *r) {
+    return c->family == r->family && c->in_progress && c->progress == r->progress;
+}
+
+/* Nobody listens at the server's port. A window that is open then reopens with the server: so it counts from
+ * now on. */
+static void connection_refused(struct sim *s, struct sim_request *r) {
+    struct sim_client *c = r->client;
+    if (r->actor != SIM_HONEST || !listens_to(r) || !is_of_progress(c, r)) return;
+    r->agent->is_waiting = false;
+    c->undecided--;
+    if (s->now_ms <= c->first_send_ms + SIM_GRACE_MS) c->first_send_ms = s->now_ms;
+}
+
 static void arrive(struct sim *s, struct sim_event *e) {
     struct sim_request *r = SP_CONTAINER_OF(e, struct sim_request, event);
+    if (s->down) connection_refused(s, r);
     if (s->down || r->start != s->start) {
         request_free(s, r); /* the connection is gone */
         return;
@@ -48,10 +67,6 @@ static void send(struct sim *s, const struct sim_request *like) {
 }
 
 /* ---- an honest client: answers ---- */
-
-static bool is_of_progress(const struct sim_client *c, const struct sim_request *r) {
-    return c->family == r->family && c->in_progress && c->progress == r->progress;
-}
 
 /* When it is refreshed next: in a burst, at the edge of the window, before the access token ends, or much
  * later. */
@@ -107,8 +122,7 @@ static void client_answered(struct sim *s, struct sim_event *e) {
     struct sim_request *r = SP_CONTAINER_OF(e, struct sim_request, event);
     struct sim_client *c = r->client;
     struct sim_agent *a = r->agent;
-    bool listens = a->is_waiting && a->try == r->try && c->family == r->family;
-    if (listens) {
+    if (listens_to(r)) {
         a->is_waiting = false;
         sim_trace(s, "client %u, agent %u hears %s", c->index, (unsigned)(a - c->agents),
                   sp_outcome_code(r->outcome));

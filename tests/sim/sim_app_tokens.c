@@ -24,7 +24,8 @@ static bool must_be_refused(struct sim *s, const struct sim_family *f, const str
     bool is_of_lost_time = a->start < app->restored_start;
     if (a->exp_s <= s->now_ms / 1000 || a->jti_revoked) return true;
     if (is_of_lost_time && !app->kept_sessions) return true;
-    if (f->ended) return !is_of_lost_time || s->server->peek(s, f, &row);
+    bool was_before = a->ended_ms <= f->ended_ms;
+    if (f->ended) return !is_of_lost_time || (was_before && s->server->peek(s, f, &row));
     return !is_of_lost_time && a->ended_ms < u->epoch_raised_ms;
 }
 

@@ -308,7 +308,7 @@ static void happen(struct sim *s) {
 
 const struct sim_server sim_machine = {.name = "machine",
                                        .test = "test_sim_machine",
-                                       .seeds = 2500,
+                                       .seeds = 1500,
                                        .span_ms = SPAN,
                                        .begin = begin,
                                        .end = end,

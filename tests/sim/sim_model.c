@@ -117,9 +117,10 @@ static bool must_be_caught(struct sim *s, const struct sim_request *r) {
 
 void sim_refresh_begin(struct sim *s, struct sim_request *r) {
     r->begun_ms = s->now_ms;
-    r->was_over = r->family->ended;
     struct sp_session_row row;
-    r->is_ahead = s->server->peek(s, r->family, &row) && row.generation < r->generation;
+    bool there = s->server->peek(s, r->family, &row);
+    r->was_over = r->family->ended || (there && sim_is_over(s, &row));
+    r->is_ahead = there && row.generation < r->generation;
     r->must_be_caught = r->actor != SIM_FORGER && must_be_caught(s, r);
     if (r->actor == SIM_THIEF) r->family->used_by_thief = true;
     if (r->actor == SIM_THIEF && s->reuse == SP_REUSE_USER) r->family->user->used_by_thief = true;
