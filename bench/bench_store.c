@@ -1,9 +1,12 @@
-/* Rotations a second through the SQLite store: `bench_store [sessions] [outstanding] [seconds]`.
+/* Rotations a second through the SQLite store, and what a session takes on disk, as one JSON object:
+ * `bench_store [sessions] [outstanding] [seconds]`.
  *
  * Each of `outstanding` clients rotates sessions of its own, one after the other, and submits the next when
- * the last is durable: what a server with that many busy connections asks of the store. */
+ * the last is durable: what a server with that many busy connections asks of the store. The keys of a
+ * client's sessions are far apart, so that a rotation seldom finds its page where the last one was. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -21,8 +24,9 @@ struct client {
     struct sp_change change;
     struct sp_session_row row;
     struct sp_user_row user;
-    struct sp_session_row *sessions; /* the row that the change names borrows from here */
-    unsigned n, at;
+    uint8_t sid[SP_ROW_SID_BYTES]; /* of the change under way */
+    uint32_t *generations;         /* of its sessions */
+    unsigned first, n, at;
     int64_t now_ms;
 };
 
@@ -34,12 +38,17 @@ static void run_here(struct sp_executor *self, struct sp_task *task) {
 }
 static struct sp_executor here = {run_here};
 
+static void make_sid(unsigned n, uint8_t ret[SP_ROW_SID_BYTES]) {
+    uint32_t spread = n * 2654435761U; /* keys in no order, as keyed tags are */
+    memset(ret, 0, SP_ROW_SID_BYTES);
+    memcpy(ret, &spread, sizeof(spread));
+    memcpy(ret + 16, &n, sizeof(n));
+}
+
 static void make_session(struct sp_session_row *s, unsigned n) {
     memset(s, 0, sizeof(*s));
     s->tenant = 1;
-    uint32_t spread = n * 2654435761U; /* keys in no order, as keyed tags are */
-    memcpy(s->sid, &spread, sizeof(spread));
-    memcpy(s->sid + 16, &n, sizeof(n));
+    make_sid(n, s->sid);
     unsigned user = n % 1000;
     memcpy(s->user_id, &user, sizeof(user));
     SP_IGNORE(SP_TEXT_SET(&s->client_id, SP_SLICE_LIT("web")));
@@ -99,16 +108,17 @@ static void add_sessions(unsigned sessions) {
 }
 
 static void submit(struct client *c) {
-    struct sp_session_row *s = &c->sessions[c->at];
+    uint32_t generation = c->generations[c->at];
+    make_sid(c->first + c->at, c->sid);
     c->change = (struct sp_change){.kind = SP_CHANGE_SESSION_ROTATE,
                                    .rotate = {.tenant = 1,
-                                              .sid = s->sid,
-                                              .generation = s->generation,
+                                              .sid = c->sid,
+                                              .generation = generation,
                                               .secret = secret,
-                                              .client_id = SP_TEXT_SLICE(&s->client_id),
+                                              .client_id = SP_SLICE_LIT("web"),
                                               .mode = SP_MODE_TOKEN,
                                               .now_ms = ++c->now_ms,
-                                              .next_generation = s->generation + 1,
+                                              .next_generation = generation + 1,
                                               .next_secret = secret,
                                               .idle_expires_ms = INT64_MAX - 1,
                                               .ret_session = &c->row,
@@ -119,7 +129,7 @@ static void submit(struct client *c) {
 static void rotated(struct sp_store_commit *commit) {
     struct client *c = SP_CONTAINER_OF(commit, struct client, commit);
     must(commit->status, "rotate");
-    c->sessions[c->at].generation++;
+    c->generations[c->at]++;
     c->at = (c->at + 1) % c->n;
     atomic_fetch_add(&rotations, 1);
     if (atomic_load(&stop))
@@ -134,7 +144,8 @@ static double seconds_now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void measure(struct client *clients, unsigned outstanding, unsigned seconds) {
+/* Rotations a second. */
+static double measure(struct client *clients, unsigned outstanding, unsigned seconds) {
     double begin = seconds_now();
     atomic_store(&in_flight, outstanding);
     for (unsigned i = 0; i < outstanding; i++) {
@@ -146,13 +157,42 @@ static void measure(struct client *clients, unsigned outstanding, unsigned secon
     atomic_store(&stop, true);
     while (atomic_load(&in_flight) != 0) usleep(1000);
     double took = seconds_now() - begin;
-    double rate = (double)atomic_load(&rotations) / took;
-    printf("%.0f rotations/s, %u outstanding: %.2f ms each\n", rate, outstanding,
-           1000.0 * outstanding / rate);
+    return (double)atomic_load(&rotations) / took;
 }
 
 static unsigned arg_or(int argc, char **argv, int i, unsigned fallback) {
     return i < argc ? (unsigned)strtoul(argv[i], NULL, 10) : fallback;
+}
+
+static void close_and_measure(const char *dir, int64_t *ret_bytes) {
+    char path[64];
+    struct stat st;
+    sp_store_close(store); /* empties the log */
+    snprintf(path, sizeof(path), "%s/sallyport.db", dir);
+    sp_assert(stat(path, &st) == 0);
+    *ret_bytes = st.st_size;
+}
+
+static void open_store(const char *dir) {
+    const struct sp_sqlite_opts opts = {.dir = dir};
+    must(sp_store_sqlite_open(&opts, &store), "open");
+}
+
+static double run(unsigned sessions, unsigned outstanding, unsigned seconds) {
+    struct client *clients = calloc(outstanding, sizeof(*clients));
+    uint32_t *generations = calloc(sessions, sizeof(*generations));
+    sp_assert(clients != NULL && generations != NULL);
+    for (unsigned i = 0; i < outstanding; i++) {
+        struct client *c = &clients[i];
+        c->n = sessions / outstanding;
+        c->first = i * c->n;
+        c->generations = generations + c->first;
+        c->now_ms = 1700000000000;
+    }
+    double rate = measure(clients, outstanding, seconds);
+    free(clients);
+    free(generations);
+    return rate;
 }
 
 int main(int argc, char **argv) {
@@ -160,25 +200,18 @@ int main(int argc, char **argv) {
              seconds = arg_or(argc, argv, 3, 3);
     if (outstanding == 0 || outstanding > OUTSTANDING_MAX || sessions < outstanding) return 2;
     char dir[] = "bench-store-XXXXXX"; /* here, not in /tmp: that may be memory */
+    int64_t empty, full;
     sp_assert(mkdtemp(dir) != NULL);
-    const struct sp_sqlite_opts opts = {.dir = dir};
-    must(sp_store_sqlite_open(&opts, &store), "open");
+    open_store(dir);
     add_users();
+    close_and_measure(dir, &empty);
+    open_store(dir);
     add_sessions(sessions);
-    struct client *clients = calloc(outstanding, sizeof(*clients));
-    struct sp_session_row *rows = calloc(sessions, sizeof(*rows));
-    sp_assert(clients != NULL && rows != NULL);
-    for (unsigned i = 0; i < sessions; i++) make_session(&rows[i], i);
-    for (unsigned i = 0; i < outstanding; i++) {
-        clients[i].n = sessions / outstanding;
-        clients[i].sessions = rows + (size_t)i * clients[i].n;
-        clients[i].now_ms = 1700000000000;
-    }
-    measure(clients, outstanding, seconds);
-    sp_store_close(store);
-    free(clients);
-    free(rows);
+    double rate = run(sessions, outstanding, seconds);
+    close_and_measure(dir, &full);
+    printf("{\"sessions\":%u,\"outstanding\":%u,\"rate\":%.0f,\"ms\":%.3f,\"bytes_a_session\":%.0f}\n",
+           sessions, outstanding, rate, 1000.0 * outstanding / rate, (double)(full - empty) / sessions);
     char command[64];
-    snprintf(command, sizeof(command), "ls -l %s; rm -r %s", dir, dir);
+    snprintf(command, sizeof(command), "rm -r %s", dir);
     return system(command) == 0 ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 /* What our HTTP layer costs over none: server CPU a request, beside a loop on bare epoll that answers without
  * parsing.
  *
- *   http_bare [--seconds S] [--connections N] [--rounds R]
+ *   http_bare [--seconds S] [--connections N] [--rounds R] [--json 1]
  *
  * Each server is a child process on the first processor, the client (keep-alive, one request at a time a
  * connection) is this process on the second. Rounds alternate and medians are compared, because only ratios
@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,7 +25,7 @@
 
 enum { ROUNDS_MAX = 9, EVENTS = 256, CONNECTIONS_MAX = 4096, BODY_IN = 300, BODY_OUT = 500 };
 
-static int seconds = 2, connections = 64, rounds = 3;
+static int seconds = 2, connections = 64, rounds = 3, json;
 static char get_request[256], post_request[1024], body_out[BODY_OUT];
 
 static _Noreturn void die(const char *what) {
@@ -82,19 +83,109 @@ static void serve_bare(int fd, size_t body_n) {
     }
 }
 
-/* --- Ours. --- */
+/* --- The bound of a parked request: handed to another thread and back, as ours is. --- */
 
 struct job { /* a parked request on its way to the other thread and back */
     struct sp_task task;
     struct sp_http_req *req;
+    int fd; /* instead of req, without a server */
     struct job *next;
 };
 
-static struct sp_loop *loop;
-static size_t answer_n;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER;
 static struct job *jobs;
+static _Atomic(struct job *) bare_done;
+static int bare_wake;
+
+static void park(struct job *job) {
+    pthread_mutex_lock(&mutex);
+    job->next = jobs;
+    jobs = job;
+    pthread_mutex_unlock(&mutex);
+    pthread_cond_signal(&wanted);
+}
+
+static struct job *take_parked(void) {
+    pthread_mutex_lock(&mutex);
+    while (jobs == NULL) pthread_cond_wait(&wanted, &mutex);
+    struct job *batch = jobs;
+    jobs = NULL;
+    pthread_mutex_unlock(&mutex);
+    return batch;
+}
+
+static void *bare_worker(void *arg) {
+    const uint64_t one = 1;
+    (void)arg;
+    for (;;) {
+        struct job *batch = take_parked(), *last = batch;
+        while (last->next != NULL) last = last->next;
+        last->next = atomic_load(&bare_done);
+        while (!atomic_compare_exchange_weak(&bare_done, &last->next, batch)) {
+        }
+        if (last->next == NULL && write(bare_wake, &one, sizeof(one)) < 0) die("write");
+    }
+    return NULL;
+}
+
+static void bare_park(int c) {
+    static char in[16384];
+    struct job *job = malloc(sizeof(*job));
+    if (job == NULL) abort();
+    if (recv(c, in, sizeof(in), 0) <= 0) {
+        close(c);
+        free(job);
+        return;
+    }
+    *job = (struct job){.fd = c};
+    park(job);
+}
+
+static void bare_finish(void) {
+    static char out[1024];
+    static int out_n;
+    uint64_t count;
+    if (out_n == 0) {
+        out_n = snprintf(out, sizeof(out), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%.*s", BODY_OUT,
+                         BODY_OUT, body_out);
+    }
+    if (read(bare_wake, &count, sizeof(count)) < 0) return;
+    for (struct job *job = atomic_exchange(&bare_done, NULL); job != NULL;) {
+        struct job *next = job->next;
+        if (send(job->fd, out, (size_t)out_n, MSG_NOSIGNAL) != out_n) close(job->fd);
+        free(job);
+        job = next;
+    }
+}
+
+static void serve_bare_parked(int fd) {
+    bare_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd}, got[EVENTS];
+    const int ep = epoll_create1(EPOLL_CLOEXEC);
+    epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+    ev.data.fd = bare_wake;
+    epoll_ctl(ep, EPOLL_CTL_ADD, bare_wake, &ev);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, bare_worker, NULL) != 0) die("pthread_create");
+    for (;;) {
+        const int n = epoll_wait(ep, got, EVENTS, -1);
+        for (int i = 0; i < n; i++) {
+            if (got[i].data.fd == fd) {
+                bare_accept(ep, fd);
+            } else if (got[i].data.fd == bare_wake) {
+                bare_finish();
+            } else {
+                bare_park(got[i].data.fd);
+            }
+        }
+    }
+}
+
+/* --- Ours. --- */
+
+static struct sp_loop *loop;
+static size_t answer_n;
 
 static void answer(struct sp_http_req *req) {
     const struct sp_http_response r = {.status = 200, .body = sp_slice_of(body_out, answer_n)};
@@ -111,11 +202,7 @@ static void finish_job(struct sp_task *task) {
 static void *worker(void *arg) {
     (void)arg;
     for (;;) {
-        pthread_mutex_lock(&mutex);
-        while (jobs == NULL) pthread_cond_wait(&wanted, &mutex);
-        struct job *batch = jobs;
-        jobs = NULL;
-        pthread_mutex_unlock(&mutex);
+        struct job *batch = take_parked();
         while (batch != NULL) {
             struct job *next = batch->next;
             sp_executor_post(sp_loop_executor(loop), &batch->task);
@@ -133,11 +220,7 @@ static void on_request(void *arg, struct sp_http_req *req) {
     struct job *job = malloc(sizeof(*job));
     if (job == NULL) abort();
     *job = (struct job){.task.run = finish_job, .req = req};
-    pthread_mutex_lock(&mutex);
-    job->next = jobs;
-    jobs = job;
-    pthread_mutex_unlock(&mutex);
-    pthread_cond_signal(&wanted);
+    park(job);
 }
 
 static void serve_ours(int fd, size_t body_n, bool parked) {
@@ -212,9 +295,14 @@ static int64_t load(uint16_t port, const char *request) {
 
 /* --- Measuring. --- */
 
-enum kind { BARE_GET, OURS_GET, BARE_POST, OURS_POST, OURS_PARKED, KINDS };
-static const char *const names[KINDS] = {"GET, bare epoll", "GET", "POST 300 to 500, bare epoll",
-                                         "POST 300 to 500", "POST parked, finished by another thread"};
+enum kind { BARE_GET, OURS_GET, BARE_POST, OURS_POST, BARE_PARKED, OURS_PARKED, KINDS };
+static const char *const names[KINDS] = {"GET, bare epoll",
+                                         "GET",
+                                         "POST 300 to 500, bare epoll",
+                                         "POST 300 to 500",
+                                         "POST parked, bare epoll",
+                                         "POST parked, finished by another thread"};
+static const enum kind bounds[KINDS] = {BARE_GET, BARE_GET, BARE_POST, BARE_POST, BARE_PARKED, BARE_PARKED};
 
 struct result {
     double us;   /* server CPU a request */
@@ -225,6 +313,7 @@ static void serve(enum kind kind, int fd) {
     const size_t body_n = kind == BARE_GET || kind == OURS_GET ? 100 : BODY_OUT;
     pin(0);
     if (kind == BARE_GET || kind == BARE_POST) serve_bare(fd, body_n);
+    if (kind == BARE_PARKED) serve_bare_parked(fd);
     serve_ours(fd, body_n, kind == OURS_PARKED);
     _exit(0);
 }
@@ -270,12 +359,31 @@ static void read_options(int argc, char **argv) {
         const int v = (int)strtol(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--seconds") == 0 && v > 0) seconds = v;
         if (strcmp(argv[i], "--connections") == 0 && v > 0 && v <= CONNECTIONS_MAX) connections = v;
+        if (strcmp(argv[i], "--json") == 0) json = v;
         if (strcmp(argv[i], "--rounds") == 0 && v > 0 && v <= ROUNDS_MAX) rounds = v;
     }
 }
 
+static void print_table(const struct result medians[KINDS]) {
+    for (int kind = 0; kind < KINDS; kind++) {
+        const struct result r = medians[kind];
+        const double bound = medians[bounds[kind]].us;
+        printf("%-42s %8.0f /s %6.2f us CPU a request  %.2f of the bound\n", names[kind], r.rate, r.us,
+               r.us / bound);
+    }
+}
+
+static void print_json(const struct result medians[KINDS]) {
+    static const char *const keys[KINDS] = {"bare_get", "get", "bare_post", "post", "bare_parked", "parked"};
+    for (int kind = 0; kind < KINDS; kind++) {
+        printf("%s\"%s\":{\"rate\":%.0f,\"cpu_us\":%.2f}", kind == 0 ? "{" : ",", keys[kind],
+               medians[kind].rate, medians[kind].us);
+    }
+    printf("}\n");
+}
+
 int main(int argc, char **argv) {
-    struct result results[KINDS][ROUNDS_MAX];
+    struct result results[KINDS][ROUNDS_MAX], medians[KINDS];
     read_options(argc, argv);
     make_requests();
     pin(1);
@@ -284,10 +392,12 @@ int main(int argc, char **argv) {
     }
     for (int kind = 0; kind < KINDS; kind++) {
         qsort(results[kind], (size_t)rounds, sizeof(results[kind][0]), by_us);
-        const struct result r = results[kind][rounds / 2];
-        const double bound = results[kind < BARE_POST ? BARE_GET : BARE_POST][rounds / 2].us;
-        printf("%-42s %8.0f /s %6.2f us CPU a request  %.2f of the bound\n", names[kind], r.rate, r.us,
-               r.us / bound);
+        medians[kind] = results[kind][rounds / 2];
+    }
+    if (json != 0) {
+        print_json(medians);
+    } else {
+        print_table(medians);
     }
     return 0;
 }

@@ -2,17 +2,21 @@
  * follows its chain of rotating refresh tokens, and sends its next request when it has the answer to the
  * last.
  *
- *   loadgen --port P --mode refresh|me|verify|health|login [--connections N] [--seconds S] [--users N]
- * [--password P]
+ *   loadgen --port P --mode refresh|me|verify|fresh|health|login [--connections N] [--seconds S] [--users N]
+ *           [--password P] [--pid PID]
  *
  * It logs in first (users bench0, bench1, ... must exist), then measures for S seconds, and prints one JSON
- * object: requests, rate, latency percentiles, and answers that were not 2xx. One thread, epoll, loopback
- * only.
+ * object: requests, rate, latency percentiles, answers that were not 2xx and, with --pid, the CPU that the
+ * server spent on a request. `fresh` is `verify` with tokens that the server has not seen before: each client
+ * first gathers FRESH_TOKENS of them by refreshing, and the measurement ends when they are used up. One
+ * thread, epoll, loopback only.
  *
  * Not an HTTP client for strangers: it reads the answers of one server that it knows. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -30,12 +34,13 @@ enum {
     BUFFER_BYTES = 16 * 1024,
     TOKEN_BYTES = 8 * 1024,
     SAMPLES_MAX = 1 << 23, /* 8 M answers: 32 MiB */
+    FRESH_TOKENS = 512,    /* a client */
 };
 
-enum mode { MODE_REFRESH, MODE_ME, MODE_VERIFY, MODE_HEALTH, MODE_LOGIN };
+enum mode { MODE_REFRESH, MODE_ME, MODE_VERIFY, MODE_HEALTH, MODE_LOGIN, MODE_FRESH };
 
 static struct {
-    int port, connections, seconds, users;
+    int port, connections, seconds, users, pid;
     const char *password;
     enum mode mode;
 } opt = {.connections = 64, .seconds = 5, .users = 64, .password = "correct horse battery"};
@@ -48,6 +53,8 @@ struct client {
     int64_t sent_ns;
     char out[BUFFER_BYTES], in[BUFFER_BYTES];
     char access[TOKEN_BYTES], refresh[128];
+    char *fresh[FRESH_TOKENS];
+    size_t fresh_n, fresh_at;
 };
 
 static struct client *clients;
@@ -77,15 +84,15 @@ static void post(struct client *c, const char *path, const char *body) {
                                 path, strlen(body), body);
 }
 
-static void get(struct client *c, const char *path) {
-    if (opt.mode == MODE_HEALTH) {
+static void get(struct client *c, const char *path, const char *token) {
+    if (token == NULL) {
         c->out_n =
             (size_t)snprintf(c->out, sizeof(c->out), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
         return;
     }
     c->out_n = (size_t)snprintf(c->out, sizeof(c->out),
                                 "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n",
-                                path, c->access);
+                                path, token);
 }
 
 static void build_login(struct client *c) {
@@ -100,18 +107,29 @@ static void build_refresh(struct client *c) {
     post(c, "/auth/refresh", body);
 }
 
+static bool is_ready(const struct client *c) {
+    if (opt.mode == MODE_HEALTH || opt.mode == MODE_LOGIN) return true;
+    return c->logged_in && (opt.mode != MODE_FRESH || c->fresh_n == FRESH_TOKENS);
+}
+
+static void build_measured(struct client *c) {
+    switch (opt.mode) {
+    case MODE_REFRESH: build_refresh(c); break;
+    case MODE_LOGIN: build_login(c); break;
+    case MODE_ME: get(c, "/auth/me", c->access); break;
+    case MODE_VERIFY: get(c, "/auth/verify", c->access); break;
+    case MODE_FRESH: get(c, "/auth/verify", c->fresh[c->fresh_at++]); break;
+    case MODE_HEALTH: get(c, "/healthz", NULL); break;
+    }
+}
+
 static void build_request(struct client *c) {
-    bool needs_login = !c->logged_in && opt.mode != MODE_HEALTH;
-    if (needs_login || opt.mode == MODE_LOGIN) {
+    if (is_ready(c)) {
+        build_measured(c);
+    } else if (!c->logged_in) {
         build_login(c);
-    } else if (opt.mode == MODE_REFRESH) {
-        build_refresh(c);
-    } else if (opt.mode == MODE_ME) {
-        get(c, "/auth/me");
-    } else if (opt.mode == MODE_VERIFY) {
-        get(c, "/auth/verify");
     } else {
-        get(c, "/healthz");
+        build_refresh(c);
     }
     c->out_at = 0;
     c->in_n = 0;
@@ -154,16 +172,24 @@ static bool learn_tokens(struct client *c) {
            copy_member(c->in, "\"refresh_token\":\"", c->refresh, sizeof(c->refresh));
 }
 
+static void keep_fresh(struct client *c) {
+    if (c->fresh_n < FRESH_TOKENS && (c->fresh[c->fresh_n] = strdup(c->access)) != NULL) c->fresh_n++;
+}
+
+static bool gives_tokens(const struct client *c) {
+    return !is_ready(c) || opt.mode == MODE_REFRESH || opt.mode == MODE_LOGIN;
+}
+
 static void finish_answer(struct client *c) {
     c->in[c->in_n] = 0;
-    bool good = memcmp(c->in, "HTTP/1.1 2", 10) == 0;
-    bool was_login = !c->logged_in && opt.mode != MODE_HEALTH;
-    if (was_login || opt.mode == MODE_REFRESH || opt.mode == MODE_LOGIN) {
+    bool good = memcmp(c->in, "HTTP/1.1 2", 10) == 0, was_ready = is_ready(c);
+    if (gives_tokens(c)) {
         good = good && learn_tokens(c);
         c->logged_in = good;
+        if (good && opt.mode == MODE_FRESH) keep_fresh(c);
     }
     if (!good) note_error(c);
-    if (measuring && n_samples < SAMPLES_MAX && (!was_login || opt.mode == MODE_LOGIN))
+    if (measuring && n_samples < SAMPLES_MAX && was_ready)
         samples_us[n_samples++] = (uint32_t)((now_ns() - c->sent_ns) / 1000);
 }
 
@@ -198,29 +224,39 @@ static bool receive_some(struct client *c) {
     return answer_length(c) != 0;
 }
 
-/* Drives all clients until `until_ns`, or (0) until each has logged in. */
-static bool all_logged_in(void) {
+static bool all_ready(void) {
     for (int i = 0; i < opt.connections; i++) {
-        if (!clients[i].logged_in) return false;
+        if (!is_ready(&clients[i])) return false;
     }
     return true;
 }
 
+static bool has_nothing_left(const struct client *c) {
+    return opt.mode == MODE_FRESH && c->fresh_at == c->fresh_n;
+}
+
+/* True when the measurement is over before its time. */
+static bool next_turn(struct client *c) {
+    if (!receive_some(c)) return false;
+    finish_answer(c);
+    if (!measuring && n_errors > 100) {
+        fprintf(stderr, "loadgen: logins fail: %s\n", first_error);
+        exit(1);
+    }
+    if (!measuring && is_ready(c)) return false; /* waits for the others */
+    if (measuring && has_nothing_left(c)) return true;
+    build_request(c);
+    send_some(c);
+    return false;
+}
+
+/* Drives all clients until `until_ns`, or (0) until each is ready to be measured. */
 static void drive(int ep, int64_t until_ns) {
     struct epoll_event events[256];
-    while (until_ns != 0 ? now_ns() < until_ns : !all_logged_in()) {
+    while (until_ns != 0 ? now_ns() < until_ns : !all_ready()) {
         int n = epoll_wait(ep, events, 256, 100);
         for (int i = 0; i < n; i++) {
-            struct client *c = events[i].data.ptr;
-            if (!receive_some(c)) continue;
-            finish_answer(c);
-            if (until_ns == 0 && n_errors > 100) {
-                fprintf(stderr, "loadgen: logins fail: %s\n", first_error);
-                exit(1);
-            }
-            if (until_ns == 0 && c->logged_in) continue; /* waits for the others */
-            build_request(c);
-            send_some(c);
+            if (next_turn(events[i].data.ptr)) return;
         }
     }
 }
@@ -241,31 +277,52 @@ static uint32_t percentile(double p) {
     return n_samples == 0 ? 0 : samples_us[(size_t)((double)(n_samples - 1) * p)];
 }
 
-static void report(double seconds) {
+/* What the scheduler has given to all threads of the server so far; 0 when it cannot be read. */
+static double cpu_us(void) {
+    char path[64 + NAME_MAX];
+    double sum_ns = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", opt.pid);
+    DIR *tasks = opt.pid == 0 ? NULL : opendir(path);
+    if (tasks == NULL) return 0;
+    for (struct dirent *e; (e = readdir(tasks)) != NULL;) {
+        char text[128] = "";
+        snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", opt.pid, e->d_name);
+        FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (f == NULL) continue;
+        if (fgets(text, sizeof(text), f) != NULL) sum_ns += strtod(text, NULL);
+        fclose(f);
+    }
+    closedir(tasks);
+    return sum_ns / 1000;
+}
+
+static void report(double seconds, double server_us) {
     qsort(samples_us, n_samples, sizeof(*samples_us), by_value);
-    printf("{\"requests\":%zu,\"rate\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"errors\":%llu,"
-           "\"first_error\":\"%s\"}\n",
+    printf("{\"requests\":%zu,\"rate\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"cpu_us\":%.2f,"
+           "\"errors\":%llu,\"first_error\":\"%s\"}\n",
            n_samples, (double)n_samples / seconds, percentile(0.50) / 1000.0, percentile(0.99) / 1000.0,
-           percentile(1) / 1000.0, (unsigned long long)n_errors, first_error);
+           percentile(1) / 1000.0, n_samples == 0 ? 0 : server_us / (double)n_samples,
+           (unsigned long long)n_errors, first_error);
 }
 
 static void parse_options(int argc, char **argv) {
-    static const char *const modes[] = {"refresh", "me", "verify", "health", "login"};
+    static const char *const modes[] = {"refresh", "me", "verify", "health", "login", "fresh"};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
         if (strcmp(name, "--port") == 0) opt.port = (int)strtol(value, NULL, 10);
         if (strcmp(name, "--connections") == 0) opt.connections = (int)strtol(value, NULL, 10);
         if (strcmp(name, "--seconds") == 0) opt.seconds = (int)strtol(value, NULL, 10);
         if (strcmp(name, "--users") == 0) opt.users = (int)strtol(value, NULL, 10);
+        if (strcmp(name, "--pid") == 0) opt.pid = (int)strtol(value, NULL, 10);
         if (strcmp(name, "--password") == 0) opt.password = value;
-        for (int m = 0; strcmp(name, "--mode") == 0 && m < 5; m++) {
+        for (int m = 0; strcmp(name, "--mode") == 0 && m < 6; m++) {
             if (strcmp(value, modes[m]) == 0) opt.mode = (enum mode)m;
         }
     }
     if (opt.port <= 0 || opt.connections < 1 || opt.connections > CONNECTIONS_MAX || opt.seconds < 1 ||
         opt.seconds > 600 || opt.users < 1) {
-        fprintf(stderr, "usage: loadgen --port P --mode refresh|me|verify|health|login [--connections N] "
-                        "[--seconds S] [--users N]\n");
+        fprintf(stderr, "usage: loadgen --port P --mode refresh|me|verify|fresh|health|login "
+                        "[--connections N] [--seconds S] [--users N] [--pid PID]\n");
         exit(2);
     }
 }
@@ -283,16 +340,17 @@ int main(int argc, char **argv) {
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
         if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) != 0) die("epoll_ctl");
     }
-    if (opt.mode != MODE_HEALTH && opt.mode != MODE_LOGIN) {
+    if (!all_ready()) {
         start_all();
         drive(ep, 0);
         n_errors = 0;
         first_error[0] = 0;
     }
     measuring = true;
+    double before_us = cpu_us();
     int64_t start = now_ns();
     start_all();
     drive(ep, start + (int64_t)opt.seconds * 1000000000);
-    report((double)(now_ns() - start) / 1e9);
+    report((double)(now_ns() - start) / 1e9, cpu_us() - before_us);
     return 0;
 }

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Measures the whole server: starts it on a private port with a fresh store, drives it with bench/loadgen, prints one table.
+"""Measures the whole server and holds it against its floors: starts it with a fresh store, drives it with bench/loadgen, prints tables.
 
-    bench/server.py BUILD_FOLDER [--write]      --write also puts the table into bench/results.md
+    bench/server.py BUILD_FOLDER [--write] [--full]
+
+--write also puts the tables into bench/results.md; --full adds the row with a million sessions (two minutes).
 
 The server gets one core and the generator another. Absolute figures say little on shared machines; the ratios, all from one run, say
-more.
+more. They compare CPU time, which moves less than rates: a floor is what the parts that nobody can leave out cost by themselves (a bare
+signature, a request of our HTTP layer that does nothing), measured minutes earlier on the same core.
 """
 import json
 import os
@@ -20,7 +23,11 @@ import urllib.request
 
 CONNECTIONS = 64
 SECONDS = 5
+STARTS = 5
 PASSWORD = "correct horse battery"
+NAMES = {"health": "GET /healthz", "me": "GET /auth/me, token seen before", "verify": "GET /auth/verify, token seen before",
+         "fresh": "GET /auth/verify, token never seen before", "refresh": "POST /auth/refresh (rotation, durable)",
+         "login": "POST /auth/login (Argon2id 8 MiB, 1 pass)"}
 
 
 def free_port():
@@ -31,6 +38,13 @@ def free_port():
 
 def pinned(core, command):
     return (["taskset", "-c", str(core)] if shutil.which("taskset") else []) + command
+
+
+def run_json(core, command, **options):
+    out = subprocess.run(pinned(core, command), capture_output=True, text=True, **options)
+    if out.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}: {out.stderr}")
+    return json.loads(out.stdout)
 
 
 class Server:
@@ -59,14 +73,13 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
 
+    def restart(self):
+        self.stop()
+        return self.start()
+
     def resident_mib(self):
         with open(f"/proc/{self.process.pid}/status") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) / 1024
-
-    def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def add_users(self):
         for i in range(CONNECTIONS):
@@ -75,15 +88,8 @@ class Server:
 
 
 def load(generator, server, mode):
-    before = server.cpu_seconds()
-    out = subprocess.run(pinned(1, [generator, "--port", str(server.port), "--mode", mode, "--connections", str(CONNECTIONS),
-                                    "--seconds", str(SECONDS), "--users", str(CONNECTIONS)]),
-                         capture_output=True, text=True)
-    if out.returncode != 0:
-        raise SystemExit(f"loadgen {mode}: {out.stderr}")
-    result = json.loads(out.stdout)
-    result["cpu_us"] = (server.cpu_seconds() - before) * 1e6 / max(result["requests"], 1)
-    return result
+    return run_json(1, [generator, "--port", str(server.port), "--mode", mode, "--connections", str(CONNECTIONS),
+                        "--seconds", str(SECONDS), "--users", str(CONNECTIONS), "--pid", str(server.process.pid)])
 
 
 def machine():
@@ -92,55 +98,108 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
-def measure(program, generator):
-    rows, facts = [], []
-    for algorithm, modes in (("ES256", ["health", "me", "verify", "refresh", "login"]), ("HS256", ["refresh"])):
-        with tempfile.TemporaryDirectory(prefix="sallyport-bench-") as folder:
-            server = Server(program, folder, algorithm)
-            server.start()
-            try:
-                server.add_users()
-                server.stop()
-                again = server.start()
-                idle = server.resident_mib()
-                results = [(algorithm, mode, load(generator, server, mode)) for mode in modes]
-                rows += results
-                if algorithm == "ES256":
-                    facts = [("start of an existing store to the first /readyz 200", f"{again * 1000:.0f} ms"),
-                             ("resident memory, idle", f"{idle:.1f} MiB"),
-                             ("resident memory, after the load", f"{server.resident_mib():.1f} MiB")]
-            finally:
-                server.stop()
+def measure_server(program, generator, algorithm, modes):
+    with tempfile.TemporaryDirectory(prefix="sallyport-bench-") as folder:
+        server = Server(program, folder, algorithm)
+        server.start()
+        try:
+            server.add_users()
+            facts = {"start_ms": min(server.restart() for _ in range(STARTS)) * 1000, "idle_mib": server.resident_mib()}
+            rows = {mode: load(generator, server, mode) for mode in modes}
+            facts["loaded_mib"] = server.resident_mib()
+        finally:
+            server.stop()
     return rows, facts
 
 
-def table(rows, facts):
-    empty = next(r["rate"] for a, m, r in rows if m == "health")
-    lines = ["| request | rate /s | of an empty GET | p50 ms | p99 ms | server CPU µs | not 2xx |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    names = {"health": "GET /healthz (empty)", "me": "GET /auth/me, token seen before", "verify": "GET /auth/verify, token seen before",
-             "refresh": "POST /auth/refresh (rotation, durable)", "login": "POST /auth/login (Argon2id 8 MiB, 1 pass)"}
-    for algorithm, mode, r in rows:
-        label = names[mode] + ("" if mode == "health" else f", {algorithm}")
-        lines.append(f"| {label} | {r['rate']:,.0f} | {r['rate'] / empty:.2f} | {r['p50_ms']:.2f} | {r['p99_ms']:.2f} | "
-                     f"{r['cpu_us']:.1f} | {r['errors']} |")
-        if r["errors"]:
-            print(f"{label}: first error: {r['first_error']}", file=sys.stderr)
-    lines += [""] + [f"- {name}: {value}" for name, value in facts]
+def measure(build, full):
+    bench = os.path.join(build, "bench")
+    program, generator = os.path.join(build, "sallyport"), os.path.join(bench, "loadgen")
+    m = {"sign": run_json(0, [os.path.join(bench, "bench_sign")])}
+    m["http"] = json.loads(subprocess.run([os.path.join(bench, "http_bare"), "--seconds", "1", "--json", "1"], check=True,
+                                          capture_output=True, text=True).stdout)
+    m["ES256"], m["facts"] = measure_server(program, generator, "ES256", ["health", "me", "verify", "fresh", "refresh", "login"])
+    m["HS256"], _ = measure_server(program, generator, "HS256", ["refresh"])
+    store = os.path.join(os.path.abspath(bench), "bench_store")
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:  # beside the build: /tmp may be memory
+        for sessions in [1000, 100000] + ([1000000] if full else []):
+            m[f"store_{sessions}"] = run_json(0, [store, str(sessions), str(CONNECTIONS), "3"], cwd=folder)
+    return m
+
+
+def requests_table(m):
+    lines = ["| request | rate /s | p50 ms | p99 ms | server CPU µs | not 2xx |", "| --- | --- | --- | --- | --- | --- |"]
+    for algorithm in ("ES256", "HS256"):
+        for mode, r in m[algorithm].items():
+            label = NAMES[mode] + ("" if mode == "health" else f", {algorithm}")
+            lines.append(f"| {label} | {r['rate']:,.0f} | {r['p50_ms']:.2f} | {r['p99_ms']:.2f} | {r['cpu_us']:.1f} | {r['errors']} |")
+            if r["errors"]:
+                print(f"{label}: first error: {r['first_error']}", file=sys.stderr)
+    return lines
+
+
+def targets(m):
+    """(what, figure, unit, wanted, held)"""
+    es, hs, http, sign, facts = m["ES256"], m["HS256"], m["http"], m["sign"]["ES256"], m["facts"]
+    get, parked = http["get"]["cpu_us"], http["parked"]["cpu_us"]
+
+    def at_least(what, figure, bound, form):
+        return what, form.format(figure), "≥ " + form.format(bound), figure >= bound
+
+    def at_most(what, figure, bound, form):
+        return what, form.format(figure), "≤ " + form.format(bound), figure <= bound
+
+    rows = [
+        at_least("refresh, ES256: rate", es["refresh"]["rate"], 14000, "{:,.0f} /s"),
+        at_most("refresh, ES256: p99", es["refresh"]["p99_ms"], 25, "{:.1f} ms"),
+        at_least("refresh, ES256: of one bare signature and one empty parked request", (sign["sign_us"] + parked) / es["refresh"]["cpu_us"],
+                 0.5, "{:.2f}"),
+        at_least("refresh, HS256: rate", hs["refresh"]["rate"], 25000, "{:,.0f} /s"),
+        at_least("GET /auth/me, token seen before: rate", es["me"]["rate"], 100000, "{:,.0f} /s"),
+        at_least("GET /auth/me: of an empty GET of our HTTP layer", get / es["me"]["cpu_us"], 0.6, "{:.2f}"),
+        at_least("GET /auth/verify, token seen before: rate", es["verify"]["rate"], 100000, "{:,.0f} /s"),
+        at_least("GET /auth/verify: of an empty GET of our HTTP layer", get / es["verify"]["cpu_us"], 0.6, "{:.2f}"),
+        at_least("verify, ES256 token never seen before: of one bare check and an empty GET",
+                 (sign["verify_us"] + get) / es["fresh"]["cpu_us"], 0.85, "{:.2f}"),
+        at_most("HTTP layer, GET: CPU of bare epoll", get / http["bare_get"]["cpu_us"], 1.35, "{:.2f}"),
+        at_most("HTTP layer, parked POST: CPU of bare epoll", parked / http["bare_parked"]["cpu_us"], 1.35, "{:.2f}"),
+        at_most("start of an existing store to the first /readyz 200", facts["start_ms"], 50, "{:.0f} ms"),
+        at_most("resident memory, idle", facts["idle_mib"], 12, "{:.1f} MiB"),
+        at_most("disk a session (100,000 of them)", m["store_100000"]["bytes_a_session"], 400, "{:.0f} bytes"),
+    ]
+    for sessions in (100000, 1000000):
+        if f"store_{sessions}" in m:
+            rows.append(at_most(f"time of a rotation in the store, {sessions:,} sessions: of the same with 1,000",
+                                m["store_1000"]["rate"] / m[f"store_{sessions}"]["rate"], 1.3, "{:.2f}"))
+    return rows
+
+
+def report(m):
+    sign, http = m["sign"], m["http"]
+    lines = requests_table(m)
+    lines += ["", "| aim | measured | wanted | |", "| --- | --- | --- | --- |"]
+    lines += [f"| {what} | {figure} | {wanted} | {'held' if held else 'MISSED'} |" for what, figure, wanted, held in targets(m)]
+    lines += ["", "The floors of this run, CPU: " + ", ".join(
+        f"{name} sign {s['sign_us']:.1f} µs, verify {s['verify_us']:.1f} µs" for name, s in sign.items()) + "; our HTTP layer with an empty handler: "
+        f"GET {http['get']['cpu_us']:.1f} µs, parked POST {http['parked']['cpu_us']:.1f} µs; bare epoll without parsing: "
+        f"{http['bare_get']['cpu_us']:.1f} and {http['bare_parked']['cpu_us']:.1f} µs. The store alone: " + ", ".join(
+        f"{m[key]['rate']:,.0f} rotations/s with {m[key]['sessions']:,} sessions" for key in sorted(m, key=len) if key.startswith("store_")) +
+        f". Resident memory after the load: {m['facts']['loaded_mib']:.1f} MiB."]
     return "\n".join(lines)
 
 
 def main():
-    build, write = sys.argv[1], "--write" in sys.argv
-    rows, facts = measure(os.path.join(build, "sallyport"), os.path.join(build, "bench", "loadgen"))
-    text = table(rows, facts)
+    build, write, full = sys.argv[1], "--write" in sys.argv, "--full" in sys.argv
+    text = f"Machine: {machine()}.\n\n{report(measure(build, full))}"
     print(text)
     if write:
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "results.md"), "w") as f:
             f.write("# What was measured\n\n"
-                    f"`make bench` prints this table; `bench/server.py build/bench --write` puts it here. {CONNECTIONS} keep-alive "
+                    f"`make bench` prints these tables; `bench/server.py build/bench --write --full` puts them here. {CONNECTIONS} keep-alive "
                     f"connections, each following a session of its own, {SECONDS} s a row; the server has one core, the generator "
-                    "another; SQLite with `synchronous=FULL`, so every rotation is on the disk before it is answered.\n\n"
-                    f"Machine: {machine()}. Absolute figures move from run to run; ratios within one run say more.\n\n{text}\n")
+                    "another; SQLite with `synchronous=FULL`, so every rotation is on the disk before it is answered. Ratios compare "
+                    "CPU time with floors of the same run; absolute figures move from run to run and from machine to machine.\n\n"
+                    f"{text}\n")
 
 
 main()
