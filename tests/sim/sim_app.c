@@ -344,7 +344,8 @@ static void backup(struct sim *s) {
     sp_memory_snapshot_free(b->store);
     *b = (struct sim_backup){.boots = a->boots, .families_n = s->families_n};
     SIM_OK(s, sp_store_memory_snapshot(a->store, &b->store));
-    for (uint32_t i = 0; i < s->families_n; i++) b->ended[i] = s->families[i]->ended;
+    for (uint32_t i = 0; i < s->families_n; i++)
+        b->ended_ms[i] = s->families[i]->ended ? s->families[i]->ended_ms : 0;
     for (uint32_t i = 0; i < s->users_n; i++) b->epoch_raised_ms[i] = a->users[i].epoch_raised_ms;
     sim_trace(s, "a backup is made");
 }
@@ -354,7 +355,8 @@ static void families_go_back(struct sim *s, const struct sim_backup *b) {
         struct sim_family *f = s->families[i];
         struct sp_session_row row;
         bool there = peek(s, f, &row);
-        f->ended = i < b->families_n && b->ended[i];
+        f->ended_ms = i < b->families_n ? b->ended_ms[i] : 0;
+        f->ended = f->ended_ms != 0;
         f->tripped = f->tripped && f->ended;
         f->maybe_ended = f->maybe_ended || !there;
         if (there) sim_family_forget(f, row.generation);

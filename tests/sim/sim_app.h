@@ -31,7 +31,7 @@ struct sim_backup {
     struct sp_memory_snapshot *store;
     uint64_t boots;
     uint32_t families_n;
-    bool ended[SIM_FAMILIES_MAX];
+    int64_t ended_ms[SIM_FAMILIES_MAX]; /* 0: not ended */
     int64_t epoch_raised_ms[SIM_USERS_MAX];
 };
 

@@ -159,7 +159,10 @@ static enum sp_outcome act(struct sim *s, struct sim_request *r, const struct sp
     case SP_ACT_REFUSE:
     case SP_ACT_REFUSE_AUDIT: return SP_OUTCOME_INVALID_GRANT;
     case SP_ACT_SUPERSEDED: return SP_OUTCOME_REFRESH_SUPERSEDED;
-    case SP_ACT_TRIP: trip(s, r, d); /* fall through */
+    case SP_ACT_TRIP:
+        trip(s, r, d);
+        r->reuse_detected = true;
+        return SP_OUTCOME_INVALID_GRANT;
     case SP_ACT_REPORT: r->reuse_detected = true; return SP_OUTCOME_INVALID_GRANT;
     case SP_ACT_HEAL:
     case SP_ACT_ROTATE: rotate(s, row, t, e); break;
