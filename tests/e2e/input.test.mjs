@@ -16,9 +16,10 @@ const routes = [...text.matchAll(/^R\((\w+), "([^"]+)", (\w+), (\w+), (\w+), (\w
     parameters: m[7].split(' ').filter(Boolean) }));
 const json = routes.filter((r) => r.body !== 'NONE');
 
-// The fields of each body: L label, T text, B flag, W words, C count, with the most bytes where that is worth a try; `!`: required.
+// The fields of each body: L label, M label or empty, T text, B flag, W words, C count, with the most bytes where that is worth a try; `!`: required.
 const FIELDS = {
-    login: { 'username!': 'L256', 'password!': 'T1024', device: 'L128', mode: 'L16' },
+    login: { 'username!': 'L256', 'password!': 'T1024', device: 'L128', mode: 'L16', device_token: 'M98' },
+    register: { 'username!': 'L256', 'password!': 'T1024', device: 'L128', mode: 'L16', device_token: 'M98' },
     refresh: { refresh_token: 'L', attempt: 'L22' },
     logout: { refresh_token: 'L' },
     password: { 'current_password!': 'T1024', 'new_password!': 'T1024' },
@@ -31,11 +32,11 @@ const FIELDS = {
     admin_backup_start: { 'file!': 'L' },
     admin_key_rotate: { use: 'L16', immediately: 'B' },
 };
-const GOOD = { L: 'x', T: 'x', B: false, W: [], C: 1 };
+const GOOD = { L: 'x', M: '', T: 'x', B: false, W: [], C: 1 };
 
 let s, token;
 before(async () => {
-    s = await Server.start();
+    s = await Server.start({ 'registration.enabled': 'true' }); // or its route is not there
     await s.ask('role', 'set', 'admin', 'sallyport:admin');
     await s.addUser('root', ['admin']);
     token = (await s.login('root')).access_token;
@@ -203,13 +204,13 @@ test('fields: repeated, of another type, empty, too long, with control character
                 assert.equal(r.json.detail, f.name);
             };
             for (const f of fields) {
-                const others = { L: [1, null, true, [], {}, ['x'], 1e300], T: [1, null, false, [], {}], B: [0, 1, null, 'true', [], {}], W: ['x', 1, null, true, {}, [1], [null], [['x']]], C: ['1', null, true, [], {}, 1.5] };
+                const others = { L: [1, null, true, [], {}, ['x'], 1e300], M: [1, null, true, [], {}], T: [1, null, false, [], {}], B: [0, 1, null, 'true', [], {}], W: ['x', 1, null, true, {}, [1], [null], [['x']]], C: ['1', null, true, [], {}, 1.5] };
                 for (const value of others[f.type]) await check(f, value, 'wrong_type');
                 refused(await sendJson(route, `{"${f.name}":${JSON.stringify(GOOD[f.type])},"${f.name}":${JSON.stringify(GOOD[f.type])}}`), 400, 'duplicate_field', f.name);
                 if ('LT'.includes(f.type)) await check(f, '', 'bad_value');
                 if (f.max) await check(f, 'a'.repeat(f.max + 1), 'too_long');
                 if (f.max) await check(f, 'é'.repeat(f.max / 2 + 1), 'too_long');
-                if (f.type === 'L') for (const c of ['\u0001', 'a\nb', 'a\u007fb', '\u009b', 'a\tb']) await check(f, c, 'bad_value');
+                if ('LM'.includes(f.type)) for (const c of ['\u0001', 'a\nb', 'a\u007fb', '\u009b', 'a\tb']) await check(f, c, 'bad_value');
                 if (f.type === 'W') for (const c of [[''], ['a b'], ['a', 'a'], ['é'], ['"'], ['\\'], ['a\n']]) await check(f, c, 'bad_value');
                 if (f.type === 'W') await check(f, Array.from({ length: 1500 }, (_, i) => `r${i}`), 'too_long');
                 if (f.required) {
