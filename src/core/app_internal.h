@@ -59,7 +59,8 @@ struct sp_refusal {
 
 /* Counts since start; relaxed: each is exact, together they are not one moment. */
 struct sp_app_counters {
-    _Atomic uint64_t logins, login_failures, throttled, registrations, sessions_added, refreshes, reissues, superseded, trips, heals;
+    _Atomic uint64_t logins, login_failures, throttled, registrations, sessions_added, refreshes, reissues,
+        superseded, trips, heals;
 };
 
 /* Housekeeping (app_tick.c). `last_` are the ticking loop's alone; a busy flag is cleared by whoever
@@ -108,6 +109,7 @@ struct sp_app {
     int64_t access_ttl_max_s;
 
     _Atomic int64_t last_rotation_ms; /* wall; drives the heartbeat */
+    atomic_bool proving;              /* a long proof is under way */
     struct sp_tick tick;
     struct sp_app_counters counters;
     struct sp_app_backup backup;
@@ -171,6 +173,7 @@ struct sp_op {
     struct sp_store_read read;
     struct sp_hash_job hash;
     sp_status (*work)(struct sp_op *op);
+    bool is_proving;         /* holds app->proving, until its job is done */
     struct sp_buf secret[2]; /* passwords; wiped at the end */
     uint32_t tries;
 
@@ -236,6 +239,11 @@ enum sp_outcome sp_op_judge_password(struct sp_op *op, sp_slice given, sp_slice 
  * full queue: `next` sees SP_E_BUSY, perhaps from inside this call. */
 typedef sp_status sp_op_work_fn(struct sp_op *op);
 void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next);
+
+/* The same for a long proof by the ratchet, of which there is one at a time: whoever holds one genuine token
+ * can ask for them without end, and shall neither stall a loop nor keep passwords from being hashed. Busy:
+ * `next` sees SP_E_BUSY. */
+void sp_op_long_proof(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next);
 
 /* For use cases that answer a struct sp_plain_result. */
 struct sp_plain_op {

@@ -78,6 +78,25 @@ static bool is_genuine(struct logout_op *op, const struct sp_session_row *row) {
     return genuine;
 }
 
+static sp_status prove(struct sp_op *base) {
+    struct logout_op *op = (struct logout_op *)(void *)base;
+    return is_genuine(op, &base->read.ret.sessions[0]) ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+}
+
+static void proved(struct sp_op *base, sp_status status) {
+    struct logout_op *op = (struct logout_op *)(void *)base;
+    if (sp_is(status, SP_E_REFUSED)) {
+        sp_op_finish(base, SP_OUTCOME_INVALID_GRANT);
+    } else if (sp_is(status, SP_E_BUSY)) {
+        sp_op_finish(base, SP_OUTCOME_OVERLOADED);
+    } else if (!sp_ok(status)) {
+        sp_op_fail(base, status);
+    } else {
+        memcpy(op->user_id, base->read.ret.sessions[0].user_id, sizeof(op->user_id));
+        logout(op);
+    }
+}
+
 /* Over or forgotten: the tag was ours, and there is nothing to end. The secret is not looked at, because an
  * answer that depended on it would tell whether the session still exists. */
 static void session_read(struct sp_op *base, sp_status status) {
@@ -89,11 +108,10 @@ static void session_read(struct sp_op *base, sp_status status) {
     const struct sp_session_row *row = sp_ok(status) ? &base->read.ret.sessions[0] : NULL;
     if (row == NULL || row->state != SP_SESSION_ACTIVE) {
         sp_op_finish(base, SP_OUTCOME_OK);
-    } else if (!is_genuine(op, row)) {
-        sp_op_finish(base, SP_OUTCOME_INVALID_GRANT);
+    } else if (sp_tripwire_is_long(row, &op->token)) {
+        sp_op_long_proof(base, prove, proved);
     } else {
-        memcpy(op->user_id, row->user_id, sizeof(op->user_id));
-        logout(op);
+        proved(base, prove(base));
     }
 }
 

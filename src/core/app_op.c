@@ -294,10 +294,16 @@ void sp_op_read(struct sp_op *op, sp_op_step *next) {
     sp_store_read_submit(op->app->deps.store, &op->read);
 }
 
+static void proof_ended(struct sp_op *op) {
+    if (op->is_proving) atomic_store(&op->app->proving, false);
+    op->is_proving = false;
+}
+
 static void hash_done(struct sp_task *task) {
     struct sp_hash_job *job = SP_CONTAINER_OF(task, struct sp_hash_job, task);
     struct sp_op *op = SP_CONTAINER_OF(job, struct sp_op, hash);
     op->is_later = true;
+    proof_ended(op);
     if (sp_ok(job->status) && job->is_common) {
         sp_op_reject_password(op, SP_PASSWORD_COMMON);
         return;
@@ -330,13 +336,29 @@ static sp_status run_work(struct sp_hash_job *job) {
     return op->work(op);
 }
 
-void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
+static void submit_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
     op->next = next;
     op->work = work;
     op->hash = (struct sp_hash_job){
         .task = {.run = hash_done}, .executor = op->executor, .op = SP_HASH_WORK, .work = run_work};
     sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
-    if (!sp_ok(taken)) next(op, taken);
+    if (sp_ok(taken)) return;
+    proof_ended(op);
+    next(op, taken);
+}
+
+void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
+    submit_work(op, work, next);
+}
+
+void sp_op_long_proof(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
+    bool expected = false;
+    op->is_proving = atomic_compare_exchange_strong(&op->app->proving, &expected, true);
+    if (op->is_proving) {
+        submit_work(op, work, next);
+    } else {
+        next(op, sp_err(SP_E_BUSY));
+    }
 }
 
 /* ---- new passwords ---- */

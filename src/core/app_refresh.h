@@ -20,6 +20,8 @@ struct sp_refresh_op {
     /* The slow path's: as read, and what the machine said about it. */
     struct sp_meta_row meta;
     struct sp_session_row seen;
+    struct sp_session_policy policy;
+    enum sp_proof proof;
     struct sp_session_decision decision;
 };
 

@@ -201,18 +201,48 @@ static enum sp_proof prove(struct sp_refresh_op *op) {
     return proof;
 }
 
-static void decide(struct sp_refresh_op *op) {
+static void judge(struct sp_refresh_op *op) {
     struct sp_op *base = &op->t.base;
-    struct sp_refresh_event event = {.proof = prove(op),
+    struct sp_refresh_event event = {.proof = op->proof,
                                      .generation = op->token.generation,
                                      .same_client = same_client(op),
                                      .has_attempt = op->has_attempt};
     memcpy(event.attempt, op->attempt, sizeof(event.attempt));
-    struct sp_session_policy policy = sp_app_policy(base->app, &op->meta);
     sp_op_actor_user(base, op->seen.user_id);
     base->now_ms = sp_app_now_ms(base->app);
-    op->decision = sp_session_step(&op->seen, &event, base->now_ms, &policy);
+    op->decision = sp_session_step(&op->seen, &event, base->now_ms, &op->policy);
     act(op);
+}
+
+static sp_status prove_long(struct sp_op *base) {
+    struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
+    op->proof = prove(op);
+    return SP_SUCCESS;
+}
+
+static void proved(struct sp_op *base, sp_status status) {
+    if (sp_ok(status)) {
+        judge((struct sp_refresh_op *)(void *)base);
+    } else if (sp_is(status, SP_E_BUSY)) {
+        sp_op_finish(base, SP_OUTCOME_OVERLOADED);
+    } else {
+        sp_op_fail(base, status);
+    }
+}
+
+/* Of a session that is over nothing need be proved: the machine refuses before it looks. */
+static void decide(struct sp_refresh_op *op) {
+    struct sp_op *base = &op->t.base;
+    op->policy = sp_app_policy(base->app, &op->meta);
+    op->proof = SP_PROOF_WRONG;
+    if (sp_session_over(&op->seen, sp_app_now_ms(base->app), &op->policy) != SP_END_NONE) {
+        judge(op);
+    } else if (sp_tripwire_is_long(&op->seen, &op->token)) {
+        sp_op_long_proof(base, prove_long, proved);
+    } else {
+        op->proof = prove(op);
+        judge(op);
+    }
 }
 
 /* A write that the machine allowed and the store keeps refusing has one reason left: its user is not allowed

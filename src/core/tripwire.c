@@ -1,6 +1,6 @@
 /* Old tokens are walked forward to the stored secret; after a rollback the stored secret is walked forward to
  * the token. Both ends are bounded, because whoever holds one genuine token can present it as often as the
- * network allows. */
+ * network allows; the long walks are not for the thread of a loop (sp_op_long_proof). */
 #include "core/tripwire.h"
 
 #include "base/ct.h"
@@ -14,6 +14,12 @@ static bool walks_to(const struct sp_refresh_key *key, sp_sid sid, uint32_t from
     bool arrived = sp_ok(walked) && sp_ct_equal(SP_SLICE_ARRAY(secret), sp_slice_of(end, sizeof(secret)));
     sp_wipe(secret, sizeof(secret));
     return arrived;
+}
+
+bool sp_tripwire_is_long(const struct sp_session_row *row, const struct sp_refresh_token *token) {
+    bool older = token->generation <= row->generation;
+    uint32_t steps = older ? row->generation - token->generation : token->generation - row->generation;
+    return steps > SP_PROOF_SHORT && steps <= (older ? SP_RATCHET_PROOF_MAX : SP_HEAL_MAX);
 }
 
 enum sp_proof sp_tripwire_prove(const struct sp_session_row *row, const struct sp_refresh_token *token,
