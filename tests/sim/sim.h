@@ -78,6 +78,7 @@ struct sim_family {
     struct sim_generation *generations;
     size_t generations_n;
 
+    bool has_moved;     /* rotated, since it began or was restored */
     bool used_by_thief; /* from the moment a thief sends one of its tokens */
     bool maybe_ended;   /* somebody asked for its end, or it may be lost in a restore */
     bool ended;         /* ... and has the answer that it is over */
@@ -159,6 +160,8 @@ struct sim_request {
     enum sp_session_mode mode;
     int64_t begun_ms;
     bool was_over; /* its end had been acknowledged before this began */
+    bool has_moved;
+    bool rotates;  /* by the row at its beginning, rather than being a retry */
     bool is_ahead; /* of the server's row */
     bool must_be_caught;
 

@@ -40,6 +40,7 @@ static struct sim_generation *generation_of(struct sim_family *f, uint32_t g) {
 }
 
 void sim_family_forget(struct sim_family *f, uint32_t generation) {
+    f->has_moved = false;
     for (size_t g = generation; g < f->generations_n; g++) f->generations[g].rotated_ms = 0;
 }
 
@@ -120,6 +121,8 @@ void sim_refresh_begin(struct sim *s, struct sim_request *r) {
     struct sp_session_row row;
     bool there = s->server->peek(s, r->family, &row);
     r->was_over = r->family->ended || (there && sim_is_over(s, &row));
+    r->has_moved = r->family->has_moved;
+    r->rotates = there && row.generation <= r->generation;
     r->is_ahead = there && row.generation < r->generation;
     r->must_be_caught = r->actor != SIM_FORGER && must_be_caught(s, r);
     if (r->actor == SIM_THIEF) r->family->used_by_thief = true;
@@ -151,6 +154,9 @@ static void granted(struct sim *s, struct sim_request *r) {
     struct sim_generation *g = generation_of(f, r->generation);
     if (!same && g->rotated_ms != 0) s->counts.retries_served++;
     if (!same && g->rotated_ms == 0) g->rotated_ms = s->now_ms;
+    /* Two that both think they are the newest: one of them is a thief. */
+    if (r->is_ahead && r->has_moved) sim_fail(s, "family %u was healed after it had moved on", f->index);
+    f->has_moved = f->has_moved || (!same && r->rotates);
     s->counts.same += same;
     s->counts.heals += r->is_ahead;
     s->counts.refreshes++;
