@@ -45,7 +45,8 @@ struct bucket {
 };
 
 struct sp_token_cache {
-    struct bucket *buckets;
+    void *table; /* of calloc, whose pages are not there before they are used: an idle server stays small */
+    struct bucket *buckets; /* in the table, from the first cache line on */
     size_t mask;
     size_t bytes_max;
     struct sp_reclaim *reclaim;
@@ -102,7 +103,7 @@ static void cache_unref(struct sp_token_cache *c) {
     /* acq_rel: everything done to the cache under other references is done before the last one frees it */
     if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1) return;
     pthread_mutex_destroy(&c->lock);
-    free(c->buckets);
+    free(c->table);
     sp_free_wiped(c, sizeof *c);
 }
 
@@ -245,6 +246,11 @@ static size_t buckets_for(size_t bytes_max) {
     return n;
 }
 
+static struct bucket *align_up(void *p) {
+    uintptr_t at = (uintptr_t)p, line = _Alignof(struct bucket);
+    return (struct bucket *)((at + line - 1) / line * line);
+}
+
 sp_status sp_token_cache_new(size_t bytes_max, struct sp_reclaim *reclaim, const struct sp_random *random,
                              struct sp_token_cache **ret) {
     if (bytes_max < SP_TOKEN_CACHE_BYTES_MIN || bytes_max > SP_TOKEN_CACHE_BYTES_MAX)
@@ -253,10 +259,10 @@ sp_status sp_token_cache_new(size_t bytes_max, struct sp_reclaim *reclaim, const
     if (c == NULL) return sp_err(SP_E_NOMEM);
     pthread_mutex_init(&c->lock, NULL);
     atomic_init(&c->refs, 1);
-    size_t n = buckets_for(bytes_max), table_bytes = n * sizeof(struct bucket);
-    c->buckets = aligned_alloc(_Alignof(struct bucket), table_bytes);
-    if (c->buckets == NULL) return sp_err(SP_E_NOMEM);
-    memset(c->buckets, 0, table_bytes);
+    size_t n = buckets_for(bytes_max), table_bytes = (n + 1) * sizeof(struct bucket);
+    c->table = calloc(n + 1, sizeof(struct bucket));
+    if (c->table == NULL) return sp_err(SP_E_NOMEM);
+    c->buckets = align_up(c->table);
     c->mask = n - 1;
     c->bytes_max = bytes_max;
     c->linked = table_bytes;
