@@ -433,4 +433,24 @@ struct sp_status_result {
 typedef void sp_status_done(void *arg, const struct sp_status_result *result);
 void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_done *done, void *arg);
 
+/* For metrics; needs no permission of its own. Counts are since start. */
+struct sp_measures {
+    enum sp_outcome outcome; /* OK, or INTERNAL for want of memory */
+    int64_t now_ms;
+    uint64_t logins, login_failures, sessions_added;
+    uint64_t refreshes, reissues; /* all that gave tokens; of those, the ones that did not rotate */
+    uint64_t superseded, trips, heals;
+    uint64_t revoked_entries;
+    bool is_ready;
+    const char *store_name;
+    bool has_store_stats;
+    struct sp_store_stats store;
+    /* NULL while the store does not answer. */
+    const struct sp_meta_row *meta;
+    const struct sp_key_row *keys;
+    size_t n_keys;
+};
+typedef void sp_measures_done(void *arg, const struct sp_measures *measures);
+void sp_app_measure(struct sp_app *app, const struct sp_call *call, sp_measures_done *done, void *arg);
+
 #endif

@@ -380,6 +380,24 @@ struct sp_store_env {
     struct sp_log log;
 };
 
+/* ---- what a backend counts of itself ---- */
+
+enum {
+    SP_STORE_BATCH_BUCKETS = 12,   /* of up to 1, 2, 4 ... 1024 change sets, and more */
+    SP_STORE_LATENCY_BUCKETS = 15, /* of up to 0.1, 0.2, 0.4 ... 819.2 ms, and more */
+    SP_STORE_LATENCY_UNIT_US = 100,
+};
+/* Since start; each number is exact, together they are not one moment. Buckets are not cumulative. */
+struct sp_store_stats {
+    uint64_t transactions;    /* committed */
+    uint64_t sets, conflicts; /* change sets in them that applied, and that did not */
+    uint64_t failed, unknown; /* transactions that failed, and whose COMMIT did */
+    uint64_t batch[SP_STORE_BATCH_BUCKETS];
+    uint64_t took[SP_STORE_LATENCY_BUCKETS]; /* from BEGIN until COMMIT returned */
+    uint64_t took_us_sum;
+    uint32_t writes_waiting, reads_waiting; /* now */
+};
+
 /* ---- the port ---- */
 
 struct sp_store {
@@ -395,6 +413,8 @@ struct sp_store_ops {
     void (*backup)(struct sp_store *, struct sp_store_backup *);
     /* SP_OK when commits can succeed at this moment (for /readyz). Any thread, cheap. */
     sp_status (*health)(struct sp_store *);
+    /* Any thread, cheap. NULL: this backend does not count. */
+    void (*stats)(struct sp_store *, struct sp_store_stats *ret);
     /* Finishes what was submitted, calls every done, then frees. No submission may follow. */
     void (*close)(struct sp_store *);
 };

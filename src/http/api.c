@@ -8,6 +8,7 @@
 
 char sp_http_listener_public[1];
 char sp_http_listener_admin[1];
+char sp_http_listener_metrics[1];
 
 static sp_status set_origins(struct sp_http_api *api, const struct sp_http_api_config *config) {
     if (config->n_public_origins > SP_ORIGINS_MAX) return sp_err(SP_E_LIMIT);
@@ -34,6 +35,9 @@ static sp_status api_init(struct sp_http_api *api, struct sp_app *app,
     api->log = config->log.write == NULL ? sp_log_none : config->log;
     api->seen = config->seen;
     api->seen_arg = config->seen_arg;
+    api->request_log = config->request_log;
+    api->metrics = config->metrics;
+    api->metrics_arg = config->metrics_arg;
     api->euid = geteuid();
     SP_TRY(sp_cookie_names_set(&api->cookies, config->cookie_prefix));
     SP_TRY(set_origins(api, config));
@@ -54,6 +58,10 @@ void sp_http_api_free(struct sp_http_api *api) {
     free(api);
 }
 
+void sp_http_api_drain(struct sp_http_api *api) {
+    api->draining = true;
+}
+
 /* ---- the steps before the handler ---- */
 
 /* Unique, not secret: a random prefix for each api and a counter. A client's own X-Request-Id is not taken
@@ -70,13 +78,21 @@ static bool on_admin_socket(const struct sp_exchange *x) {
     return sp_http_req_user(x->req) == (void *)sp_http_listener_admin;
 }
 
-/* The admin socket serves administration and health, so that whoever holds it by mistake holds no more. */
+static bool on_metrics_listener(const struct sp_exchange *x) {
+    return sp_http_req_user(x->req) == (void *)sp_http_listener_metrics;
+}
+
+/* The admin socket serves administration and what watches over the process, so that whoever holds it by
+ * mistake holds no more; the metrics listener, which asks nobody who they are, only the latter. */
 static bool serves(const struct sp_exchange *x, sp_slice path) {
     /* Switched off, it is not there at all, whatever the method. */
     if (sp_slice_eq_cstr(path, "/auth/register") && !sp_app_config(x->app)->registration_enabled)
         return false;
-    if (!on_admin_socket(x) || sp_slice_starts(path, SP_SLICE_LIT("/admin/v1/"))) return true;
-    return sp_slice_eq_cstr(path, "/healthz") || sp_slice_eq_cstr(path, "/readyz");
+    bool watching = sp_slice_eq_cstr(path, "/healthz") || sp_slice_eq_cstr(path, "/readyz") ||
+                    (sp_slice_eq_cstr(path, "/metrics") && x->api->metrics != NULL);
+    if (on_metrics_listener(x)) return watching;
+    if (on_admin_socket(x)) return watching || sp_slice_starts(path, SP_SLICE_LIT("/admin/v1/"));
+    return watching || !sp_slice_eq_cstr(path, "/metrics");
 }
 
 static enum sp_step answer_methods(struct sp_exchange *x, uint32_t methods) {
@@ -169,11 +185,12 @@ static enum sp_step defend_cookie(struct sp_exchange *x) {
 
 /* Permissions come last: only a request that its user meant is worth a record that it was denied. */
 static enum sp_step admit(struct sp_exchange *x) {
-    if (x->route->auth == SP_AUTH_NONE) return SP_GO_ON;
+    if (x->route->auth == SP_AUTH_NONE || on_metrics_listener(x)) return SP_GO_ON;
     if (sp_x_find_credential(x) == SP_ANSWERED) return SP_ANSWERED;
     if (x->route->auth == SP_AUTH_OWN) return SP_GO_ON;
     if (sp_x_authenticate(x) == SP_ANSWERED) return SP_ANSWERED;
     if (defend_cookie(x) == SP_ANSWERED) return SP_ANSWERED;
+    if (x->route->auth == SP_AUTH_METRICS) return sp_x_authorize_metrics(x);
     return x->route->auth == SP_AUTH_ADMIN ? sp_x_authorize_admin(x) : SP_GO_ON;
 }
 
@@ -206,6 +223,7 @@ static struct sp_exchange *exchange_new(struct sp_http_api *api, struct sp_http_
     sp_buf_init(&x->header_text, SP_REPLY_HEADER_TEXT_BYTES_MAX);
     x->json = SP_JSON_OUT(&x->out);
     make_request_id(api, x->request_id);
+    x->began_us = sp_x_clock_us();
     if (on_admin_socket(x)) x->credential = SP_CREDENTIAL_SOCKET;
     const struct sp_http_peer *peer = sp_http_req_peer(req);
     x->call.executor = sp_loop_executor(sp_http_req_loop(req));

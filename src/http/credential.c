@@ -119,6 +119,13 @@ enum sp_step sp_x_authorize_admin(struct sp_exchange *x) {
     return SP_ANSWERED;
 }
 
+enum sp_step sp_x_authorize_metrics(struct sp_exchange *x) {
+    const sp_slice permission = SP_SLICE_LIT("sallyport:metrics");
+    if (x->credential != SP_CREDENTIAL_SOCKET && sp_app_permits(x->app, &x->principal, permission))
+        return SP_GO_ON;
+    return sp_x_authorize_admin(x);
+}
+
 enum sp_step sp_x_origin_rule(struct sp_exchange *x) {
     struct sp_origin_headers h = {.has_origin = false};
     h.has_origin = sp_http_req_header(x->req, "Origin", &h.origin) != SP_HTTP_ABSENT;

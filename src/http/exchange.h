@@ -33,6 +33,10 @@ struct sp_http_api {
     struct sp_log log;
     void (*seen)(void *arg, const struct sp_http_seen *seen);
     void *seen_arg;
+    enum sp_http_request_log request_log;
+    sp_status (*metrics)(void *arg, const struct sp_measures *measures, struct sp_buf *ret);
+    void *metrics_arg;
+    bool draining;
     uid_t euid;
     uint8_t id_prefix[SP_REQUEST_ID_BYTES - 8];
     uint64_t id_counter;
@@ -49,6 +53,8 @@ struct sp_exchange {
     struct sp_query query;
     uint8_t *text; /* what was decoded of path and query */
     char request_id[SP_REQUEST_ID_CHARS];
+    int64_t
+        began_us; /* CLOCK_MONOTONIC, for the log and metrics; the loop's own clock stands still meanwhile */
 
     struct sp_cookies cookies;
     enum sp_credential credential; /* what was found; USER and ADMIN routes: and found good */
@@ -80,6 +86,8 @@ enum sp_problem {
 #undef X
     SP_PROBLEM_COUNT
 };
+
+int64_t sp_x_clock_us(void);
 
 /* ---- the answer (reply.c) ---- */
 
@@ -113,6 +121,8 @@ enum sp_step sp_x_find_credential(struct sp_exchange *x);
 /* Demands a good access token. */
 enum sp_step sp_x_authenticate(struct sp_exchange *x);
 enum sp_step sp_x_authorize_admin(struct sp_exchange *x);
+/* Whoever may administer, and who has the permission sallyport:metrics. */
+enum sp_step sp_x_authorize_metrics(struct sp_exchange *x);
 enum sp_step sp_x_origin_rule(struct sp_exchange *x);
 /* X-CSRF-Token against this session. */
 enum sp_step sp_x_csrf_token(struct sp_exchange *x, const uint8_t *sid);

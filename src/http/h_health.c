@@ -1,8 +1,8 @@
 /* For whoever watches over the process.
  *
  *   GET /healthz -> 200 {status: "alive"}   as long as the loop turns
- *   GET /readyz  -> 200 {status: "ready"}   when the store can take a change now; otherwise the 503 problem
- * not_ready */
+ *   GET /readyz  -> 200 {status: "ready"}   when the store can take a change now and no stop has begun;
+ * otherwise the 503 problem not_ready. While starting nothing listens yet. */
 #include "http/exchange.h"
 #include "http/handlers.h"
 
@@ -18,7 +18,7 @@ void sp_h_healthz(struct sp_exchange *x) {
 }
 
 void sp_h_readyz(struct sp_exchange *x) {
-    if (sp_ok(sp_app_ready(x->app))) {
+    if (!x->api->draining && sp_ok(sp_app_ready(x->app))) {
         reply_status(x, "ready");
     } else {
         sp_x_problem(x, SP_PROBLEM_NOT_READY);

@@ -1,5 +1,7 @@
 #include "http/exchange.h"
 
+#include <time.h>
+
 #include "base/assert.h"
 
 static const struct {
@@ -69,17 +71,37 @@ static sp_slice trace_id(const struct sp_exchange *x) {
     return lower_hex(id) ? id : SP_SLICE_LIT("-");
 }
 
-static void observe(const struct sp_exchange *x, int status) {
+int64_t sp_x_clock_us(void) {
+    struct timespec t;
+    sp_assert(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Pattern and not path: a path holds names and ids, a query may hold anything. */
+static void log_request(const struct sp_exchange *x, const char *pattern, int status, int64_t took_us) {
     const struct sp_http_api *api = x->api;
-    const char *pattern = x->route == NULL ? NULL : x->route->pattern;
-    int64_t took_ms = sp_loop_boot_ms(sp_http_req_loop(x->req)) - sp_http_req_boot_ms(x->req);
-    SP_LOG(&api->log, status >= 500 ? SP_LOG_WARN : SP_LOG_DEBUG, "http_request",
+    if (api->request_log == SP_REQUEST_LOG_OFF && status < 500) return;
+    enum sp_log_level level = api->request_log == SP_REQUEST_LOG_INFO ? SP_LOG_INFO : SP_LOG_DEBUG;
+    SP_LOG(&api->log, status >= 500 ? SP_LOG_WARN : level, "http_request",
            SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)), SP_LOGF_TEXT("trace_id", trace_id(x)),
            SP_LOGF_TEXT("method", sp_http_req_method_text(x->req)),
            SP_LOGF_TEXT("route", sp_slice_cstr(pattern == NULL ? "-" : pattern)),
-           SP_LOGF_I64("status", status), SP_LOGF_I64("ms", took_ms));
+           SP_LOGF_I64("status", status), SP_LOGF_I64("us", took_us),
+           SP_LOGF_TEXT("address", x->call.address.n == 0 ? SP_SLICE_LIT("-") : x->call.address));
+}
+
+static void observe(const struct sp_exchange *x, int status) {
+    const struct sp_http_api *api = x->api;
+    const char *pattern = x->route == NULL ? NULL : x->route->pattern;
+    int64_t took_us = sp_x_clock_us() - x->began_us;
+    log_request(x, pattern, status, took_us);
     if (api->seen == NULL) return;
-    const struct sp_http_seen seen = {sp_http_req_method(x->req), pattern, status, took_ms};
+    const struct sp_http_seen seen = {.method = sp_http_req_method(x->req),
+                                      .pattern = pattern,
+                                      .route =
+                                          x->route == NULL ? sp_routes_n : (size_t)(x->route - sp_routes),
+                                      .status = status,
+                                      .took_us = took_us};
     api->seen(api->seen_arg, &seen);
 }
 

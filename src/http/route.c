@@ -59,6 +59,20 @@ enum sp_route_found sp_route_find(const struct sp_route *routes, size_t n, enum 
     return found.methods == 0 ? SP_ROUTE_NO_PATH : SP_ROUTE_NO_METHOD;
 }
 
+const char *sp_route_method_name(enum sp_http_method method) {
+    switch (method) {
+    case SP_HTTP_GET: return "GET";
+    case SP_HTTP_HEAD: return "HEAD";
+    case SP_HTTP_POST: return "POST";
+    case SP_HTTP_PUT: return "PUT";
+    case SP_HTTP_PATCH: return "PATCH";
+    case SP_HTTP_DELETE: return "DELETE";
+    case SP_HTTP_OPTIONS: return "OPTIONS";
+    case SP_HTTP_OTHER: break;
+    }
+    return "other";
+}
+
 sp_status sp_route_allow(uint32_t methods, struct sp_buf *ret) {
     static const struct {
         enum sp_http_method method;

@@ -16,10 +16,12 @@
 struct sp_exchange;
 
 enum sp_route_auth {
-    SP_AUTH_NONE,  /* credentials are not looked at */
-    SP_AUTH_USER,  /* a good access token: Bearer or cookie */
-    SP_AUTH_ADMIN, /* the admin socket, or such a token with the permission sallyport:admin */
-    SP_AUTH_OWN,   /* the handler reads the credentials that were found */
+    SP_AUTH_NONE,    /* credentials are not looked at */
+    SP_AUTH_USER,    /* a good access token: Bearer or cookie */
+    SP_AUTH_ADMIN,   /* the admin socket, or such a token with the permission sallyport:admin */
+    SP_AUTH_METRICS, /* the metrics listener, the admin socket, or such a token with sallyport:metrics or
+                        sallyport:admin */
+    SP_AUTH_OWN,     /* the handler reads the credentials that were found */
 };
 enum sp_route_body { SP_BODY_NONE, SP_BODY_JSON, SP_BODY_JSON_OPTIONAL };
 /* What applies when the credential is a cookie. */
@@ -52,6 +54,8 @@ struct sp_route_match {
 };
 enum sp_route_found sp_route_find(const struct sp_route *routes, size_t n, enum sp_http_method method,
                                   sp_slice path, struct sp_route_match *ret);
+/* "GET"; "other" for what is none of ours. */
+const char *sp_route_method_name(enum sp_http_method method);
 /* "GET, HEAD, OPTIONS": the value of Allow. */
 enum { SP_ALLOW_BYTES_MAX = 64 };
 sp_status sp_route_allow(uint32_t methods, struct sp_buf *ret);

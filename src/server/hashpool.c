@@ -11,7 +11,8 @@ struct sp_hashpool {
     pthread_mutex_t mutex;     /* guards everything below */
     pthread_cond_t wanted;
     struct sp_task *head, **tail; /* jobs, linked through their tasks */
-    uint32_t waiting, waiting_max;
+    uint32_t waiting, waiting_max, active;
+    uint64_t finished, refused;
     bool stopping;
     uint32_t n_threads;
     pthread_t threads[];
@@ -61,15 +62,26 @@ static struct sp_hash_job *next_job(struct sp_hashpool *pool) {
         pool->head = task->next;
         if (pool->head == NULL) pool->tail = &pool->head;
         pool->waiting--;
+        pool->active++;
     }
     pthread_mutex_unlock(&pool->mutex);
     return task == NULL ? NULL : SP_CONTAINER_OF(task, struct sp_hash_job, task);
 }
 
+static void job_ended(struct sp_hashpool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    pool->active--;
+    pool->finished++;
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 static void *worker(void *arg) {
     struct sp_hashpool *pool = arg;
     struct sp_hash_job *job;
-    while ((job = next_job(pool)) != NULL) work(pool, job);
+    while ((job = next_job(pool)) != NULL) {
+        work(pool, job);
+        job_ended(pool);
+    }
     return NULL;
 }
 
@@ -139,6 +151,8 @@ static sp_status submit(void *arg, struct sp_hash_job *job) {
         pool->tail = &job->task.next;
         pool->waiting++;
         pthread_cond_signal(&pool->wanted);
+    } else {
+        pool->refused++;
     }
     pthread_mutex_unlock(&pool->mutex);
     return full ? sp_err(SP_E_BUSY) : SP_SUCCESS;
@@ -146,6 +160,17 @@ static sp_status submit(void *arg, struct sp_hash_job *job) {
 
 void sp_hashpool_set_words(struct sp_hashpool *pool, const struct sp_word_list *words) {
     pool->words = *words;
+}
+
+void sp_hashpool_stats(struct sp_hashpool *pool, struct sp_hashpool_stats *ret) {
+    pthread_mutex_lock(&pool->mutex);
+    *ret = (struct sp_hashpool_stats){.threads = pool->n_threads,
+                                      .waiting = pool->waiting,
+                                      .waiting_max = pool->waiting_max,
+                                      .active = pool->active,
+                                      .finished = pool->finished,
+                                      .refused = pool->refused};
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 struct sp_hasher sp_hashpool_port(struct sp_hashpool *pool) {

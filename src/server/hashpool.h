@@ -19,6 +19,12 @@ void sp_hashpool_free(struct sp_hashpool *pool);
 SP_DEFINE_FREE(sp_hashpool);
 /* In which new passwords are looked up, before they are hashed. Borrowed; before the port is made. */
 void sp_hashpool_set_words(struct sp_hashpool *pool, const struct sp_word_list *words);
+struct sp_hashpool_stats {
+    uint32_t threads, waiting, waiting_max, active; /* now */
+    uint64_t finished, refused;                     /* since start */
+};
+/* Any thread; takes the pool's lock. */
+void sp_hashpool_stats(struct sp_hashpool *pool, struct sp_hashpool_stats *ret);
 struct sp_hasher sp_hashpool_port(struct sp_hashpool *pool);
 
 #endif

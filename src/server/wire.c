@@ -212,6 +212,7 @@ static void front_drained(void *arg) {
 
 static void drain_front(struct sp_task *task) {
     struct front *f = SP_CONTAINER_OF(task, struct front, drain);
+    sp_http_api_drain(f->api);
     sp_http_server_drain(f->http, SP_DRAIN_MS, front_drained, f);
 }
 
@@ -247,6 +248,10 @@ static void *front_thread(void *arg) {
 }
 
 static sp_status start_threads(struct server *s) {
+    for (size_t i = 0; i < s->n_fronts; i++) {
+        sp_loop_timer_init(&s->fronts[i].sample, s->fronts[i].loop, sp_wire_on_sample);
+        sp_loop_timer_start(&s->fronts[i].sample, 0);
+    }
     for (size_t i = 1; i < s->n_fronts; i++) {
         if (pthread_create(&s->fronts[i].thread, NULL, front_thread, &s->fronts[i]) != 0)
             return sp_err(SP_E_UNAVAILABLE);
@@ -301,6 +306,7 @@ static void close_server(struct server *s) {
     if (s->tick.run != NULL) sp_loop_timer_cancel(&s->tick);
     if (s->hash_limit.run != NULL) sp_loop_timer_cancel(&s->hash_limit);
     for (size_t i = 0; i < s->n_fronts; i++) {
+        if (s->fronts[i].sample.run != NULL) sp_loop_timer_cancel(&s->fronts[i].sample);
         sp_http_server_free(s->fronts[i].http);
         sp_http_api_free(s->fronts[i].api);
     }
@@ -310,6 +316,7 @@ static void close_server(struct server *s) {
     sp_wire_change_over_free(s->change_over);
     sp_hashpool_free(s->hashpool);
     sp_dictionary_free(s->dictionary);
+    sp_metrics_free(s->metrics);
     for (size_t i = 0; i < s->n_fronts; i++) sp_loop_free(s->fronts[i].loop);
     sp_authn_local_free(s->authn);
     sp_verifier_free(s->verifier);
@@ -335,6 +342,7 @@ sp_status sp_server_run(struct sp_config *config, const struct sp_config_source 
     sp_notify_open(&s->notify);
     umask(077);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, not the end */
     open_log(s);
     sp_status status = start_and_run(s);
     close_server(s);

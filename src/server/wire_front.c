@@ -86,6 +86,35 @@ static sp_status words_of(sp_slice list, size_t max, sp_slice *ret, size_t *ret_
     return SP_SUCCESS;
 }
 
+/* ---- metrics ---- */
+
+static void sample(struct front *f) {
+    struct sp_http_stats stats;
+    sp_http_server_stats(f->http, &stats);
+    sp_metrics_connections(f->lane, &stats);
+}
+
+void sp_wire_on_sample(struct sp_loop_timer *timer) {
+    struct front *f = SP_CONTAINER_OF(timer, struct front, sample);
+    sample(f);
+    sp_loop_timer_start(timer, SP_TICK_MS);
+}
+
+static sp_status write_metrics(void *arg, const struct sp_measures *measures, struct sp_buf *ret) {
+    struct front *f = arg;
+    sample(f);
+    return sp_metrics_write(f->server->metrics, measures, ret);
+}
+
+static sp_status make_lanes(struct server *s) {
+    const struct sp_metrics_sources sources = {.verifier = s->verifier, .hashpool = s->hashpool};
+    SP_TRY(sp_metrics_new(s->n_fronts, &sources, &s->metrics));
+    for (size_t i = 0; i < s->n_fronts; i++) s->fronts[i].lane = sp_metrics_lane(s->metrics, i);
+    return SP_SUCCESS;
+}
+
+/* ---- loops ---- */
+
 static sp_status make_api(struct server *s, struct front *f) {
     sp_slice origins[SP_ORIGINS_MAX], proxies[SP_PROXIES_MAX];
     size_t n_origins = 0, n_proxies = 0;
@@ -93,12 +122,18 @@ static sp_status make_api(struct server *s, struct front *f) {
                        "server.public_origins", "Too many of them."));
     SP_TRY(sp_wire_say(words_of(slice(s, SP_CFG_server_trusted_proxies), SP_PROXIES_MAX, proxies, &n_proxies),
                        "server.trusted_proxies", "Too many of them."));
-    const struct sp_http_api_config config = {.public_origins = origins,
-                                              .n_public_origins = n_origins,
-                                              .trusted_proxies = proxies,
-                                              .n_trusted_proxies = n_proxies,
-                                              .log = s->log,
-                                              .random = sp_random_system};
+    const struct sp_http_api_config config = {
+        .public_origins = origins,
+        .n_public_origins = n_origins,
+        .trusted_proxies = proxies,
+        .n_trusted_proxies = n_proxies,
+        .log = s->log,
+        .seen = sp_metrics_seen,
+        .seen_arg = f->lane,
+        .request_log = (enum sp_http_request_log)number(s, SP_CFG_log_requests), /* in config.def's order */
+        .metrics = write_metrics,
+        .metrics_arg = f,
+        .random = sp_random_system};
     return sp_http_api_new(s->app, &config, &f->api);
 }
 
@@ -116,6 +151,20 @@ static sp_status open_front(struct server *s, struct front *f) {
                                       .idle_ms = number(s, SP_CFG_server_idle_timeout)};
     SP_TRY(sp_http_server_new(f->loop, &opts, &f->http));
     return listen_public(s, f);
+}
+
+static sp_status listen_metrics(struct server *s, struct front *f) {
+    char host[256];
+    uint16_t port = 0;
+    int fd = -1;
+    const char *listen = text(s, SP_CFG_server_metrics_listen);
+    if (listen[0] == 0) return SP_SUCCESS;
+    SP_TRY(sp_wire_say(split_listen(listen, host, &port), listen, "server.metrics_listen is HOST:PORT."));
+    SP_TRY(sp_wire_say(sp_http_listen_tcp(host, port, false, &fd), listen,
+                       "`conflict` means that something else listens there (server.metrics_listen)."));
+    sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_metrics);
+    if (!sp_ok(status)) close(fd);
+    return status;
 }
 
 /* HOST:PORT of an inherited socket, in numbers. */
@@ -146,7 +195,9 @@ static void find_name(struct server *s) {
 
 sp_status sp_wire_fronts_open(struct server *s) {
     s->n_fronts = (size_t)number(s, SP_CFG_server_threads);
+    SP_TRY(make_lanes(s));
     for (size_t i = 0; i < s->n_fronts; i++) SP_TRY(open_front(s, &s->fronts[i]));
+    SP_TRY(listen_metrics(s, &s->fronts[0]));
     SP_TRY(listen_admin(s, &s->fronts[0]));
     find_name(s);
     sp_inherited_done(&s->inherited); /* every loop has its own copy */

@@ -11,11 +11,12 @@
 
 #include "http/api.h"
 #include "server/authn.h"
+#include "server/dictionary.h"
 #include "server/hashpool.h"
 #include "server/heartbeat.h"
-#include "server/dictionary.h"
 #include "server/inherit.h"
 #include "server/log.h"
+#include "server/metrics.h"
 #include "server/notify.h"
 #include "server/wire.h"
 
@@ -32,6 +33,8 @@ struct front {
     bool started;
     struct server *server;
     struct sp_task drain;
+    struct sp_metrics_lane *lane;
+    struct sp_loop_timer sample; /* of connections, for scrapes on other loops */
 };
 
 struct server {
@@ -49,6 +52,7 @@ struct server {
     struct sp_authn_local *authn;
     struct sp_dictionary *dictionary; /* NULL: none */
     struct sp_hashpool *hashpool;
+    struct sp_metrics *metrics;
     struct sp_app *app;
     struct sp_heartbeat *heartbeat; /* NULL: nobody waits for it */
     struct sp_loop_timer tick, hash_limit;
@@ -79,6 +83,7 @@ void sp_wire_dictionary_open(struct server *s); /* into the hash pool, which is 
 
 /* wire_front.c */
 sp_status sp_wire_fronts_open(struct server *s);
+void sp_wire_on_sample(struct sp_loop_timer *timer); /* of a front: every second */
 
 /* wire_reload.c */
 /* *ret_tls: NULL when none is configured. Fails with a sentence in error[]. */

@@ -287,6 +287,7 @@ static const struct sp_store_ops ops = {
     .set_env = store_set_env,
     .backup = sp_sqlite_backup,
     .health = store_health,
+    .stats = sp_sqlite_stats,
     .close = store_close,
 };
 

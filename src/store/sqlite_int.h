@@ -25,8 +25,15 @@ struct sp_queue {
     bool closing;
 };
 
+/* The writer's thread writes, anyone reads (sqlite_stats.c). */
+struct sp_sqlite_counters {
+    _Atomic uint64_t transactions, sets, conflicts, failed, unknown, took_us_sum;
+    _Atomic uint64_t batch[SP_STORE_BATCH_BUCKETS], took[SP_STORE_LATENCY_BUCKETS];
+};
+
 struct sp_sqlite {
     struct sp_store store;
+    struct sp_sqlite_counters counters;
     struct sp_sqlite_opts opts;
     char *path;
     int lock_fd;
@@ -61,6 +68,12 @@ void sp_sqlite_backup(struct sp_store *store, struct sp_store_backup *b);
 void sp_sqlite_backup_join(struct sp_sqlite *s);
 /* SP_E_UNAVAILABLE: a page or an index of the file is not as it must be. */
 sp_status sp_sqlite_check_whole(sqlite3 *db);
+/* sqlite_stats.c */
+int64_t sp_sqlite_count_begin(void);
+/* A group whose transaction was committed, before its change sets are answered. */
+void sp_sqlite_count_kept(struct sp_sqlite_counters *c, const struct sp_task *group, int64_t began_us);
+void sp_sqlite_count_failed(struct sp_sqlite_counters *c, enum sp_code how);
+void sp_sqlite_stats(struct sp_store *store, struct sp_store_stats *ret);
 
 /* sqlite.c: up to `most` of what waits, as a list; NULL when there is none: the time is over (wait_ms >= 0)
  * or the queue is closing and empty (*ret_closed). */

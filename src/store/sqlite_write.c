@@ -61,6 +61,7 @@ static void run_one_by_one(struct sp_sqlite *s, struct sp_task *group) {
 
 static void group_failed(struct sp_sqlite *s, struct sp_task *group) {
     int failed = s->conn.failed & 0xff;
+    sp_sqlite_count_failed(&s->counters, SP_E_UNAVAILABLE);
     sp_apply_dropped(&s->apply);
     if (!sqlite3_get_autocommit(s->conn.db) && !sp_ok(sp_conn_run(&s->conn, SP_SQL_ROLLBACK)))
         s->broken = true;
@@ -77,11 +78,13 @@ static void commit_failed(struct sp_sqlite *s, struct sp_task *group) {
     s->broken = true;
     atomic_store(&s->serving, false);
     atomic_store(&s->health, SP_E_UNKNOWN);
+    sp_sqlite_count_failed(&s->counters, SP_E_UNKNOWN);
     sp_conn_close(&s->conn);
     answer_all(group, SP_E_UNKNOWN);
 }
 
 static void run_group(struct sp_sqlite *s, struct sp_task *group) {
+    int64_t began_us = sp_sqlite_count_begin();
     s->conn.failed = 0;
     if (!sp_ok(sp_conn_run(&s->conn, SP_SQL_BEGIN)) || !apply_group(s, group)) {
         group_failed(s, group);
@@ -92,6 +95,7 @@ static void run_group(struct sp_sqlite *s, struct sp_task *group) {
         return;
     }
     sp_apply_kept(&s->apply);
+    sp_sqlite_count_kept(&s->counters, group, began_us);
     atomic_store(&s->health, SP_OK);
     post_group(group);
 }

@@ -301,6 +301,16 @@ static void run_status(void) {
     ((sp_status_done *)later.done)(later.arg, &r);
 }
 
+static void run_measures(void) {
+    const struct sp_measures m = {.outcome = fake.outcome, .store_name = "memory"};
+    ((sp_measures_done *)later.done)(later.arg, &m);
+}
+
+static sp_status write_metrics(void *arg, const struct sp_measures *m, struct sp_buf *ret) {
+    (void)arg;
+    return sp_buf_printf(ret, "# store %s\n", m->store_name);
+}
+
 void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
                   sp_tokens_done *done, void *arg) {
     (void)app;
@@ -482,6 +492,13 @@ void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_don
     finish_later(run_status, done, arg);
 }
 
+void sp_app_measure(struct sp_app *app, const struct sp_call *call, sp_measures_done *done, void *arg) {
+    (void)app;
+    check_call(call);
+    say("measure");
+    finish_later(run_measures, done, arg);
+}
+
 /* ---- asking ---- */
 
 static void log_write(void *arg, enum sp_log_level level, const char *event,
@@ -510,6 +527,7 @@ int fake_setup(void **state) {
     const struct sp_http_api_config config = {.public_origins = origin,
                                               .n_public_origins = 1,
                                               .log = {log_write, NULL},
+                                              .metrics = write_metrics,
                                               .random = sp_random_system};
     return sp_ok(sp_http_api_new(NULL, &config, &api)) ? 0 : -1;
 }

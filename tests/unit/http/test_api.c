@@ -302,12 +302,45 @@ static void an_api_is_not_made_of_bad_configuration(void **state) {
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
+static void metrics_ask_who_it_is_except_on_their_own_listener(void **state) {
+    (void)state;
+    ask("GET /metrics", NULL, NULL);
+    assert_problem(401, "not_authenticated");
+    ask("GET /metrics", NULL, BEARER, NULL);
+    assert_problem(403, "permission_denied");
+    ask("GET /metrics", NULL, BEARER_ADMIN, NULL);
+    assert_status(200);
+    assert_string_equal(header("Content-Type", 0), "text/plain; version=0.0.4; charset=utf-8");
+    assert_string_equal(reply.body, "# store memory\n");
+    fake.listener = sp_http_listener_metrics;
+    ask("GET /metrics", NULL, NULL);
+    assert_status(200);
+    fake.outcome = SP_OUTCOME_INTERNAL;
+    ask("GET /metrics", NULL, NULL);
+    assert_problem(500, "internal_error");
+}
+
+static void the_metrics_listener_serves_nothing_else(void **state) {
+    (void)state;
+    fake.listener = sp_http_listener_metrics;
+    static const char *const others[] = {"GET /auth/me", "POST /auth/login", "GET /admin/v1/users",
+                                         "GET /.well-known/jwks.json"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(others); i++) {
+        ask(others[i], NULL, BEARER_ADMIN, NULL);
+        assert_problem(404, "no_such_route");
+    }
+    ask("GET /readyz", NULL, NULL);
+    assert_status(200);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(unknown_paths_are_not_found),
         T(paths_that_are_not_canonical_are_refused),
         T(wrong_methods_are_told_the_right_ones),
         T(options_and_head),
+        T(metrics_ask_who_it_is_except_on_their_own_listener),
+        T(the_metrics_listener_serves_nothing_else),
         T(headers_that_decide_must_not_repeat),
         T(authorization_is_one_scheme_and_one_token),
         T(bearer_beside_a_cookie_is_refused),
