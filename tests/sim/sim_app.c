@@ -262,7 +262,8 @@ static void logged_in(void *arg, const struct sp_tokens_result *t) {
     struct sim *s = l.sim;
     struct sim_app_user *u = sim_app_user_of(s, l.client->user);
     free(arg);
-    if (t->outcome == SP_OUTCOME_INVALID_CREDENTIALS && !u->password_unsure && !u->maybe_disabled)
+    bool is_sure = !u->password_unsure && !u->maybe_disabled && l.begun_ms > u->quiet_since_ms;
+    if (t->outcome == SP_OUTCOME_INVALID_CREDENTIALS && is_sure)
         sim_fail(s, "user %u cannot log in", l.client->user->index);
     struct sim_family *f = NULL;
     if (t->outcome == SP_OUTCOME_OK) f = sim_family_new(s, l.client->user, l.client->mode);
