@@ -67,8 +67,10 @@ void sp_http_conn_close(struct sp_http_conn *c) {
     struct sp_http_server *s = c->server;
     c->state = CONN_GONE;
     sp_http_deadline_set(c, DEADLINE_NONE);
-    /* Before close: the changelist must not speak of a descriptor that is gone. Unconditionally: advance may
-     * have made read_ev active without its being added. */
+    /* Unconditionally: advance may have made read_ev active without its being added. The changelist tells
+     * epoll after the close, perhaps when the number is already another connection's, of this loop or of
+     * another one. Closing has taken the socket out of epoll by then: the late removal finds nothing, and an
+     * addition is made anew (libevent expects both). */
     event_del(&c->read_ev);
     event_del(&c->write_ev);
     c->reading = false;

@@ -128,20 +128,26 @@ function hammer(port, workers) {
         });
     });
     const all = Array.from({ length: workers }, async () => { while (going) { await one(); await sleep(2); } });
-    return { met, stop: async () => { going = false; await Promise.all(all); return met; } };
+    return { met, stop: async () => { going = false; await Promise.all(all); } };
 }
 
 for (const threads of ['1', '3']) {
     test(`a restart refuses no connection and breaks no request (${threads} threads)`, () => withManager({ 'server.threads': threads }, {}, async (m) => {
         await m.up();
         const h = hammer(m.port, 8);
-        for (let i = 0; i < 4; i++) {
-            await sleep(150);
-            assert.equal((await m.down()).ended, 0);
-            await m.up();
+        const ends = [];
+        try {
+            for (let i = 0; i < 4; i++) {
+                await sleep(150);
+                ends.push((await m.down()).ended);
+                await m.up();
+            }
+            await sleep(100);
+        } finally {
+            await h.stop();
         }
-        await sleep(100);
-        const met = await h.stop();
+        const { met } = h;
+        assert.deepEqual(ends, [0, 0, 0, 0]);
         assert.equal(met.refused, 0);
         assert.deepEqual(met.broken, []);
         assert.ok(met.ok > 100, `${met.ok} requests`);
@@ -177,8 +183,9 @@ test('SIGTERM ends within five seconds whatever clients and the hash queue do', 
     const started = Date.now();
     s.child.kill('SIGTERM');
     await s.exited;
-    assert.ok(Date.now() - started < 5200, `${Date.now() - started} ms`);
+    const took = Date.now() - started;
     for (const c of stuck) c.destroy();
+    assert.ok(took < 5000 + 200 * slowness, `${took} ms`); // our own noticing included
     await s.stop();
 });
 
@@ -192,7 +199,7 @@ test('a second signal ends at once', async () => {
     const started = Date.now();
     s.child.kill('SIGTERM');
     assert.deepEqual(await s.exited, { code: 1, signal: null });
-    assert.ok(Date.now() - started < 500);
+    assert.ok(Date.now() - started < 500 * slowness);
     await s.stop();
 });
 

@@ -159,6 +159,27 @@ test('requests in a row, large bodies and pipelines pass', async () => {
     c.destroy();
 });
 
+test('a client that does not read holds up nobody but itself', async () => {
+    const c = tls.connect({ host: '127.0.0.1', port: s.port, rejectUnauthorized: false });
+    await new Promise((done) => c.once('secureConnect', done));
+    const wanted = 40000; // answers of 150 bytes or so: more than both sockets hold
+    c.pause();
+    c.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(wanted));
+    await sleep(300);
+    for (let i = 0; i < 5; i++) assert.equal((await curl('-o', '/dev/null', '-w', '%{http_code}', url('/readyz'))).out, '200');
+    let answers = 0, tail = '';
+    c.on('data', (d) => {
+        const text = tail + d.toString('latin1');
+        const found = text.split('HTTP/1.1 200 OK').length - 1;
+        answers += found;
+        tail = text.slice(-14);
+    });
+    c.resume();
+    for (let i = 0; i < 1000 && answers < wanted; i++) await sleep(10);
+    assert.equal(answers, wanted);
+    c.destroy();
+});
+
 test('SIGHUP swaps the certificate for new connections and leaves the open ones alone', async () => {
     assert.equal(await seen(), 'first');
     const open = tls.connect({ host: '127.0.0.1', port: s.port, rejectUnauthorized: false });
