@@ -169,7 +169,7 @@ static void alarmed(struct sim *s, struct sim_request *r) {
         s->counts.reports++;
         return;
     }
-    if (f->ended) sim_fail(s, "family %u was tripped after it was over", f->index);
+    if (r->was_over) sim_fail(s, "family %u was tripped after it was over", f->index);
     s->counts.trips++;
     f->tripped = true;
     sim_family_over(s, f, "tripped");
