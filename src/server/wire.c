@@ -187,6 +187,7 @@ static void on_tick(struct sp_loop_timer *timer) {
     if (s->draining) return;
     sp_app_tick(s->app, sp_loop_executor(loop));
     sp_verifier_tick(s->verifier, sp_loop_wall_ms(loop) / 1000);
+    sp_wire_watch_tls(s, sp_loop_wall_ms(loop) / 1000);
     sp_loop_timer_start(&s->tick, SP_TICK_MS);
 }
 

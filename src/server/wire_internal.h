@@ -46,6 +46,7 @@ struct server {
     struct sp_inherited inherited;
     char listening_on[SP_CONFIG_VALUE_BYTES];
     struct sp_tls *tls; /* NULL: plain HTTP */
+    int64_t tls_warned_s;
     struct sp_store *store;
     struct sp_reclaim *reclaim;
     struct sp_verifier *verifier;
@@ -90,6 +91,8 @@ void sp_wire_on_sample(struct sp_loop_timer *timer); /* of a front: every second
 sp_status sp_wire_load_tls(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES],
                            struct sp_tls **ret_tls);
 void sp_wire_log_tls(const struct server *s);
+/* Once a day, when the certificate will expire soon. */
+void sp_wire_watch_tls(struct server *s, int64_t now_s);
 void sp_wire_reload(struct server *s); /* on the first loop */
 void sp_wire_change_over_free(struct change_over *c);
 

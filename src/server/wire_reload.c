@@ -42,6 +42,16 @@ void sp_wire_log_tls(const struct server *s) {
                        (sp_tls_not_after_s(s->tls) - sp_clock_wall_ms(&sp_clock_system) / 1000) / 86400));
 }
 
+void sp_wire_watch_tls(struct server *s, int64_t now_s) {
+    enum { DAY_S = 86400, SOON_S = 14 * DAY_S }; /* renewal by ACME comes at 30 days: by then it has failed */
+    if (s->tls == NULL || sp_tls_not_after_s(s->tls) - now_s > SOON_S || now_s - s->tls_warned_s < DAY_S)
+        return;
+    s->tls_warned_s = now_s;
+    SP_LOG(&s->log, SP_LOG_WARN, "tls_certificate_expires",
+           SP_LOGF_TEXT("file", slice(s, SP_CFG_server_tls_certificate)),
+           SP_LOGF_I64("seconds_left", sp_tls_not_after_s(s->tls) - now_s));
+}
+
 /* ---- what differs ---- */
 
 /* Between plain HTTP and HTTPS the issuer changes, too. */

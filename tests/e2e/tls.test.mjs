@@ -236,6 +236,18 @@ test('a certificate out of its time, or a key with a passphrase, is refused', as
     live('first');
 });
 
+test('a certificate that will expire soon is warned of, once', async () => {
+    certificate('short', { days: '13' });
+    live('short');
+    const other = await Server.start(settings);
+    live('first');
+    for (let i = 0; i < 300 && !/tls_certificate_expires/.test(other.log); i++) await sleep(10);
+    await sleep(1200);
+    assert.equal(other.log.split('tls_certificate_expires').length, 2);
+    assert.doesNotMatch(s.log, /tls_certificate_expires/);
+    await other.stop();
+});
+
 test('a certificate without a key is refused, and the issuer is https', async () => {
     await assert.rejects(Server.start({ 'server.tls_certificate': at('first.crt') }), /expected both or none/);
     const show = await run(program, ['config', 'show', ...Object.entries(settings).flatMap(([k, v]) => ['--set', `${k}=${v}`])]);
