@@ -40,6 +40,7 @@ static sp_status hash_submit(void *arg, struct sp_hash_job *job) {
     if (job->op == SP_HASH_WORK) {
         job->status = job->work(job);
     } else if (job->op == SP_HASH_MAKE) {
+        job->is_common = job->is_new && sp_slice_eq_cstr(job->password, "common pw");
         char text[256];
         int n = snprintf(text, sizeof(text), "plain:%.*s", SP_SLICE_FMT(job->password));
         job->status = SP_TEXT_SET(&job->phc, sp_slice_of(text, (size_t)n));

@@ -52,6 +52,30 @@ static struct sp_hashpool *pool_of(uint32_t threads, uint32_t queue) {
     return pool;
 }
 
+static bool is_horse(void *arg, const char *word) {
+    (void)arg;
+    return strcmp(word, "horse") == 0;
+}
+
+static void common_password_is_not_hashed_when_it_is_new(void **state) {
+    (void)state;
+    SP_AUTO_FREE(sp_hashpool) pool = pool_of(1, 4);
+    assert_false(sp_hashpool_port(pool).has_word_list);
+    sp_hashpool_set_words(pool, &(struct sp_word_list){.has = is_horse});
+    assert_true(sp_hashpool_port(pool).has_word_list);
+    struct sp_hash_job job = {.op = SP_HASH_MAKE, .is_new = true, .password = SP_SLICE_LIT("Horse123")};
+    run_one(pool, &job);
+    assert_true(sp_ok(job.status) && job.is_common);
+    assert_int_equal(job.phc.n, 0);
+    job = (struct sp_hash_job){.op = SP_HASH_MAKE, .is_new = true, .password = SP_SLICE_LIT("correct horse")};
+    run_one(pool, &job);
+    assert_true(sp_ok(job.status) && !job.is_common && job.phc.n != 0);
+    /* One that is there already is hashed anew as it is. */
+    job = (struct sp_hash_job){.op = SP_HASH_MAKE, .password = SP_SLICE_LIT("Horse123")};
+    run_one(pool, &job);
+    assert_true(sp_ok(job.status) && !job.is_common && job.phc.n != 0);
+}
+
 static void right_password_matches_and_wrong_does_not(void **state) {
     (void)state;
     SP_AUTO_FREE(sp_hashpool) pool = pool_of(1, 4);
@@ -123,6 +147,7 @@ static void parameters_out_of_range_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(common_password_is_not_hashed_when_it_is_new),
         cmocka_unit_test(right_password_matches_and_wrong_does_not),
         cmocka_unit_test(unknown_user_never_matches),
         cmocka_unit_test(damaged_hash_is_an_error_and_never_a_match),
