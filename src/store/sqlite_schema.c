@@ -74,7 +74,7 @@ static sp_status take_step(struct sp_conn *c, size_t i) {
 }
 
 sp_status sp_schema_is_ours(struct sp_conn *c) {
-    int64_t version, application;
+    int64_t version = 0, application = 0;
     SP_TRY(pragma_int(c, "PRAGMA user_version", &version));
     SP_TRY(pragma_int(c, "PRAGMA application_id", &application));
     bool ours = application == APPLICATION_ID && version >= 1 && version <= (int64_t)SP_ARRAY_LEN(steps);
@@ -82,7 +82,7 @@ sp_status sp_schema_is_ours(struct sp_conn *c) {
 }
 
 sp_status sp_schema_migrate(struct sp_conn *c) {
-    int64_t version, application, tables;
+    int64_t version = 0, application = 0, tables = 0;
     SP_TRY(pragma_int(c, "PRAGMA user_version", &version));
     SP_TRY(pragma_int(c, "PRAGMA application_id", &application));
     SP_TRY(pragma_int(c, "SELECT count(*) FROM sqlite_schema", &tables));
