@@ -99,8 +99,12 @@ struct sp_role_delete {
     sp_slice name;
 };
 /* Conflict when the sid exists. When the user then has more than live_max active, unexpired sessions, the
- * oldest (by created_ms) are ended with SP_END_TOO_MANY_SESSIONS until live_max are left. live_max 0: no
- * limit. row.global_epoch and row.incarnation are set by the store to the current ones. */
+ * oldest (by created_ms) are ended with SP_END_TOO_MANY_SESSIONS until live_max are left; and of more than
+ * SP_SESSIONS_OVER_MAX that are over, the one that has been for longest is forgotten. live_max 0: no limits.
+ * row.global_epoch and row.incarnation are set by the store to the current ones. */
+enum {
+    SP_SESSIONS_OVER_MAX = 200, /* of a user: bounds what a login and a list of sessions walk through */
+};
 struct sp_session_insert {
     const struct sp_session_row *row;
     uint32_t live_max;

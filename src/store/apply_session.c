@@ -217,42 +217,69 @@ sp_status sp_apply_sessions_forget(struct sp_apply *a, struct sp_sessions_forget
 
 /* ---- insert ---- */
 
-/* Live sessions of the newcomer's user but itself; the oldest of them (ties: the lowest sid) in *ret_oldest.
- */
-static sp_status count_live(struct sp_apply *a, const struct sp_session_row *newcomer, uint32_t *ret_n,
-                            struct sp_session_row *ret_oldest) {
+/* The sessions of the newcomer's user but itself. */
+struct tally {
+    uint32_t live, over;
+    struct sp_session_row oldest_live, oldest_over; /* ties: the lowest sid */
+};
+
+static int64_t over_since(const struct sp_apply *a, const struct sp_session_row *row) {
+    if (row->state != SP_SESSION_ACTIVE) return row->ended_ms;
+    int64_t at = sooner(row->idle_expires_ms, row->absolute_expires_ms);
+    if (row->global_epoch < a->now.meta.session_floor) at = sooner(at, a->now.meta.floor_ms);
+    return at;
+}
+
+static void tally_add(const struct sp_apply *a, const struct sp_session_row *row, int64_t now_ms,
+                      struct tally *t) {
+    if (is_live(a, row, now_ms)) {
+        if (t->live == 0 || row->created_ms < t->oldest_live.created_ms) t->oldest_live = *row;
+        t->live++;
+    } else {
+        if (t->over == 0 || over_since(a, row) < over_since(a, &t->oldest_over)) t->oldest_over = *row;
+        t->over++;
+    }
+}
+
+static sp_status tally_up(struct sp_apply *a, const struct sp_session_row *newcomer, struct tally *ret) {
     SP_WIPED(session_row) row;
     struct walk w = walk_of(newcomer->tenant, newcomer->sid, newcomer->user_id);
-    uint32_t n = 0;
+    ret->live = ret->over = 0;
     for (;;) {
         sp_status s = walk_next(a, &w, &row);
-        if (sp_is(s, SP_E_NOT_FOUND)) break;
+        if (sp_is(s, SP_E_NOT_FOUND)) return SP_SUCCESS;
         SP_TRY(s);
         if (memcmp(row.sid, newcomer->sid, sizeof(row.sid)) == 0) continue;
-        if (!is_live(a, &row, newcomer->created_ms)) continue;
-        if (n == 0 || row.created_ms < ret_oldest->created_ms) *ret_oldest = row;
-        n++;
+        tally_add(a, &row, newcomer->created_ms, ret);
     }
-    *ret_n = n;
-    return SP_SUCCESS;
 }
 
 /* One pass for each session that goes: usually that is one, or none. */
 static sp_status evict(struct sp_apply *a, const struct sp_session_row *newcomer, uint32_t live_max,
-                       uint32_t *ret_n) {
-    SP_WIPED(session_row) oldest;
+                       struct tally *t, uint32_t *ret_n) {
     const struct end end = {SP_SESSION_ENDED, SP_END_TOO_MANY_SESSIONS, newcomer->created_ms};
     uint32_t evicted = 0;
     for (;;) {
-        uint32_t others;
-        SP_TRY(count_live(a, newcomer, &others, &oldest));
-        if (others < live_max) break;
-        SP_TRY(end_session(a, &oldest, &end));
+        SP_TRY(tally_up(a, newcomer, t));
+        if (t->live < live_max) break;
+        SP_TRY(end_session(a, &t->oldest_live, &end));
         evicted++;
-        if (others == live_max) break;
+        if (t->live == live_max) break;
     }
     *ret_n = evicted;
     return SP_SUCCESS;
+}
+
+/* A login walks all that its user has, in the one thread that writes. So what is over is bounded too, or
+ * somebody who logs in and out all day would make everybody wait for each of his logins. */
+static sp_status make_room(struct sp_apply *a, const struct sp_session_row *newcomer, uint32_t live_max,
+                           uint32_t *ret_evicted) {
+    struct tally t;
+    sp_status s = evict(a, newcomer, live_max, &t, ret_evicted);
+    if (sp_ok(s) && t.over >= SP_SESSIONS_OVER_MAX)
+        s = a->tables->ops->session_remove(a->tables, t.oldest_over.tenant, t.oldest_over.sid);
+    sp_wipe(&t, sizeof(t));
+    return s;
 }
 
 sp_status sp_apply_session_insert(struct sp_apply *a, struct sp_session_insert *in) {
@@ -264,20 +291,13 @@ sp_status sp_apply_session_insert(struct sp_apply *a, struct sp_session_insert *
     row.global_epoch = a->now.meta.global_epoch;
     row.incarnation = a->now.meta.incarnation;
     uint32_t evicted = 0;
-    if (in->live_max != 0) SP_TRY(evict(a, &row, in->live_max, &evicted));
+    if (in->live_max != 0) SP_TRY(make_room(a, &row, in->live_max, &evicted));
     SP_TRY(a->tables->ops->session_insert(a->tables, &row));
     in->ret_evicted = evicted;
     return SP_SUCCESS;
 }
 
 /* ---- purge ---- */
-
-static int64_t over_since(const struct sp_apply *a, const struct sp_session_row *row) {
-    if (row->state != SP_SESSION_ACTIVE) return row->ended_ms;
-    int64_t at = sooner(row->idle_expires_ms, row->absolute_expires_ms);
-    if (row->global_epoch < a->now.meta.session_floor) at = sooner(at, a->now.meta.floor_ms);
-    return at;
-}
 
 /* Looks at `most` sessions at most, then goes on from there at the next step; at the end it starts over. */
 static sp_status purge_sessions(struct sp_apply *a, const struct sp_purge *in, uint32_t *ret_n) {

@@ -100,12 +100,44 @@ static void of_a_session_that_is_over_nothing_is_proved(void **state) {
     assert_int_equal(bench_refresh(b, &first).outcome, SP_OUTCOME_INVALID_GRANT);
 }
 
+static uint32_t rows_of(struct bench *b, const struct tokens *t) {
+    struct sp_session_row row = bench_session(b, t->sid);
+    struct sp_store_read r = {.kind = SP_READ_USER_SESSIONS,
+                              .tenant = SP_TENANT_DEFAULT,
+                              .key = SP_SLICE_ARRAY(row.user_id),
+                              .sid_tag = row.sid,
+                              .limit = SP_READ_PAGE_MAX};
+    assert_true(sp_ok(sp_store_read_wait(b->store, &r)));
+    uint32_t n = r.ret.n;
+    sp_store_read_done(&r);
+    return n;
+}
+
+/* Each login walks through the sessions of its user while all other writes wait. */
+static void logging_in_and_out_all_day_does_not_pile_up_sessions(void **state) {
+    struct bench *b = *state;
+    struct tokens kept = bench_login(b), last = {0};
+    struct tokens first = bench_login(b);
+    assert_int_equal(bench_logout_refresh(b, &first).outcome, SP_OUTCOME_OK);
+    for (uint32_t i = 0; i < SP_SESSIONS_OVER_MAX + 50; i++) {
+        b->now_ms += 1000;
+        last = bench_login(b);
+        assert_int_equal(bench_logout_refresh(b, &last).outcome, SP_OUTCOME_OK);
+    }
+    assert_int_equal(rows_of(b, &kept), 1 + SP_SESSIONS_OVER_MAX);
+    assert_int_equal(bench_refresh(b, &kept).outcome, SP_OUTCOME_OK);
+    assert_int_equal(bench_session(b, last.sid).cause, SP_END_LOGOUT); /* the oldest went, not the latest */
+    assert_int_equal(bench_refresh(b, &first).outcome, SP_OUTCOME_INVALID_GRANT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_long_proof_is_never_made_on_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_short_proof_needs_no_pool, setup, teardown),
         cmocka_unit_test_setup_teardown(only_one_long_proof_is_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(a_token_from_long_ago_still_trips_and_logs_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(logging_in_and_out_all_day_does_not_pile_up_sessions, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(of_a_session_that_is_over_nothing_is_proved, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
