@@ -149,6 +149,7 @@ static void dispatch(struct sp_http_conn *c) {
 /* Moves what was read ahead to the front of the buffer and starts over. */
 static void next_request(struct sp_http_conn *c) {
     struct sp_http_req *req = c->req;
+    sp_assert(req != NULL); /* it was answered just now; answers without a request close */
     const size_t n = req->end - req->parsed;
     c->state = CONN_READING;
     c->deadline_anew = true;

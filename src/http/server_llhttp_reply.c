@@ -311,7 +311,7 @@ static sp_status send_reply(struct sp_http_conn *c, const struct sp_http_respons
 sp_status sp_http_reply(struct sp_http_req *req, const struct sp_http_response *response) {
     struct sp_http_conn *c = req->conn;
     sp_assert(c->handed); /* a second reply to one request */
-    sp_status status = SP_SUCCESS;
+    sp_status status;
     sp_http_conn_enter(c);
     c->handed = false;
     c->server->stats.parked--;
