@@ -1,0 +1,240 @@
+// docs/openapi.yaml and the server say the same: every documented answer of every operation is driven and checked against its schema; a route
+// that is not documented, a status or a code that is not, and a documented answer that never came are failures. (`default`, the server's
+// own failures, is checked when it comes and not demanded.)
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Browser, PASSWORD, Server, payload, request } from './harness.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const doc = JSON.parse(execFileSync('python3', ['-c', 'import json,sys,yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)',
+    path.join(root, 'docs/openapi.yaml')], { encoding: 'utf8' }));
+
+// As much of JSON Schema as the file uses; a keyword that is not known here is an error in the file.
+const known = new Set(['type', 'enum', 'const', 'pattern', 'minLength', 'maxLength', 'minimum', 'maximum', 'items', 'uniqueItems', 'properties', 'required',
+    'additionalProperties', 'oneOf', 'allOf', '$ref', 'description', 'default', 'format']);
+const deref = (s) => s.$ref ? deref(s.$ref.slice(2).split('/').reduce((o, k) => o[k], doc)) : s;
+const typeOf = (v) => v === null ? 'null' : Array.isArray(v) ? 'array' : Number.isInteger(v) ? 'integer' : typeof v;
+function check(schema, v, at) {
+    const s = deref(schema);
+    for (const k of Object.keys(s)) assert.ok(known.has(k), `${at}: unknown keyword ${k}`);
+    if (s.type) assert.ok([s.type].flat().includes(typeOf(v)), `${at}: ${typeOf(v)} is not ${s.type}`);
+    if (s.enum) assert.ok(s.enum.includes(v), `${at}: ${v} is not among ${s.enum}`);
+    if ('const' in s) assert.equal(v, s.const, at);
+    if (s.pattern) assert.match(v, new RegExp(s.pattern, 'u'), at);
+    if (s.minLength !== undefined) assert.ok(v.length >= s.minLength, at);
+    if (s.minimum !== undefined) assert.ok(v >= s.minimum, at);
+    if (s.items) v.forEach((x, i) => check(s.items, x, `${at}[${i}]`));
+    for (const name of s.required ?? []) assert.ok(name in v, `${at}: ${name} is missing`);
+    if (s.properties) for (const [k, x] of Object.entries(v ?? {})) {
+        if (s.properties[k]) check(s.properties[k], x, `${at}.${k}`);
+        else assert.ok(s.additionalProperties !== false, `${at}.${k} is not documented`);
+    }
+    for (const each of s.allOf ?? []) check(each, v, at);
+    if (s.oneOf) assert.equal(s.oneOf.filter((each) => { try { check(each, v, at); return true; } catch { return false; } }).length, 1, `${at}: not exactly one of`);
+}
+
+const operations = new Map();
+for (const [where, item] of Object.entries(doc.paths))
+    for (const [method, op] of Object.entries(item)) operations.set(op.operationId, { ...op, where, method: method.toUpperCase() });
+
+const came = new Map(); // "login 200" -> how often
+let s, admin, user;
+
+// One request of an operation, its answer checked. `on`: 'socket', or the public listener.
+async function ask(id, { params = {}, query = '', body, headers = {}, token, on, raw } = {}) {
+    const op = operations.get(id);
+    const url = op.where.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(params[name])) + (query && `?${query}`);
+    const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+    const type = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const r = await request(on === 'socket' ? s.adminSocket : s.port, op.method, url,
+        { headers: { ...type, ...(token ? { authorization: `Bearer ${token}` } : {}), ...headers }, body: text });
+    conforms(id, r);
+    return r;
+}
+
+function conforms(id, r) {
+    const op = operations.get(id);
+    const what = `${id} ${r.status} ${r.text.slice(0, 200)}`;
+    const answer = op.responses[r.status] ?? (r.status >= 500 ? op.responses.default : undefined);
+    assert.ok(answer, `not documented: ${what}`);
+    const { content, headers = {} } = deref(answer);
+    for (const [name, h] of Object.entries(headers)) if (h.required) assert.ok(r.headers[name.toLowerCase()]?.length > 0, `${name}: ${what}`);
+    assert.ok(r.headers['x-request-id'] && r.headers['cache-control'], what);
+    if (!content) assert.equal(r.text, '', what);
+    else {
+        const type = r.headers['content-type'].split(';')[0];
+        assert.ok(content[type], `${type}: ${what}`);
+        if (type !== 'text/plain') check(content[type].schema, r.json, what);
+    }
+    came.set(`${id} ${r.status}`, (came.get(`${id} ${r.status}`) ?? 0) + 1);
+}
+
+async function expect(status, id, how) {
+    const r = await ask(id, how);
+    assert.equal(r.status, status, `${id}: ${r.text}`);
+    return r;
+}
+
+before(async () => {
+    s = await Server.start({ 'registration.enabled': 'true', 'throttle.account_burst': '4', 'throttle.account_refill': '1h', 'throttle.register_burst': '6', 'throttle.register_refill': '1h' });
+    await s.cli(['role', 'set', 'boss', 'sallyport:admin']);
+    await s.cli(['role', 'set', 'reader', 'documents:read']);
+    for (const [name, roles] of [['root', ['boss']], ['alice', ['reader']]]) await s.addUser(name, roles);
+    admin = (await s.login('root')).access_token;
+    user = (await s.login('alice')).access_token;
+});
+after(async () => { await s?.stop(); });
+
+test('every route is documented, and nothing else is', () => {
+    const rows = [...readFileSync(path.join(root, 'src/http/routes.def'), 'utf8').matchAll(/^R\((\w+), "([^"]+)", \w+, (\w+), (\w+), \w+, "([^"]*)"\)/gm)];
+    assert.ok(rows.length > 30);
+    const documented = new Map([...operations.values()].map((op) => [`${op.method} ${op.where}`, op]));
+    assert.deepEqual([...documented.keys()].sort(), rows.map((r) => `${r[1]} ${r[2]}`).sort());
+    for (const [, method, where, auth, body, parameters] of rows) {
+        const op = documented.get(`${method} ${where}`);
+        const names = (op.parameters ?? []).map(deref);
+        assert.deepEqual(names.filter((p) => p.in === 'query').map((p) => p.name).sort(), parameters.split(' ').filter(Boolean).sort(), where);
+        assert.deepEqual(names.filter((p) => p.in === 'path').map((p) => p.name), [...where.matchAll(/\{(\w+)\}/g)].map((m) => m[1]), where);
+        assert.equal(op.requestBody === undefined, body === 'NONE', where);
+        if (op.requestBody) assert.equal(op.requestBody.required === true, body === 'JSON', where);
+        const schemes = (op.security ?? []).flatMap((x) => Object.keys(x));
+        if (auth === 'ADMIN' || auth === 'METRICS') assert.deepEqual(schemes, ['bearer', 'cookie', 'socket'], where);
+        if (auth === 'USER') assert.deepEqual(schemes, ['bearer', 'cookie'], where);
+    }
+});
+
+test('every code is documented, and nothing else is', () => {
+    const of = (file, re) => [...readFileSync(path.join(root, file), 'utf8').matchAll(re)].map((m) => m[1]);
+    const codes = new Set([...of('src/http/problems.def', /^X\(\w+, \d+, "(\w+)"/gm), ...of('src/core/outcomes.def', /^X\(\w+, \d+, "(\w+)"/gm),
+        ...of('src/http/json_in.c', /\[SP_JSON_IN_\w+\] = \{"(\w+)"/g)]);
+    codes.delete('ok');
+    assert.deepEqual([...new Set(doc.components.schemas.Problem.properties.code.enum)].sort(), [...codes].sort());
+});
+
+test('the common refusals of every operation', async () => {
+    for (const [id, op] of operations) {
+        const params = { sid: 'x', user: 'alice', role: 'reader', kid: 'x' };
+        await expect(400, id, { params, query: 'surely_not_known=1' });
+        const secured = op.security !== undefined && op.operationId !== 'register';
+        const body = op.requestBody ? {} : undefined;
+        if (op.responses[401] && secured) await expect(401, id, { params, body });
+        const isAdmin = op.security?.some((x) => x.socket) ?? false;
+        if (isAdmin) await expect(403, id, { params, token: user });
+        if (op.responses[415]) {
+            await expect(415, id, { params, raw: 'a=b', headers: { 'content-type': 'application/x-www-form-urlencoded' }, token: isAdmin ? admin : user });
+        }
+        if (isAdmin && params && op.responses[404] && !['roleDelete', 'keyRevoke', 'adminSessionEnd'].includes(id) && /\{user\}/.test(op.where)) {
+            const bodies = { userRoles: { roles: [] }, userPassword: { password: 'long and winding road' } };
+            await expect(404, id, { params: { user: 'nobody' }, token: admin, body: bodies[id] });
+        }
+    }
+});
+
+test('what applications do', async () => {
+    const login = await expect(200, 'login', { body: { username: 'alice', password: PASSWORD, device: 'd', device_token: '' } });
+    await expect(401, 'login', { body: { username: 'alice', password: 'no' } });
+    await expect(403, 'login', { body: { username: 'alice', password: PASSWORD, mode: 'cookie' } });
+    let r;
+    for (let i = 0; i < 8; i++) r = await ask('login', { body: { username: 'mallory', password: 'no' } });
+    assert.equal(r.status, 429);
+    await expect(201, 'register', { body: { username: 'zoe', password: 'long and winding road' } });
+    await expect(409, 'register', { body: { username: 'zoe', password: 'long and winding road' } });
+    await expect(422, 'register', { body: { username: 'yves', password: 'short' } });
+    await expect(403, 'register', { body: { username: 'xeno', password: 'long and winding road', mode: 'cookie' } });
+    for (let i = 0; i < 8; i++) r = await ask('register', { body: { username: `many${i}`, password: 'long and winding road' } });
+    assert.equal(r.status, 429);
+    const first = login.json.refresh_token;
+    const second = (await expect(200, 'refresh', { body: { refresh_token: first } })).json;
+    const third = (await expect(200, 'refresh', { body: { refresh_token: second.refresh_token } })).json;
+    await expect(409, 'refresh', { body: { refresh_token: first } });
+    await expect(401, 'refresh', { body: { refresh_token: 'sprt_junk' } });
+    const b = new Browser(s);
+    conforms('login', await b.login('alice'));
+    await expect(403, 'refresh', { body: {}, headers: { cookie: b.cookieHeader } });
+    conforms('refresh', await b.refresh());
+    for (const id of ['logout', 'logoutAll', 'password', 'sessionEnd'])
+        await expect(403, id, { params: { sid: b.session }, headers: { cookie: b.cookieHeader, origin: 'https://evil.example' }, body: id === 'password' ? {} : undefined });
+    conforms('me', await b.get('/auth/me'));
+    await expect(200, 'me', { token: third.access_token });
+    await expect(204, 'verify', { token: third.access_token, query: 'permission=documents:read' });
+    await expect(403, 'verify', { token: third.access_token, query: 'permission=documents:write' });
+    await expect(200, 'sessions', { token: third.access_token });
+    await expect(404, 'sessionEnd', { token: third.access_token, params: { sid: 'x' } });
+    await expect(204, 'sessionEnd', { token: third.access_token, params: { sid: b.session } });
+    const other = (await s.login('alice')).access_token;
+    await expect(422, 'password', { token: other, body: { current_password: PASSWORD, new_password: 'short' } });
+    await expect(204, 'password', { token: other, body: { current_password: PASSWORD, new_password: 'long and winding road' } });
+    for (let i = 0; i < 8; i++) r = await ask('password', { token: other, body: { current_password: 'no no no no', new_password: 'long and winding road' } });
+    assert.equal(r.status, 429);
+    await expect(204, 'logout', { token: other });
+    const last = (await s.post('/auth/login', { username: 'zoe', password: 'long and winding road' })).json;
+    await expect(200, 'logoutAll', { token: last.access_token });
+    await expect(200, 'jwks');
+    await expect(200, 'healthz');
+    await expect(200, 'readyz');
+});
+
+test('where nobody may register there is no such route', async () => {
+    const other = await Server.start();
+    try {
+        conforms('register', await other.post('/auth/register', { username: 'zoe', password: 'long and winding road' }));
+    } finally { await other.stop(); }
+});
+
+test('what administrators do', async () => {
+    const on = { on: 'socket' };
+    await expect(200, 'metrics', on);
+    await expect(201, 'userAdd', { ...on, body: { name: 'carol', password: 'long and winding road', roles: ['reader'] } });
+    await expect(409, 'userAdd', { ...on, body: { name: 'carol' } });
+    await expect(422, 'userAdd', { ...on, body: { name: 'dave', roles: ['nobody-made-this'] } });
+    await expect(200, 'users', { ...on, query: 'limit=1' });
+    const carol = { ...on, params: { user: 'carol' } };
+    await expect(200, 'user', carol);
+    await expect(200, 'userRoles', { ...carol, body: { roles: [] } });
+    await expect(422, 'userRoles', { ...carol, body: { roles: ['nobody-made-this'] } });
+    await expect(200, 'userPassword', { ...carol, body: { password: 'another winding road' } });
+    await expect(422, 'userPassword', { ...carol, body: { password: 'short' } });
+    await expect(200, 'userDisable', carol);
+    await expect(200, 'userEnable', carol);
+    await expect(200, 'userErase', carol); // and forgets her
+    await expect(201, 'userAdd', { ...on, body: { name: 'carol' } });
+    await expect(200, 'userDelete', carol);
+    const made = (await expect(201, 'sessionAdd', { ...on, body: { subject: 'shop/7', roles: ['reader'], amr: ['pwd'], auth_time: 1 } })).json;
+    await expect(422, 'sessionAdd', { ...on, body: { subject: '7', roles: ['nobody-made-this'] } });
+    await expect(200, 'userDisable', { ...on, params: { user: made.user_id } });
+    await expect(409, 'sessionAdd', { ...on, body: { subject: 'shop/7' } });
+    await expect(200, 'adminSessions', { ...on, query: 'ended=true' });
+    await expect(404, 'adminSessions', { ...on, query: 'user=nobody' });
+    await expect(204, 'roleSet', { ...on, params: { role: 'temp' }, body: { permissions: ['a:b'] } });
+    await expect(200, 'roles', on);
+    await expect(204, 'roleDelete', { ...on, params: { role: 'temp' } });
+    await expect(404, 'roleDelete', { ...on, params: { role: 'temp' } });
+    const live = await s.login('root');
+    await expect(200, 'revoke', { ...on, body: { jti: payload(live.access_token).jti } });
+    await expect(404, 'revoke', { ...on, body: { user: 'nobody' } });
+    await expect(204, 'adminSessionEnd', { ...on, params: { sid: live.session_id } });
+    await expect(404, 'adminSessionEnd', { ...on, params: { sid: 'A'.repeat(27) } });
+    const keys = (await expect(200, 'keyRotate', on)).json.keys;
+    await expect(200, 'keys', on);
+    await expect(404, 'keyRevoke', { ...on, params: { kid: 'nobody' } });
+    await expect(204, 'keyRevoke', { ...on, params: { kid: keys.find((k) => k.use === 'access' && k.state === 'announced').kid } });
+    await expect(200, 'audit', { ...on, query: 'limit=200' });
+    await expect(404, 'audit', { ...on, query: 'user=nobody' });
+    await expect(200, 'auditVerify', on);
+    await expect(200, 'auditCheckpoint', on);
+    await expect(200, 'backup', on);
+    await expect(202, 'backupStart', { ...on, body: { file: path.join(s.folder, 'copy.db') } });
+    await expect(200, 'backup', on);
+    await expect(200, 'status', on);
+});
+
+test('every documented answer came', () => {
+    const wanted = [...operations].flatMap(([id, op]) => Object.keys(op.responses).filter((x) => x !== 'default').map((x) => `${id} ${x}`));
+    const elsewhere = new Set(['readyz 503']); // a store that is down: observe.test.mjs
+    assert.deepEqual(wanted.filter((x) => !came.has(x) && !elsewhere.has(x)), []);
+});
