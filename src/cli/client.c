@@ -64,6 +64,20 @@ static int connect_to(const char *data, int *ret_fd) {
     return SP_EXIT_OK;
 }
 
+bool sp_client_probe(const struct sp_invocation *in, long *ret_pid) {
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t n = sizeof(peer);
+    *ret_pid = 0;
+    int length = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", sp_client_data(in), socket_name);
+    if (length < 0 || (size_t)length >= sizeof(addr.sun_path)) return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answers = fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0;
+    if (answers && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0) *ret_pid = peer.pid;
+    if (fd >= 0) close(fd);
+    return answers;
+}
+
 static sp_status build_request(struct sp_buf *b, const char *method, const char *path, const json_t *body) {
     SP_TRY(sp_buf_printf(b, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method, path));
     if (body == NULL) return sp_buf_append_cstr(b, "\r\n");

@@ -23,6 +23,13 @@ void sp_answer_done(struct sp_answer *a);
 int sp_client_call(const struct sp_invocation *in, const char *method, const char *path, const json_t *body,
                    struct sp_answer *ret);
 
+/* Whether a server listens on the admin socket; says nothing. Its process, when that is known, else 0. */
+bool sp_client_probe(const struct sp_invocation *in, long *ret_pid);
+/* Has the audit log verified from behind record `after` (whose hash in hexadecimal is `head`; "" for the
+ * start), part by part; the last answer in *ret. `checkpoint`: query parameters, or "". (cmd_audit.c) */
+int sp_audit_verify_from(const struct sp_invocation *in, const char *checkpoint, uint64_t after,
+                         const char *head, struct sp_answer *ret);
+
 /* Appends `segment` percent-encoded, so that a name cannot become another path. */
 sp_status sp_path_append(struct sp_buf *path, const char *segment);
 

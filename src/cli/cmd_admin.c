@@ -22,10 +22,6 @@ static const struct sp_column key_columns[] = {{"KID", "kid"},
                                                {"STATE", "state"},
                                                {"CREATED", "created_at"},
                                                {"SIGNS FROM", "signing_from"}};
-static const struct sp_column audit_columns[] = {{"SEQ", "seq"},       {"TIME", "time"},
-                                                 {"ACTION", "action"}, {"OUTCOME", "outcome"},
-                                                 {"ACTOR", "actor"},   {"TARGET", "target"}};
-
 /* "/admin/v1/users/" + encoded name + "/disable" */
 static int call_on(const struct sp_invocation *in, const char *method, const char *prefix,
                    const char *segment, const char *suffix, const json_t *body, struct sp_answer *ret) {
@@ -289,30 +285,7 @@ int sp_cmd_key_revoke(const struct sp_invocation *in) {
     return change(in, "DELETE", "/admin/v1/keys/", in->args[0], "", NULL, "key revoked");
 }
 
-/* ---- audit, status ---- */
-
-int sp_cmd_audit_show(const struct sp_invocation *in) {
-    return list(in, "/admin/v1/audit", "records", audit_columns, SP_ARRAY_LEN(audit_columns));
-}
-
-int sp_cmd_audit_verify(const struct sp_invocation *in) {
-    struct sp_answer a = {0};
-    int failed = sp_client_call(in, "GET", "/admin/v1/audit/verify", NULL, &a);
-    if (failed) return failed;
-    bool intact = json_is_true(json_object_get(a.body, "intact"));
-    const char *why = json_string_value(json_object_get(a.body, "why"));
-    long long records = (long long)json_integer_value(json_object_get(a.body, "records"));
-    long long bad = (long long)json_integer_value(json_object_get(a.body, "bad_seq"));
-    if (in->json) {
-        sp_print_json(stdout, a.body);
-    } else if (intact) {
-        printf("intact: %lld records\n", records);
-    } else {
-        printf("NOT INTACT: %s (record %lld; %lld before it are good)\n", why ? why : "?", bad, records);
-    }
-    sp_answer_done(&a);
-    return intact ? SP_EXIT_OK : SP_EXIT_FAILED;
-}
+/* ---- status ---- */
 
 int sp_cmd_status(const struct sp_invocation *in) {
     struct sp_answer a = {0};

@@ -10,7 +10,7 @@
 
 #include "base/assert.h"
 
-static const struct sp_option global_options[] = {
+const struct sp_option sp_global_options[] = {
     {"data", "DIR", false, "data directory of the server (SALLYPORT_DATA; default: sallyport-data)"},
     {"json", NULL, false, "answers as JSON instead of a table"},
     {"help", NULL, false, "shows this"},
@@ -38,11 +38,15 @@ size_t sp_invocation_values(const struct sp_invocation *in, const char *name, co
     return in->options[i].n;
 }
 
+const char *sp_option_dashes(const struct sp_option *o) {
+    return o->name[1] == 0 ? "-" : "--";
+}
+
 static void print_options(FILE *out, const struct sp_option *options) {
     for (; options != NULL && options->name != NULL; options++) {
         char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", options->name, options->arg ? " " : "",
-                 options->arg ? options->arg : "");
+        snprintf(left, sizeof(left), "%s%s%s%s", sp_option_dashes(options), options->name,
+                 options->arg ? " " : "", options->arg ? options->arg : "");
         fprintf(out, "  %-28s %s%s\n", left, options->doc, options->repeats ? " (may be repeated)" : "");
     }
 }
@@ -51,12 +55,11 @@ static void print_command_help(FILE *out, const struct sp_command *c) {
     fprintf(out, "%s\n\nusage: sallyport [--data DIR] %s%s%s%s\n\n", c->summary, c->name,
             c->options ? " [OPTION]..." : "", c->args[0] ? " " : "", c->args);
     print_options(out, c->options);
-    print_options(out, global_options);
-    fprintf(out,
-            "\nexit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached\n");
+    print_options(out, sp_global_options);
+    fprintf(out, "\nexit status: " SP_EXIT_STATUS_TEXT "\n");
 }
 
-static void print_help(FILE *out) {
+void sp_print_help(FILE *out) {
     fprintf(
         out,
         "Sallyport, a session and token server\n\nusage: sallyport [--data DIR] COMMAND [ARGUMENT]...\n\n");
@@ -106,7 +109,7 @@ struct parse {
 
 /* One of --data, --json, --help. `value`: after '=', or NULL. Returns words taken beyond the first, or -1. */
 static int parse_global(struct parse *p, size_t i, const char *value, const char *next) {
-    const struct sp_option *o = &global_options[i];
+    const struct sp_option *o = &sp_global_options[i];
     if (o->arg == NULL && value != NULL) return -1;
     if (strcmp(o->name, "help") == 0) p->help = true;
     if (strcmp(o->name, "json") == 0) p->in->json = true;
@@ -126,13 +129,15 @@ static int parse_own(struct parse *p, size_t i, const char *value, const char *n
     return o->arg != NULL && value == NULL;
 }
 
+/* "-n VALUE", "--name VALUE", "--name=VALUE" */
 static int parse_option(struct parse *p, const char *word, const char *next) {
-    const char *name = word + 2, *equals = strchr(name, '=');
+    const char *name = word + (word[1] == '-' ? 2 : 1), *equals = strchr(name, '=');
     size_t name_n = equals != NULL ? (size_t)(equals - name) : strlen(name);
     const char *value = equals != NULL ? equals + 1 : NULL;
+    if ((word[1] == '-') == (name_n < 2)) return -1;
     size_t own = p->in->command == NULL ? SIZE_MAX : option_index(p->in->command->options, name, name_n);
     if (own != SIZE_MAX) return parse_own(p, own, value, next);
-    size_t global = option_index(global_options, name, name_n);
+    size_t global = option_index(sp_global_options, name, name_n);
     return global == SIZE_MAX ? -1 : parse_global(p, global, value, next);
 }
 
@@ -143,7 +148,7 @@ static int parse_words(struct parse *p, int argc, char **argv) {
         if (!options_over && strcmp(argv[i], "--") == 0) {
             options_over = true;
         } else if (!options_over && argv[i][0] == '-' && argv[i][1] != 0) {
-            int taken = argv[i][1] == '-' ? parse_option(p, argv[i], i + 1 < argc ? argv[i + 1] : NULL) : -1;
+            int taken = parse_option(p, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
             if (taken < 0) return sp_usage_error(in->command, "cannot read option %s", argv[i]);
             i += taken;
         } else if (in->n_args == SP_ARGS_MAX) {
@@ -172,7 +177,7 @@ static int run_command(struct parse *p, int argc, char **argv) {
 /* Options of the program may stand before the command; takes them off argv's front. */
 static int parse_leading(struct parse *p, int *argc, char ***argv) {
     while (*argc > 0 && (*argv)[0][0] == '-') {
-        int taken = (*argv)[0][1] == '-' ? parse_option(p, (*argv)[0], *argc > 1 ? (*argv)[1] : NULL) : -1;
+        int taken = parse_option(p, (*argv)[0], *argc > 1 ? (*argv)[1] : NULL);
         if (taken < 0) return sp_usage_error(NULL, "cannot read option %s", (*argv)[0]);
         *argc -= taken + 1;
         *argv += taken + 1;
@@ -188,7 +193,7 @@ int sp_cli_main(int argc, char **argv) {
     int failed = parse_leading(&p, &argc, &argv);
     if (failed) return failed;
     if (argc == 0 || p.help) {
-        print_help(p.help ? stdout : stderr);
+        sp_print_help(p.help ? stdout : stderr);
         return p.help ? SP_EXIT_OK : SP_EXIT_USAGE;
     }
     int words = 0;

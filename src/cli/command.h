@@ -1,4 +1,4 @@
-/* Commands as tables: parsing, --help and (one day) man pages come from the same rows.
+/* Commands as tables: parsing, --help, man page, docs/cli.md and shell completion come from the same rows.
  *
  * Exit status of every command: 0 done; 1 refused or failed; 2 wrong usage; 3 the server cannot be reached.
  */
@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum { SP_EXIT_OK = 0, SP_EXIT_FAILED = 1, SP_EXIT_USAGE = 2, SP_EXIT_UNREACHABLE = 3 };
 
@@ -16,7 +17,7 @@ enum {
 };
 
 struct sp_option {
-    const char *name; /* without the dashes */
+    const char *name; /* without the dashes; a single letter has one dash: -n */
     const char *arg;  /* what its value is, for help; NULL: a flag */
     bool repeats;
     const char *doc;
@@ -34,6 +35,10 @@ struct sp_command {
                    char **argv); /* instead of run: parses for itself; argv[0] is the command's name */
 };
 extern const struct sp_command sp_commands[]; /* ends with a NULL name */
+extern const struct sp_option sp_global_options[];
+
+/* What every command's end means. */
+#define SP_EXIT_STATUS_TEXT "0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached"
 
 /* What was typed. Borrows from argv. */
 struct sp_invocation {
@@ -57,6 +62,11 @@ size_t sp_invocation_values(const struct sp_invocation *in, const char *name, co
 /* Says "sallyport CMD: ..." and where help is, on stderr; returns SP_EXIT_USAGE. */
 int sp_usage_error(const struct sp_command *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The list of commands. */
+void sp_print_help(FILE *out);
+/* "-" or "--" */
+const char *sp_option_dashes(const struct sp_option *o);
 
 int sp_cli_main(int argc, char **argv);
 
@@ -83,6 +93,16 @@ int sp_cmd_key_rotate(const struct sp_invocation *in);
 int sp_cmd_key_revoke(const struct sp_invocation *in);
 int sp_cmd_audit_show(const struct sp_invocation *in);
 int sp_cmd_audit_verify(const struct sp_invocation *in);
+int sp_cmd_audit_tail(const struct sp_invocation *in);
+int sp_cmd_audit_export(const struct sp_invocation *in);
+int sp_cmd_audit_checkpoint(const struct sp_invocation *in);
+int sp_cmd_user_erase(const struct sp_invocation *in);
+int sp_cmd_backup(const struct sp_invocation *in);
+int sp_cmd_restore(const struct sp_invocation *in);
+int sp_cmd_doctor(const struct sp_invocation *in);
+int sp_cmd_help(const struct sp_invocation *in);
+int sp_cmd_completion(const struct sp_invocation *in);
+int sp_cmd_man(const struct sp_invocation *in);
 int sp_cmd_config_show(const struct sp_invocation *in);
 int sp_cmd_config_check(const struct sp_invocation *in);
 int sp_cmd_config_doc(const struct sp_invocation *in);

@@ -52,6 +52,39 @@ static const struct sp_option key_rotate_options[] = {
     END,
 };
 
+static const struct sp_option audit_show_options[] = {
+    {"user", "NAME", false, "records about or by this user (name or id), and about the user's sessions"},
+    {"action", "ACTION", false, "only this action"},
+    {"since", "TIME", false, "not before: RFC 3339, or how long ago (90s, 15m, 24h, 7d)"},
+    {"until", "TIME", false, "before"},
+    {"limit", "N", false, "the first N of them"},
+    END,
+};
+static const struct sp_option audit_tail_options[] = {
+    {"n", "N", false, "so many records (10)"},
+    {"follow", NULL, false, "goes on with new ones as they are written"},
+    END,
+};
+static const struct sp_option audit_verify_options[] = {
+    {"checkpoint", "FILE", false, "what `audit checkpoint` wrote: the log must still contain it"},
+    END,
+};
+static const struct sp_option erase_options[] = {
+    {"yes", NULL, false, "does not ask for confirmation"},
+    END,
+};
+static const struct sp_option restore_options[] = {
+    {"keep-sessions", NULL, false,
+     "sessions go on; also those that were revoked after the backup was made (docs/backup.md)"},
+    {"config", "FILE", false, "configuration file"},
+    {"set", "SECTION.KEY=VALUE", true, "sets one configuration key"},
+    END,
+};
+static const struct sp_option help_options[] = {
+    {"markdown", NULL, false, "all commands, as docs/cli.md"},
+    END,
+};
+
 const struct sp_command sp_commands[] = {
     {"serve", "", 0, 0, "Runs the server in the foreground", serve_options, sp_cmd_serve, NULL},
     {"status", "", 0, 0, "Shows what the running server says of itself", NULL, sp_cmd_status, NULL},
@@ -63,6 +96,9 @@ const struct sp_command sp_commands[] = {
     {"user enable", "NAME", 1, 1, "Lets a disabled user log in again", NULL, sp_cmd_user_enable, NULL},
     {"user delete", "NAME", 1, 1, "Ends the user's sessions and forgets the user", NULL, sp_cmd_user_delete,
      NULL},
+    {"user erase", "NAME", 1, 1,
+     "Deletes a user and erases the personal values of all records about the user", erase_options,
+     sp_cmd_user_erase, NULL},
     {"user passwd", "NAME", 1, 1, "Sets a user's password and ends the user's sessions", passwd_options,
      sp_cmd_user_passwd, NULL},
     {"user roles", "NAME [ROLE...]", 1, SP_ARGS_MAX, "Sets the roles of a user; none takes all away", NULL,
@@ -82,9 +118,21 @@ const struct sp_command sp_commands[] = {
     {"key rotate", "", 0, 0, "Makes a new key that takes over", key_rotate_options, sp_cmd_key_rotate, NULL},
     {"key revoke", "KID", 1, 1, "Refuses everything that a key has signed, at once", NULL, sp_cmd_key_revoke,
      NULL},
-    {"audit show", "", 0, 0, "Shows the audit log", NULL, sp_cmd_audit_show, NULL},
-    {"audit verify", "", 0, 0, "Proves that the audit log is whole and unchanged", NULL, sp_cmd_audit_verify,
+    {"audit show", "", 0, 0, "Shows the audit log, oldest first; --json for everything in a record",
+     audit_show_options, sp_cmd_audit_show, NULL},
+    {"audit tail", "", 0, 0, "Shows the end of the audit log", audit_tail_options, sp_cmd_audit_tail, NULL},
+    {"audit export", "", 0, 0, "Writes the audit log as JSON, one record a line", NULL, sp_cmd_audit_export,
      NULL},
+    {"audit verify", "", 0, 0, "Proves that the audit log is whole and unchanged", audit_verify_options,
+     sp_cmd_audit_verify, NULL},
+    {"audit checkpoint", "", 0, 0, "Prints a sealed checkpoint of the audit log, to be kept elsewhere", NULL,
+     sp_cmd_audit_checkpoint, NULL},
+    {"backup", "FILE", 1, 1, "Has the running server write a consistent copy of its store", NULL,
+     sp_cmd_backup, NULL},
+    {"restore", "FILE", 1, 1, "Puts a backup in the place of a stopped server's store", restore_options,
+     sp_cmd_restore, NULL},
+    {"doctor", "", 0, 0, "Looks for what is wrong or unsafe in a deployment, and says how to mend it",
+     config_options, sp_cmd_doctor, NULL},
     {"config show", "", 0, 0, "Shows the configuration in force and where each value comes from",
      config_options, sp_cmd_config_show, NULL},
     {"config check", "", 0, 0, "Says whether the server would accept its configuration and certificate",
@@ -94,6 +142,10 @@ const struct sp_command sp_commands[] = {
      sp_cmd_verify},
     {"token inspect", "", 0, 0, "Shows what is in a token, without verifying it", NULL, NULL,
      sp_cmd_token_inspect},
+    {"help", "", 0, 0, "Lists the commands", help_options, sp_cmd_help, NULL},
+    {"completion", "bash", 1, 1, "Prints the completion for bash: source <(sallyport completion bash)", NULL,
+     sp_cmd_completion, NULL},
+    {"man", "", 0, 0, "Prints the manual page, sallyport(1)", NULL, sp_cmd_man, NULL},
     {"version", "", 0, 0, "Prints the version", NULL, sp_cmd_version, NULL},
     END,
 };

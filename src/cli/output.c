@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -92,4 +93,27 @@ void sp_print_record(FILE *out, const struct sp_column *columns, size_t n, const
 void sp_print_json(FILE *out, const json_t *value) {
     json_dumpf(value, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
     fputc('\n', out);
+}
+
+void sp_print_line(FILE *out, const struct sp_column *columns, size_t n, const json_t *object) {
+    for (size_t c = 0; c < n; c++) {
+        char *value = cell(object, columns[c].member);
+        fprintf(out, "%s%s", value ? value : "", c + 1 == n ? "\n" : "  ");
+        free(value);
+    }
+}
+
+/* ---- progress ---- */
+
+static bool progress_shown;
+
+void sp_progress(const char *what, uint64_t done, uint64_t total) {
+    if (total == 0 || done > total || !isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\r%s %3d%%", what, (int)(done * 100 / total));
+    progress_shown = true;
+}
+
+void sp_progress_end(void) {
+    if (progress_shown) fputs("\r\033[K", stderr);
+    progress_shown = false;
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct sp_column {
@@ -15,5 +16,10 @@ void sp_print_table(FILE *out, const struct sp_column *columns, size_t n, const 
 /* One line for each member that the columns name: "title: value". */
 void sp_print_record(FILE *out, const struct sp_column *columns, size_t n, const json_t *object);
 void sp_print_json(FILE *out, const json_t *value);
+/* The values of one row on one line, for lists that never end. */
+void sp_print_line(FILE *out, const struct sp_column *columns, size_t n, const json_t *object);
+/* "what  42%" on a terminal's stderr, nothing elsewhere. */
+void sp_progress(const char *what, uint64_t done, uint64_t total);
+void sp_progress_end(void);
 
 #endif

@@ -1,0 +1,302 @@
+/* The audit log on the command line. Everything goes page by page, so that a long log needs no memory here
+ * and shows how far it is. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/client.h"
+#include "cli/output.h"
+
+enum {
+    PATH_BYTES_MAX = 4096, /* the server refuses longer ones anyway */
+    PAGE_ROWS = 200,       /* the server's largest page */
+    TAIL_DEFAULT = 10,
+    TAIL_MAX = 1000000,
+    FOLLOW_MS = 500,
+    CHECKPOINT_BYTES_MAX = 4096,
+};
+
+static const struct sp_column columns[] = {{"SEQ", "seq"},         {"TIME", "time"},   {"ACTION", "action"},
+                                           {"OUTCOME", "outcome"}, {"ACTOR", "actor"}, {"TARGET", "target"}};
+
+/* ---- pages ---- */
+
+/* Nonzero ends the walk: an exit status plus one. */
+typedef int each_record(void *arg, const json_t *record);
+
+struct walk {
+    const struct sp_invocation *in;
+    const char *filters; /* "&user=..." or "" */
+    uint64_t after;
+    each_record *each;
+    void *arg;
+    bool ended; /* the end of the log was reached; else `each` ended the walk */
+};
+
+static int take_page(struct walk *w, const json_t *page) {
+    size_t i;
+    json_t *record;
+    json_array_foreach(json_object_get(page, "records"), i, record) {
+        w->after = (uint64_t)json_integer_value(json_object_get(record, "seq"));
+        int stop = w->each(w->arg, record);
+        if (stop) return stop;
+    }
+    const json_t *next = json_object_get(page, "next");
+    w->ended = !json_is_integer(next);
+    if (!w->ended) w->after = (uint64_t)json_integer_value(next);
+    return 0;
+}
+
+static int walk_page(struct walk *w) {
+    char path[PATH_BYTES_MAX];
+    struct sp_answer a = {0};
+    int n = snprintf(path, sizeof(path), "/admin/v1/audit?limit=%d&after=%" PRIu64 "%s", PAGE_ROWS, w->after,
+                     w->filters);
+    if (n < 0 || (size_t)n >= sizeof(path)) return sp_usage_error(w->in->command, "too long") + 1;
+    int failed = sp_client_call(w->in, "GET", path, NULL, &a);
+    if (failed) return failed + 1;
+    int stop = take_page(w, a.body);
+    sp_answer_done(&a);
+    return stop;
+}
+
+/* An exit status. */
+static int walk(struct walk *w) {
+    int stop = 0;
+    w->ended = false;
+    while (!stop && !w->ended) stop = walk_page(w);
+    return stop ? stop - 1 : SP_EXIT_OK;
+}
+
+static int number_option(const struct sp_invocation *in, const char *name, uint64_t fallback, uint64_t max,
+                         uint64_t *ret) {
+    const char *text = sp_invocation_option(in, name);
+    *ret = fallback;
+    if (text == NULL) return SP_EXIT_OK;
+    if (sp_slice_to_u64(sp_slice_cstr(text), ret) && *ret > 0 && *ret <= max) return SP_EXIT_OK;
+    return sp_usage_error(in->command, "%s is not a number from 1 to %" PRIu64, text, max);
+}
+
+/* ---- show ---- */
+
+/* "24h" is the moment so long ago; anything else is the server's to read. */
+static int append_time(const struct sp_invocation *in, struct sp_buf *b, const char *name) {
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}};
+    const char *text = sp_invocation_option(in, name);
+    if (text == NULL) return SP_EXIT_OK;
+    char moment[32];
+    uint64_t count;
+    size_t n = strlen(text);
+    sp_status s = SP_SUCCESS;
+    for (size_t i = 0; n > 1 && i < SP_ARRAY_LEN(units); i++) {
+        if (text[n - 1] != units[i].unit || !sp_slice_to_u64(sp_slice_of(text, n - 1), &count)) continue;
+        struct tm t;
+        time_t at = count > 10000 * 366 ? 0 : time(NULL) - (time_t)count * units[i].seconds;
+        if (at < 0) at = 0;
+        gmtime_r(&at, &t);
+        strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%SZ", &t);
+        text = moment;
+        break;
+    }
+    s = sp_buf_printf(b, "&%s=", name);
+    if (sp_ok(s)) s = sp_path_append(b, text);
+    return sp_ok(s) ? SP_EXIT_OK : sp_usage_error(in->command, "--%s is too long", name);
+}
+
+static int append_filter(const struct sp_invocation *in, struct sp_buf *b, const char *name) {
+    const char *text = sp_invocation_option(in, name);
+    if (text == NULL) return SP_EXIT_OK;
+    sp_status s = sp_buf_printf(b, "&%s=", name);
+    if (sp_ok(s)) s = sp_path_append(b, text);
+    return sp_ok(s) ? SP_EXIT_OK : sp_usage_error(in->command, "--%s is too long", name);
+}
+
+static int filters(const struct sp_invocation *in, struct sp_buf *b, const char **ret) {
+    int failed = append_filter(in, b, "user");
+    if (!failed) failed = append_filter(in, b, "action");
+    if (!failed) failed = append_time(in, b, "since");
+    if (!failed) failed = append_time(in, b, "until");
+    if (!failed && !sp_ok(sp_buf_cstr(b, ret))) failed = sp_usage_error(in->command, "too long");
+    return failed;
+}
+
+struct gather {
+    json_t *rows;
+    uint64_t limit;
+};
+
+static int gather_record(void *arg, const json_t *record) {
+    struct gather *g = arg;
+    json_array_append(g->rows, (json_t *)(uintptr_t)record);
+    return json_array_size(g->rows) >= g->limit ? SP_EXIT_OK + 1 : 0;
+}
+
+int sp_cmd_audit_show(const struct sp_invocation *in) {
+    SP_AUTO(sp_buf) query = SP_BUF_INIT(PATH_BYTES_MAX / 2);
+    struct gather g = {.rows = json_array()};
+    const char *text;
+    int failed = number_option(in, "limit", UINT64_MAX, UINT64_MAX, &g.limit);
+    if (!failed) failed = filters(in, &query, &text);
+    if (!failed) failed = walk(&(struct walk){.in = in, .filters = text, .each = gather_record, .arg = &g});
+    if (!failed && in->json) sp_print_json(stdout, g.rows);
+    if (!failed && !in->json) sp_print_table(stdout, columns, SP_ARRAY_LEN(columns), g.rows);
+    json_decref(g.rows);
+    return failed;
+}
+
+/* ---- tail ---- */
+
+static int print_line(void *arg, const json_t *record) {
+    const struct sp_invocation *in = arg;
+    if (in->json) {
+        json_dumpf(record, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+        fputc('\n', stdout);
+    } else {
+        sp_print_line(stdout, columns, SP_ARRAY_LEN(columns), record);
+    }
+    return fflush(stdout) == 0 ? 0 : SP_EXIT_FAILED + 1;
+}
+
+static int count_records(const struct sp_invocation *in, uint64_t *ret) {
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "GET", "/admin/v1/status", NULL, &a);
+    if (failed) return failed;
+    *ret = (uint64_t)json_integer_value(json_object_get(a.body, "audit_count"));
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+int sp_cmd_audit_tail(const struct sp_invocation *in) {
+    uint64_t n, count = 0;
+    int failed = number_option(in, "n", TAIL_DEFAULT, TAIL_MAX, &n);
+    if (!failed) failed = count_records(in, &count);
+    struct walk w = {.in = in,
+                     .filters = "",
+                     .after = count > n ? count - n : 0,
+                     .each = print_line,
+                     .arg = (void *)(uintptr_t)in};
+    if (!failed) failed = walk(&w);
+    const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000L};
+    while (!failed && sp_invocation_option(in, "follow") != NULL) {
+        nanosleep(&pause, NULL);
+        failed = walk(&w);
+    }
+    return failed;
+}
+
+/* ---- export ---- */
+
+static int export_record(void *arg, const json_t *record) {
+    (void)arg;
+    if (json_dumpf(record, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) != 0) return SP_EXIT_FAILED + 1;
+    return fputc('\n', stdout) == EOF ? SP_EXIT_FAILED + 1 : 0;
+}
+
+int sp_cmd_audit_export(const struct sp_invocation *in) {
+    int failed = walk(&(struct walk){.in = in, .filters = "", .each = export_record});
+    /* A log that ends in the middle because the disk is full must not look like one that ends there. */
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "sallyport: writing failed: %s\n", strerror(errno));
+        return SP_EXIT_FAILED;
+    }
+    return failed;
+}
+
+/* ---- checkpoint ---- */
+
+int sp_cmd_audit_checkpoint(const struct sp_invocation *in) {
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "GET", "/admin/v1/audit/checkpoint", NULL, &a);
+    if (failed) return failed;
+    sp_print_json(stdout, a.body);
+    sp_answer_done(&a);
+    return fflush(stdout) == 0 ? SP_EXIT_OK : SP_EXIT_FAILED;
+}
+
+static int checkpoint_query(const struct sp_invocation *in, const char *file, struct sp_buf *b) {
+    json_error_t error;
+    json_t *c = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+    json_int_t count = 0, time_ms = 0;
+    const char *head = NULL, *mac = NULL;
+    if (c == NULL || json_unpack(c, "{s:I, s:I, s:s, s:s}", "count", &count, "time_ms", &time_ms, "head",
+                                 &head, "mac", &mac) != 0) {
+        json_decref(c);
+        return sp_usage_error(in->command, "%s is not a checkpoint: %s", file,
+                              c == NULL ? error.text : "members are missing");
+    }
+    sp_status s =
+        sp_buf_printf(b, "&checkpoint_count=%lld&checkpoint_time=%lld&checkpoint_head=", (long long)count,
+                      (long long)time_ms);
+    if (sp_ok(s)) s = sp_path_append(b, head);
+    if (sp_ok(s)) s = sp_buf_append_cstr(b, "&checkpoint_mac=");
+    if (sp_ok(s)) s = sp_path_append(b, mac);
+    json_decref(c);
+    return sp_ok(s) ? SP_EXIT_OK : sp_usage_error(in->command, "%s is not a checkpoint", file);
+}
+
+/* ---- verify ---- */
+
+static int verify_part(const struct sp_invocation *in, const char *checkpoint, uint64_t after,
+                       const char *head, struct sp_answer *ret) {
+    char path[PATH_BYTES_MAX];
+    int n = snprintf(path, sizeof(path), "/admin/v1/audit/verify?after=%" PRIu64 "%s%s%s", after,
+                     head[0] == 0 ? "" : "&head=", head, checkpoint);
+    if (n < 0 || (size_t)n >= sizeof(path)) return sp_usage_error(in->command, "too long");
+    return sp_client_call(in, "GET", path, NULL, ret);
+}
+
+static int64_t integer_of(const struct sp_answer *a, const char *name) {
+    return json_integer_value(json_object_get(a->body, name));
+}
+
+int sp_audit_verify_from(const struct sp_invocation *in, const char *checkpoint, uint64_t after,
+                         const char *head, struct sp_answer *ret) {
+    char at[2 * 32 + 1];
+    snprintf(at, sizeof(at), "%s", head);
+    for (;;) {
+        struct sp_answer a = {0};
+        int failed = verify_part(in, checkpoint, after, at, &a);
+        if (failed) return failed;
+        if (json_is_true(json_object_get(a.body, "complete"))) {
+            sp_progress_end();
+            *ret = a;
+            return SP_EXIT_OK;
+        }
+        after = (uint64_t)integer_of(&a, "records");
+        snprintf(at, sizeof(at), "%s", json_string_value(json_object_get(a.body, "head")));
+        sp_progress("verified", after, (uint64_t)integer_of(&a, "total"));
+        sp_answer_done(&a);
+    }
+}
+
+int sp_cmd_audit_verify(const struct sp_invocation *in) {
+    SP_AUTO(sp_buf) query = SP_BUF_INIT(CHECKPOINT_BYTES_MAX);
+    const char *file = sp_invocation_option(in, "checkpoint"), *checkpoint = "";
+    struct sp_answer a = {0};
+    int failed = file == NULL ? SP_EXIT_OK : checkpoint_query(in, file, &query);
+    if (!failed && !sp_ok(sp_buf_cstr(&query, &checkpoint))) failed = SP_EXIT_FAILED;
+    if (!failed) failed = sp_audit_verify_from(in, checkpoint, 0, "", &a);
+    if (failed) return failed;
+    bool intact = json_is_true(json_object_get(a.body, "intact"));
+    const char *why = json_string_value(json_object_get(a.body, "why"));
+    if (in->json) {
+        sp_print_json(stdout, a.body);
+    } else if (intact) {
+        printf("intact: %" PRIi64 " records%s\n", integer_of(&a, "records"),
+               file == NULL ? "" : ", and the checkpoint is among them");
+    } else {
+        printf("NOT INTACT: %s (record %" PRIi64 "; %" PRIi64 " before it are good)\n", why ? why : "?",
+               integer_of(&a, "bad_seq"), integer_of(&a, "records"));
+    }
+    sp_answer_done(&a);
+    return intact ? SP_EXIT_OK : SP_EXIT_FAILED;
+}
