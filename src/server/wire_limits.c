@@ -1,5 +1,5 @@
-/* What stands between strangers and passwords: how often one may try, who may register, and which passwords nobody
- * may choose. */
+/* What stands between strangers and passwords: how often one may try, who may register, and which passwords
+ * nobody may choose. */
 #include "core/directory.h"
 #include "server/hashpool.h"
 #include "server/wire_internal.h"
@@ -20,8 +20,9 @@ sp_status sp_wire_limits(const struct server *s, struct sp_app_config *c) {
     c->throttle[SP_THROTTLE_REGISTER] =
         rate(s, SP_CFG_throttle_register_burst, SP_CFG_throttle_register_refill);
     c->registration_enabled = number(s, SP_CFG_registration_enabled) != 0;
-    return sp_wire_say(sp_user_roles_accept(slice(s, SP_CFG_registration_default_roles), &c->registration_roles),
-               "registration.default_roles", "A list of role names.");
+    return sp_wire_say(
+        sp_user_roles_accept(slice(s, SP_CFG_registration_default_roles), &c->registration_roles),
+        "registration.default_roles", "A list of role names.");
 }
 
 /* ---- which passwords ---- */
