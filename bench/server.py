@@ -23,6 +23,7 @@ import urllib.request
 
 CONNECTIONS = 64
 SECONDS = 5
+TIME_OUT_S = 300  # of one step; the longest, a million sessions, takes two minutes
 STARTS = 5
 STORE_ROUNDS = 2  # the better one counts: the disk is others', too
 PASSWORD = "correct horse battery"
@@ -42,7 +43,7 @@ def pinned(core, command):
 
 
 def run_json(core, command, **options):
-    out = subprocess.run(pinned(core, command), capture_output=True, text=True, **options)
+    out = subprocess.run(pinned(core, command), capture_output=True, text=True, timeout=TIME_OUT_S, **options)
     if out.returncode != 0:
         raise SystemExit(f"{' '.join(command)}: {out.stderr}")
     return json.loads(out.stdout)
@@ -72,7 +73,12 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise SystemExit("the server does not stop")
 
     def restart(self):
         self.stop()
@@ -118,7 +124,7 @@ def measure(build, full):
     program, generator = os.path.join(build, "sallyport"), os.path.join(bench, "loadgen")
     m = {"sign": run_json(0, [os.path.join(bench, "bench_sign")])}
     m["http"] = json.loads(subprocess.run([os.path.join(bench, "http_bare"), "--seconds", "1", "--json", "1"], check=True,
-                                          capture_output=True, text=True).stdout)
+                                          capture_output=True, text=True, timeout=TIME_OUT_S).stdout)
     m["ES256"], m["facts"] = measure_server(program, generator, "ES256", ["health", "me", "verify", "fresh", "refresh", "login"])
     m["HS256"], _ = measure_server(program, generator, "HS256", ["refresh"])
     store = os.path.join(os.path.abspath(bench), "bench_store")
