@@ -1,0 +1,116 @@
+// docs/proxies/nginx.conf as it stands there, but for its ports, in a real nginx between a client, Sallyport and an application.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Browser, ORIGIN, Server, payload, request, sleep } from './harness.mjs';
+
+const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs/proxies/nginx.conf');
+const nginx = ['/usr/sbin/nginx', 'nginx'].find((x) => !spawnSync(x, ['-v']).error);
+let s, app, proxy, port, folder;
+
+async function freePort() {
+    const t = net.createServer().listen(0, '127.0.0.1');
+    await new Promise((done) => t.once('listening', done));
+    const { port: p } = t.address();
+    await new Promise((done) => t.close(done));
+    return p;
+}
+
+before(async () => {
+    if (!nginx) return;
+    s = await Server.start();
+    await s.cli(['role', 'set', 'reader', 'documents:read']);
+    await s.addUser('alice', ['reader']);
+    app = http.createServer((req, res) => { // answers what it was sent
+        res.setHeader('content-type', 'application/json');
+        res.end(JSON.stringify({ headers: req.headers, raw: req.rawHeaders, method: req.method }));
+    }).listen(0, '127.0.0.1');
+    await new Promise((done) => app.once('listening', done));
+    port = await freePort();
+    folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-nginx-'));
+    const replaced = readFileSync(example, 'utf8').replace('127.0.0.1:8420', `127.0.0.1:${s.port}`).replace('127.0.0.1:8080', `127.0.0.1:${app.address().port}`)
+        .replace('listen 443;', `listen 127.0.0.1:${port};`);
+    const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((x) => `${x}_temp_path ${folder}/${x};`).join('\n');
+    writeFileSync(path.join(folder, 'nginx.conf'), `${process.getuid() === 0 ? 'user root;\n' : ''}daemon off;\npid ${folder}/pid;\nerror_log stderr;
+events {}\nhttp {\naccess_log off;\n${temps}\n${replaced}\n}\n`);
+    proxy = spawn(nginx, ['-p', folder, '-e', 'stderr', '-c', path.join(folder, 'nginx.conf')], { stdio: ['ignore', 'inherit', 'inherit'] });
+    process.on('exit', () => proxy.kill());
+    for (let i = 0; i < 200; i++) {
+        try { await request(port, 'GET', '/auth/me'); return; } catch { await sleep(25); }
+    }
+    throw new Error('nginx does not answer');
+});
+
+after(async () => {
+    if (!nginx) return;
+    proxy?.kill();
+    app?.close();
+    await s?.stop();
+    if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+const through = (method, url, headers) => request(port, method, url, { headers });
+
+test('who has no token does not reach the application', { skip: !nginx && 'nginx is not installed' }, async () => {
+    assert.equal((await through('GET', '/', {})).status, 401);
+    assert.equal((await through('GET', '/', { authorization: 'Bearer junk' })).status, 401);
+    assert.equal((await through('GET', '/_may_pass', {})).status, 404);
+});
+
+test('the application learns who it is from Sallyport, whatever the client claims', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const t = await s.login('alice');
+    const claims = payload(t.access_token);
+    const r = await through('GET', '/documents', {
+        authorization: `Bearer ${t.access_token}`, 'X-Auth-Subject': 'root', 'x-auth-roles': 'admin', X_Auth_Subject: 'root', 'X_Auth-Roles': 'admin', 'X-Auth-Scope': 'everything',
+    });
+    assert.equal(r.status, 200, r.text);
+    const h = r.json.headers;
+    assert.equal(h['x-auth-subject'], claims.sub);
+    assert.equal(h['x-auth-session'], t.session_id);
+    assert.equal(h['x-auth-roles'], 'reader');
+    assert.equal(h['x-auth-scope'], '-');
+    assert.match(h['x-auth-permissions'], /^documents[:%]/);
+    const names = r.json.raw.filter((_, i) => i % 2 === 0).map((x) => x.toLowerCase().replaceAll('_', '-')).filter((x) => x.startsWith('x-auth-'));
+    assert.equal(names.length, 7);
+    assert.equal(new Set(names).size, 7);
+});
+
+test('the refresh cookie stays away from the application, and nothing else does', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const b = new Browser(s);
+    await b.login('alice');
+    const { '__Host-sp_access': access, '__Host-sp_refresh': refresh } = b.jar;
+    for (const cookie of [`__Host-sp_refresh=${refresh}; __Host-sp_access=${access}; theme=dark`, `theme=dark; __Host-sp_refresh=${refresh}; __Host-sp_access=${access}`,
+        `theme=dark; __Host-sp_access=${access}; __Host-sp_refresh=${refresh}`, `theme=dark;__Host-sp_refresh=${refresh};__Host-sp_access=${access}`]) {
+        const r = await through('GET', '/', { cookie });
+        assert.equal(r.status, 200, r.text);
+        assert.ok(!r.text.includes(refresh), cookie);
+        assert.ok(!r.text.includes('sp_refresh'), cookie);
+        assert.ok(r.json.headers.cookie.includes('theme=dark') && r.json.headers.cookie.includes(access), r.json.headers.cookie);
+    }
+    assert.equal((await through('GET', '/', { cookie: `__Host-sp_access=${access}; __Host-sp_refresh=${refresh}; __Host-sp_refresh=${refresh}` })).status, 401);
+});
+
+test('by cookie, what changes something must come from our own pages', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const b = new Browser(s);
+    await b.login('alice');
+    const cookie = b.cookieHeader;
+    assert.equal((await through('POST', '/', { cookie })).status, 403);
+    assert.equal((await through('POST', '/', { cookie, 'X-Forwarded-Method': 'GET', 'X-Original-Method': 'GET' })).status, 403);
+    assert.equal((await through('POST', '/', { cookie, origin: 'https://evil.example' })).status, 403);
+    assert.equal((await through('POST', '/', { cookie, origin: ORIGIN })).status, 200);
+    assert.equal((await through('GET', '/', { cookie, origin: 'https://evil.example' })).status, 200);
+});
+
+test('a session that was ended is out at the next request', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const t = await s.login('alice');
+    assert.equal((await through('GET', '/', { authorization: `Bearer ${t.access_token}` })).status, 200);
+    await s.post('/auth/logout', { refresh_token: t.refresh_token });
+    assert.equal((await through('GET', '/', { authorization: `Bearer ${t.access_token}` })).status, 401);
+});
