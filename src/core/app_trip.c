@@ -2,8 +2,8 @@
  *
  *   meta, session -> sp_tripwire_prove -> sp_session_step -> one conditional write, or a refusal
  *
- * Every act expects the row as it was read; when someone was faster, everything is read and asked anew. So
- * two presenters of one token never make two trips, and a trip never hits a session that moved on in between.
+ * Every act but a trip for reuse expects the row as it was read; when someone was faster, everything is read
+ * and asked anew. A trip expects a session that lives, so two presenters of one token never make two trips.
  */
 #include "core/app_refresh.h"
 
@@ -75,13 +75,19 @@ static void add_nuclear(struct sp_refresh_op *op) {
                                .expires_s = sp_app_epoch_expires_s(base->app, base->now_ms)};
 }
 
+/* What is old stays old, however often the session moves on meanwhile; a thief who refreshes without a pause
+ * must not outrun the trip. What is impossible now may have become possible. */
+static uint32_t generation_to_trip(const struct sp_refresh_op *op) {
+    return op->decision.cause == SP_END_REUSE_DETECTED ? SP_GENERATION_ANY : op->seen.generation;
+}
+
 static void trip(struct sp_refresh_op *op) {
     struct sp_op *base = &op->t.base;
     sp_op_change(base, SP_CHANGE_SESSION_END)->session_end =
         (struct sp_session_end){.tenant = SP_TENANT_DEFAULT,
                                 .sid = op->seen.sid,
                                 .user_id = op->seen.user_id,
-                                .expect_generation = op->seen.generation,
+                                .expect_generation = generation_to_trip(op),
                                 .state = SP_SESSION_TRIPPED,
                                 .cause = op->decision.cause,
                                 .now_ms = base->now_ms};

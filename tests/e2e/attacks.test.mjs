@@ -1,9 +1,10 @@
 // What a patient attacker tried, and what must not work: each of these did once.
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
-import { payload, Server, sleep } from './harness.mjs';
+import { payload, request, Server, sleep } from './harness.mjs';
 
 // Inside the grace time a thief's copy of a refresh token is as good as the client's. So nobody who holds an access token may learn
 // that the client has refreshed while that window is still open: then he would always be in it, and never trip.
@@ -50,4 +51,42 @@ test('after a rollback, revoking everyone revokes tokens that were issued in the
     assert.equal((await s.refresh(honest.refresh_token)).status, 200, 'sessions live on');
     await s.ask('revoke', '--everyone');
     assert.equal((await s.get('/auth/me', lost.access_token)).status, 401, 'revoked means revoked');
+});
+
+test('the server leaves no core file with keys in it', async (t) => {
+    const s = await Server.start({}, { wrap: ['sh', '-c', 'ulimit -c unlimited; exec "$@"', 'sh'] });
+    t.after(() => s.stop());
+    assert.match(readFileSync(`/proc/${s.child.pid}/limits`, 'utf8'), /^Max core file size +0 +0 /m);
+});
+
+// The trip is decided on what was read, and then written. A thief who refreshes without a pause always got in between.
+test('a thief who refreshes without a pause cannot outrun the trip', async (t) => {
+    const s = await Server.start({ 'sessions.grace': '0' });
+    t.after(() => s.stop());
+    await s.addUser('alice');
+    const agent = new http.Agent({ keepAlive: true });
+    t.after(() => agent.destroy());
+    const refresh = (refresh_token) => {
+        const body = JSON.stringify({ refresh_token });
+        const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+        return request(s.port, 'POST', '/auth/refresh', { headers, body, agent });
+    };
+    for (let i = 0; i < 12; i++) {
+        const stolen = (await s.login('alice')).refresh_token;
+        let stop = false;
+        const thief = (async () => {
+            for (let token = stolen; !stop;) {
+                const r = await refresh(token);
+                if (r.status !== 200) return 'out';
+                token = r.json.refresh_token;
+            }
+            return 'still in';
+        })();
+        await sleep(50 + 3 * i);
+        const honest = await refresh(stolen);
+        await sleep(50);
+        stop = true;
+        assert.equal(await thief, 'out');
+        assert.equal(honest.json.code, 'invalid_grant');
+    }
 });
