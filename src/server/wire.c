@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -335,6 +336,12 @@ static sp_status start_and_run(struct server *s) {
     return run(s);
 }
 
+/* A core file would hold every key and token that we hold. */
+static void leave_no_core(void) {
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+    (void)setrlimit(RLIMIT_CORE, &none); /* lowering one's own limit is always allowed */
+}
+
 sp_status sp_server_run(struct sp_config *config, const struct sp_config_source *source) {
     struct server *s = calloc(1, sizeof(*s));
     if (s == NULL) return sp_wire_say(sp_err(SP_E_NOMEM), "starting", "");
@@ -342,6 +349,7 @@ sp_status sp_server_run(struct sp_config *config, const struct sp_config_source 
     s->source = source;
     sp_notify_open(&s->notify);
     umask(077);
+    leave_no_core();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, not the end */
     open_log(s);
