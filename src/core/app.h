@@ -437,7 +437,8 @@ void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_don
 struct sp_measures {
     enum sp_outcome outcome; /* OK, or INTERNAL for want of memory */
     int64_t now_ms;
-    uint64_t logins, login_failures, sessions_added;
+    uint64_t logins, login_failures, sessions_added, registrations;
+    uint64_t throttled; /* logins, registrations and changes of password refused with TOO_MANY_ATTEMPTS */
     uint64_t refreshes, reissues; /* all that gave tokens; of those, the ones that did not rotate */
     uint64_t superseded, trips, heals;
     uint64_t revoked_entries;

@@ -54,6 +54,8 @@ static void count(struct sp_app *app, struct sp_measures *m) {
     m->logins = count_of(&c->logins);
     m->login_failures = count_of(&c->login_failures);
     m->sessions_added = count_of(&c->sessions_added);
+    m->registrations = count_of(&c->registrations);
+    m->throttled = count_of(&c->throttled);
     m->refreshes = count_of(&c->refreshes);
     m->reissues = count_of(&c->reissues);
     m->superseded = count_of(&c->superseded);

@@ -249,6 +249,11 @@ static void put_sessions(struct text *t, const struct sp_measures *a) {
     family(t, "sallyport_logins_total", "counter", "Logins with a password, by how they ended.");
     labelled(t, "sallyport_logins_total", "result", "ok", a->logins);
     labelled(t, "sallyport_logins_total", "result", "failed", a->login_failures);
+    one(t, "sallyport_throttled_total", "counter",
+        "Logins, registrations and changes of password refused unheard, after too many failures.",
+        a->throttled);
+    one(t, "sallyport_registrations_total", "counter", "Accounts made by POST /auth/register.",
+        a->registrations);
     one(t, "sallyport_sessions_created_total", "counter",
         "Sessions made by POST /admin/v1/sessions, without a password.", a->sessions_added);
     family(t, "sallyport_refreshes_total", "counter",

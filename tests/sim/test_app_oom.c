@@ -27,6 +27,8 @@ void *__wrap_realloc(void *p, size_t n) {
     return fails() ? NULL : __real_realloc(p, n);
 }
 
+enum { ACCOUNT_BURST = 2 }; /* one comes back in the time between two failures of ours */
+
 struct case_state {
     struct bench *b;
     struct tokens t, got;
@@ -101,6 +103,36 @@ static void submit_password(struct case_state *s) {
     struct sp_password_request in = {SP_SLICE_LIT("correct horse"), SP_SLICE_LIT("correct horse")};
     sp_app_password_change(s->b->app, &call, &in, bench_plain_done, &s->plain);
 }
+/* A name that nobody has yet: the run before may have made one. */
+static void submit_register(struct case_state *s) {
+    static unsigned n;
+    char name[32];
+    snprintf(name, sizeof(name), "new user %u", n++);
+    struct sp_call call = bench_call(s->b);
+    struct sp_register_request in = {
+        .username = sp_slice_cstr(name), .password = SP_SLICE_LIT("correct horse"), .mode = SP_MODE_TOKEN};
+    sp_app_register(s->b->app, &call, &in, bench_tokens_done, &s->got);
+}
+static void submit_register_taken(struct case_state *s) {
+    s->b->now_ms += 61 * 1000;
+    struct sp_call call = bench_call(s->b);
+    struct sp_register_request in = {
+        .username = SP_SLICE_LIT("ADA"), .password = SP_SLICE_LIT("correct horse"), .mode = SP_MODE_TOKEN};
+    sp_app_register(s->b->app, &call, &in, bench_tokens_done, &s->got);
+}
+static void submit_throttled_login(struct case_state *s) {
+    struct sp_call call = bench_call(s->b);
+    struct sp_login_request in = {
+        .username = SP_SLICE_LIT("eve"), .password = SP_SLICE_LIT("wrong horse"), .mode = SP_MODE_TOKEN};
+    sp_app_login(s->b->app, &call, &in, bench_tokens_done, &s->got);
+}
+static void prepare_throttled(struct case_state *s) {
+    s->b->now_ms += 61 * 1000;
+    for (int i = 0; i < ACCOUNT_BURST; i++) {
+        submit_throttled_login(s);
+        bench_run(s->b);
+    }
+}
 static void sessions_done(void *arg, const struct sp_sessions_result *r) {
     struct case_state *s = arg;
     s->lists++;
@@ -121,6 +153,11 @@ static const struct use_case cases[] = {
      SP_OUTCOME_INVALID_GRANT},
     {"logout", prepare_login, submit_logout, plain_answers, plain_outcome, SP_OUTCOME_OK},
     {"password", prepare_login, submit_password, plain_answers, plain_outcome, SP_OUTCOME_OK},
+    {"register", NULL, submit_register, tokens_answers, tokens_outcome, SP_OUTCOME_OK},
+    {"register, name taken", NULL, submit_register_taken, tokens_answers, tokens_outcome,
+     SP_OUTCOME_ALREADY_EXISTS},
+    {"login, throttled", prepare_throttled, submit_throttled_login, tokens_answers, tokens_outcome,
+     SP_OUTCOME_TOO_MANY_ATTEMPTS},
     {"own sessions", prepare_login, submit_sessions, list_answers, list_outcome, SP_OUTCOME_OK},
 };
 
@@ -183,6 +220,7 @@ static void opening_without_memory_fails_and_leaves_nothing(void **state) {
 static int setup(void **state) {
     static struct bench b;
     bench_defaults(&b);
+    b.config.throttle[SP_THROTTLE_ACCOUNT] = (struct sp_throttle_rate){ACCOUNT_BURST, 30 * 1000};
     b.config.sessions_max = 3; /* each run logs in: what a run costs must not grow with their number */
     bench_open(&b);
     *state = &b;

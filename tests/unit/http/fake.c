@@ -220,23 +220,26 @@ sp_status sp_app_ready(struct sp_app *app) {
 }
 const struct sp_app_config *sp_app_config(const struct sp_app *app) {
     (void)app;
-    static const struct sp_app_config config = {.issuer = {.n = 11, .s = "https://iss"}};
+    static struct sp_app_config config = {.issuer = {.n = 11, .s = "https://iss"}};
+    config.registration_enabled = fake.registration;
     return &config;
 }
 
 static void run_tokens(void) {
-    struct sp_tokens_result r = {.outcome = fake.outcome, .mode = fake.mode == 0 ? later.mode : fake.mode};
+    struct sp_tokens_result r = {
+        .outcome = fake.outcome, .mode = fake.mode == 0 ? later.mode : fake.mode, .why = fake.why};
     if (r.outcome == SP_OUTCOME_OK) {
         r.access_token = fake.access_token.n != 0 ? fake.access_token : SP_SLICE_LIT("new.access");
         r.access_expires_in_s = 900;
         r.refresh_token = SP_SLICE_LIT("sprt_new");
         r.refresh_expires_in_s = 604800;
+        r.device_token = fake.device_token;
         memset(r.sid, 0x11, sizeof(r.sid));
     }
     ((sp_tokens_done *)later.done)(later.arg, &r);
 }
 static void run_plain(void) {
-    const struct sp_plain_result r = {fake.outcome, fake.count};
+    const struct sp_plain_result r = {.outcome = fake.outcome, .count = fake.count, .why = fake.why};
     ((sp_plain_done *)later.done)(later.arg, &r);
 }
 static void run_sessions(void) {
@@ -316,6 +319,16 @@ void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct s
     (void)app;
     check_call(call);
     say("login %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
+        in->mode == SP_MODE_COOKIE ? "cookie" : "token");
+    if (in->device_token.n != 0) say("device %.*s", S(in->device_token));
+    later.mode = in->mode;
+    finish_later(run_tokens, done, arg);
+}
+void sp_app_register(struct sp_app *app, const struct sp_call *call, const struct sp_register_request *in,
+                     sp_tokens_done *done, void *arg) {
+    (void)app;
+    check_call(call);
+    say("register %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
         in->mode == SP_MODE_COOKIE ? "cookie" : "token");
     later.mode = in->mode;
     finish_later(run_tokens, done, arg);

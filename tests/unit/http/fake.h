@@ -31,6 +31,9 @@ struct reply {
 /* What the next use case ends with, and what all of them were asked, one line each. */
 struct fake {
     enum sp_outcome outcome;
+    struct sp_why why;
+    bool registration;
+    sp_slice device_token;
     enum sp_session_mode mode; /* 0: as asked */
     sp_slice access_token;
     uint32_t count;

@@ -385,10 +385,103 @@ static void password_change(void **state) {
     assert_problem(422, "password_rejected");
 }
 
+/* ---- attempts, devices, registration ---- */
+
+static void too_many_attempts_say_when_to_come_back(void **state) {
+    (void)state;
+    fake.outcome = SP_OUTCOME_TOO_MANY_ATTEMPTS;
+    fake.why.retry_after_s = 297;
+    ask("POST /auth/login", LOGIN, JSON, NULL);
+    assert_problem(429, "too_many_attempts");
+    assert_string_equal(header("Retry-After", 0), "297");
+    assert_null(header("WWW-Authenticate", 0));
+    ask("POST /auth/password", "{\"current_password\":\"old\",\"new_password\":\"new\"}", JSON, BEARER, NULL);
+    assert_problem(429, "too_many_attempts");
+    assert_string_equal(header("Retry-After", 0), "297");
+}
+
+static void rejected_password_has_its_reason(void **state) {
+    (void)state;
+    fake.outcome = SP_OUTCOME_PASSWORD_REJECTED;
+    fake.why.reason = "common";
+    ask("POST /auth/password", "{\"current_password\":\"old\",\"new_password\":\"new\"}", JSON, BEARER, NULL);
+    assert_problem(422, "password_rejected");
+    assert_non_null(strstr(reply.body, "\"reason\":\"common\""));
+    assert_null(header("Retry-After", 0));
+}
+
+#define DEVICE_COOKIE "Cookie: other=1; __Host-sp_device=dev.known"
+
+static void device_cookie_is_read_and_renewed_in_cookie_mode_alone(void **state) {
+    (void)state;
+    fake.device_token = SP_SLICE_LIT("dev.new");
+    ask("POST /auth/login", LOGIN_COOKIE, JSON, ORIGIN, DEVICE_COOKIE, NULL);
+    assert_body(TOKENS_COOKIE);
+    assert_string_equal(
+        header("Set-Cookie", 2),
+        "__Host-sp_device=dev.new; Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Strict");
+    assert_calls("login alice|correct horse||cookie\ndevice dev.known\n");
+    ask("POST /auth/login", LOGIN, JSON, DEVICE_COOKIE, NULL);
+    assert_body(TOKENS);
+    assert_no_cookies();
+    assert_calls("login alice|correct horse||token\n");
+}
+
+static void repeated_device_cookie_is_no_device(void **state) {
+    (void)state;
+    ask("POST /auth/login", LOGIN_COOKIE, JSON, ORIGIN, DEVICE_COOKIE, "Cookie: __Host-sp_device=dev.other",
+        NULL);
+    assert_status(200);
+    assert_calls("login alice|correct horse||cookie\n");
+}
+
+static void device_token_comes_to_whoever_asks_for_it(void **state) {
+    (void)state;
+    fake.device_token = SP_SLICE_LIT("dev.new");
+    ask("POST /auth/login", "{\"username\":\"alice\",\"password\":\"p\",\"device_token\":\"\"}", JSON, NULL);
+    assert_status(200);
+    assert_non_null(strstr(reply.body, "\"device_token\":\"dev.new\""));
+    assert_calls("login alice|p||token\n");
+    ask("POST /auth/login", "{\"username\":\"alice\",\"password\":\"p\",\"device_token\":\"dev.known\"}",
+        JSON, NULL);
+    assert_calls("login alice|p||token\ndevice dev.known\n");
+    ask("POST /auth/login", "{\"username\":\"alice\",\"password\":\"p\",\"device_token\":null}", JSON, NULL);
+    assert_problem(400, "wrong_type");
+}
+
+static void registration_is_not_there_unless_it_is_on(void **state) {
+    (void)state;
+    static const char *const lines[] = {"POST /auth/register", "GET /auth/register",
+                                        "OPTIONS /auth/register"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(lines); i++) {
+        ask(lines[i], i == 0 ? LOGIN : NULL, JSON, NULL);
+        assert_problem(404, "no_such_route");
+    }
+    assert_calls("");
+    fake.registration = true;
+    ask("POST /auth/register", LOGIN, JSON, NULL);
+    assert_status(201);
+    assert_body(TOKENS);
+    assert_calls("register alice|correct horse||token\n");
+    ask("POST /auth/register", LOGIN_COOKIE, JSON, NULL);
+    assert_problem(403, "origin_refused");
+    ask("POST /auth/register", LOGIN_COOKIE, JSON, ORIGIN, NULL);
+    assert_status(201);
+    fake.outcome = SP_OUTCOME_ALREADY_EXISTS;
+    ask("POST /auth/register", LOGIN, JSON, NULL);
+    assert_problem(409, "already_exists");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(login_gives_tokens),
+        T(too_many_attempts_say_when_to_come_back),
+        T(rejected_password_has_its_reason),
+        T(device_cookie_is_read_and_renewed_in_cookie_mode_alone),
+        T(repeated_device_cookie_is_no_device),
+        T(device_token_comes_to_whoever_asks_for_it),
+        T(registration_is_not_there_unless_it_is_on),
         T(login_takes_a_device_and_a_charset),
         T(login_in_cookie_mode_keeps_tokens_out_of_the_body),
         T(login_in_cookie_mode_from_another_origin_is_refused),

@@ -53,6 +53,7 @@ static void there_is_one_at_a_time(void **state) {
     (void)state;
     SP_AUTO_FREE(sp_dictionary) d = dictionary();
     struct sp_dictionary *second = NULL;
+    assert_non_null(d);
     assert_int_equal(sp_dictionary_open(PATH, &second).code, SP_E_LIMIT);
     assert_null(second);
 }
