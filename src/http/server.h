@@ -28,7 +28,8 @@
 #define SP_HTTP_URL_BYTES_MAX (4 * 1024)    /* our longest is a cursor and a few filters */
 #define SP_HTTP_BODY_BYTES_MAX (16 * 1024)  /* our largest body is a policy document */
 #define SP_HTTP_READ_AHEAD_BYTES (4 * 1024) /* pipelined bytes kept beside a full request */
-#define SP_HTTP_CONNECTIONS_MAX 10000 /* a loop; below 1 KiB each while idle, 40 KiB at most in a request */
+#define SP_HTTP_CONNECTIONS_MAX                                                                              \
+    10000 /* a loop; below 1 KiB each while idle (15 with TLS), 40 at most in a request */
 #define SP_HTTP_RESPONSE_BYTES_MAX                                                                           \
     (8 * 1024 * 1024)                   /* what one reply may make us buffer for a slow reader               \
                                          */
