@@ -137,6 +137,12 @@ static sp_status make_api(struct server *s, struct front *f) {
     return sp_http_api_new(s->app, &config, &f->api);
 }
 
+/* A loop's share; the kernel spreads the connections of one address over the loops. */
+static size_t per_address_max(const struct server *s) {
+    const size_t max = (size_t)number(s, SP_CFG_server_connections_per_address);
+    return max == 0 ? 0 : (max + s->n_fronts - 1) / s->n_fronts;
+}
+
 static sp_status open_front(struct server *s, struct front *f) {
     f->server = s;
     SP_TRY(sp_loop_new(NULL, &f->loop));
@@ -145,6 +151,7 @@ static sp_status open_front(struct server *s, struct front *f) {
                                       .arg = f->api,
                                       .connections_max =
                                           (size_t)number(s, SP_CFG_server_connections_max) / s->n_fronts + 1,
+                                      .connections_per_address_max = per_address_max(s),
                                       .handshake_deadline_ms = number(s, SP_CFG_server_header_timeout),
                                       .header_deadline_ms = number(s, SP_CFG_server_header_timeout),
                                       .body_deadline_ms = number(s, SP_CFG_server_body_timeout),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { payload, request, Server, sleep } from './harness.mjs';
@@ -89,4 +90,18 @@ test('a thief who refreshes without a pause cannot outrun the trip', async (t) =
         assert.equal(await thief, 'out');
         assert.equal(honest.json.code, 'invalid_grant');
     }
+});
+
+test('one address cannot take all connections, when it is limited', async (t) => {
+    const s = await Server.start({ 'server.connections_max': '40', 'server.connections_per_address': '20' });
+    t.after(() => s.stop());
+    const slow = Array.from({ length: 60 }, () => {
+        const c = net.connect({ port: s.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+        c.on('error', () => {});
+        c.write('GET /healthz HTTP/1.1\r\nX: ');
+        return c;
+    });
+    t.after(() => slow.forEach((c) => c.destroy()));
+    await sleep(300);
+    assert.equal((await s.get('/healthz')).status, 200);
 });
