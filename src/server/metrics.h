@@ -3,7 +3,7 @@
  * Each event loop has a lane of counters that only its thread writes; a scrape, on whichever loop it came in,
  * adds the lanes up with relaxed loads. So counting costs a request a few plain stores, no lock and no line
  * of memory that another loop writes. What is counted elsewhere (use cases, store, verifier, hash pool,
- * connections) is asked for at the scrape. docs/metrics.md lists every metric.
+ * connections) is asked for at the scrape. docs/observability.md tells how to read them.
  *
  * Turned down: a client library of Prometheus (locks and a registry for what is two tables here), labels by
  * user, address or path (whoever sends requests would choose how many series there are). */
