@@ -139,15 +139,23 @@ static struct sp_change epoch_jump(const struct sp_app *app, const struct sp_met
                                                .at_least = sp_epoch_after_jump(meta->global_epoch)}};
 }
 
-/* META, "started", perhaps "rolled back", and the keys that were made. */
+/* This start will seal the log anew, and so must not hide that the seal was broken: the record does, and no
+ * later verification passes it. */
+static bool is_seal_broken(const struct sp_app *app, const struct sp_meta_row *meta) {
+    return meta->boots != 0 && !sp_audit_head_is_ours(meta, sp_keys_audit(app->keys));
+}
+
+/* META, "started", perhaps "rolled back" or "seal broken", and the keys that were made. */
 static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta, struct sp_key_set *made) {
-    bool rolled_back = meta->boots < app->config.expected_boots;
+    bool rolled_back = meta->boots < app->config.expected_boots, broken = is_seal_broken(app, meta);
     SP_AUTO(sp_audit_entry) started = SP_AUDIT_ENTRY_INIT;
     SP_AUTO(sp_audit_entry) rollback = SP_AUDIT_ENTRY_INIT;
+    SP_AUTO(sp_audit_entry) seal = SP_AUDIT_ENTRY_INIT;
     SP_TRY(build_boot_record(app, SP_AUDIT_SERVER_STARTED, SP_AUDIT_OK, meta, &started));
     SP_TRY(build_boot_record(app, SP_AUDIT_STORE_ROLLBACK, SP_AUDIT_ALARM, meta, &rollback));
+    SP_TRY(build_boot_record(app, SP_AUDIT_AUDIT_SEAL_BROKEN, SP_AUDIT_ALARM, meta, &seal));
 
-    struct sp_change *set = calloc(4 + made->changes.n, sizeof(*set));
+    struct sp_change *set = calloc(5 + made->changes.n, sizeof(*set));
     if (set == NULL) return sp_err(SP_E_NOMEM);
     size_t n = 0;
     set[n++] = (struct sp_change){.kind = SP_CHANGE_META,
@@ -155,6 +163,7 @@ static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta,
                                            .next_incarnation = rolled_back,
                                            .access_ttl_max_s = app->access_ttl_max_s}};
     for (size_t i = 0; i < made->changes.n; i++) set[n++] = made->set[made->changes.n + i];
+    if (broken) set[n++] = sp_audit_entry_change(&seal);
     set[n++] = sp_audit_entry_change(&started);
     if (rolled_back) {
         set[n++] = epoch_jump(app, meta);

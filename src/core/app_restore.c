@@ -68,6 +68,13 @@ static sp_status verify_audit(struct restore *r) {
     return SP_SUCCESS;
 }
 
+/* The restored log is sealed anew, too: app_open.c says what that must not hide. */
+static sp_status build_seal_record(const struct restore *r, struct sp_audit_entry *ret) {
+    const struct sp_audit_event event = {
+        .action = SP_AUDIT_AUDIT_SEAL_BROKEN, .outcome = SP_AUDIT_ALARM, .actor = SP_AUDIT_ACTOR_SYSTEM};
+    return sp_audit_build(&event, r->in->now_ms, &r->in->random, ret);
+}
+
 static sp_status build_record(const struct restore *r, struct sp_audit_entry *ret) {
     const struct sp_restore_request *in = r->in;
     sp_text64 actor;
@@ -88,8 +95,10 @@ static sp_status build_record(const struct restore *r, struct sp_audit_entry *re
 static sp_status commit(struct restore *r) {
     const struct sp_restore_request *in = r->in;
     SP_AUTO(sp_audit_entry) record = SP_AUDIT_ENTRY_INIT;
+    SP_AUTO(sp_audit_entry) seal = SP_AUDIT_ENTRY_INIT;
     SP_TRY(build_record(r, &record));
-    struct sp_change set[3];
+    SP_TRY(build_seal_record(r, &seal));
+    struct sp_change set[4];
     size_t n = 0;
     set[n++] =
         (struct sp_change){.kind = SP_CHANGE_META,
@@ -101,6 +110,7 @@ static sp_status commit(struct restore *r) {
                          .end_sessions = !in->keep_sessions,
                          .cause = SP_END_RESTORE,
                          .at_least = sp_epoch_after_jump(r->meta.global_epoch)}};
+    if (!sp_audit_head_is_ours(&r->meta, sp_keys_audit(r->keys))) set[n++] = sp_audit_entry_change(&seal);
     set[n++] = sp_audit_entry_change(&record);
     return sp_store_commit_wait(r->store, set, n, NULL);
 }

@@ -150,6 +150,9 @@ static const char *judge_content(const struct sp_audit_row *row) {
         nodes[0].type != SP_JSON_OBJECT) {
         return "the body is not a record";
     }
+    /* Written by a start that found the seal broken, and sealed the log anew. */
+    if (sp_slice_eq_cstr(SP_TEXT_SLICE(&row->action), sp_audit_action_name(SP_AUDIT_AUDIT_SEAL_BROKEN)))
+        return "the seal was broken before this start of the server";
     if (!columns_fit(&body, row)) return "the columns differ from the body";
     if (!personal_fits(&body, row)) return "the personal values differ from their commitments";
     return NULL;
