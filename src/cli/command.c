@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "token/ids.h"
 
 const struct sp_option sp_global_options[] = {
     {"data", "DIR", false, "data directory of the server (SALLYPORT_DATA; default: sallyport-data)"},
@@ -141,13 +142,26 @@ static int parse_option(struct parse *p, const char *word, const char *next) {
     return global == SIZE_MAX ? -1 : parse_global(p, global, value, next);
 }
 
+/* One id in 64 begins with a dash, and people paste ids: a word of the length of an id (user, token, key;
+ * session; key's thumbprint) and of its characters is one. No option is as long as that. */
+static bool looks_like_id(const char *word) {
+    enum { THUMBPRINT_CHARS = 43 }; /* SHA-256 in base64url, RFC 7638 */
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    size_t n = strspn(word, alphabet);
+    return word[n] == 0 && (n == SP_ID_CHARS || n == SP_SID_CHARS || n == THUMBPRINT_CHARS);
+}
+
+static bool is_option(const char *word) {
+    return word[0] == '-' && word[1] != 0 && !looks_like_id(word);
+}
+
 static int parse_words(struct parse *p, int argc, char **argv) {
     struct sp_invocation *in = p->in;
     bool options_over = false;
     for (int i = 0; i < argc; i++) {
         if (!options_over && strcmp(argv[i], "--") == 0) {
             options_over = true;
-        } else if (!options_over && argv[i][0] == '-' && argv[i][1] != 0) {
+        } else if (!options_over && is_option(argv[i])) {
             int taken = parse_option(p, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
             if (taken < 0) return sp_usage_error(in->command, "cannot read option %s", argv[i]);
             i += taken;

@@ -96,6 +96,16 @@ test('a user is found by id as well as by name; an id that exists comes first', 
     await ok('user', 'enable', id);
 });
 
+test('an id that begins with a dash is an id, as one in 64 does', async () => {
+    const id = (bytes) => Buffer.concat([Buffer.from([0xf8]), Buffer.alloc(bytes - 1, 3)]).toString('base64url');
+    assert.equal(id(16)[0], '-');
+    for (const words of [['user', 'show', id(16)], ['user', 'delete', id(16)], ['session', 'revoke', id(20)], ['key', 'revoke', id(16)], ['key', 'revoke', id(32)],
+        ['revoke', '--session', id(20)], ['revoke', '--user', id(16)], ['user', 'show', `-${id(16).slice(0, -1)}`]]) await no('not_found', ...words);
+    await ok('revoke', '--jti', id(16));
+    await wrong('user', 'show', id(16).slice(0, -1));
+    await wrong('user', 'show', `${id(16)}=`);
+});
+
 test('without a password nobody logs in with one', async () => {
     await ok('user', 'add', 'service', '--no-password');
     for (const password of ['x', 'service', PASSWORD]) refused(await s.post('/auth/login', { username: 'service', password }), 401, 'invalid_credentials');

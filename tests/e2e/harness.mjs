@@ -132,9 +132,16 @@ export class Server {
         throw new Error(`the server is not ready:\n${this.log}`);
     }
 
+    // Asked to stop, it must do so in order; a sanitizer's complaint (a leak, say) is a failure.
     async kill(signal = 'SIGKILL') {
-        this.child.kill(signal);
-        return this.exited;
+        const asked = this.child.kill(signal); // false: it had gone before
+        const how = await this.exited;
+        if (asked && signal === 'SIGTERM') {
+            await this.closed;
+            assert.deepEqual(how, { code: 0, signal: null }, `the server did not stop in order:\n${this.log}`);
+        }
+        assert.doesNotMatch(this.log, /Sanitizer|runtime error:/);
+        return how;
     }
 
     async restart(signal = 'SIGTERM') {
@@ -144,9 +151,7 @@ export class Server {
 
     async stop() {
         const late = setTimeout(() => this.child.kill('SIGKILL'), 20000);
-        const how = await this.kill('SIGTERM');
-        clearTimeout(late);
-        await this.closed;
+        const how = await this.kill('SIGTERM').finally(() => clearTimeout(late));
         if (this.own) rmSync(this.folder, { recursive: true, force: true });
         return how;
     }
