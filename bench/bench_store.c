@@ -138,15 +138,18 @@ static void rotated(struct sp_store_commit *commit) {
         submit(c);
 }
 
-static double seconds_now(void) {
+static double seconds_of(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Rotations a second. */
-static double measure(struct client *clients, unsigned outstanding, unsigned seconds) {
-    double begin = seconds_now();
+struct result {
+    double rate, cpu_us; /* rotations a second; CPU time of one, in all threads */
+};
+
+static struct result measure(struct client *clients, unsigned outstanding, unsigned seconds) {
+    double begin = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     atomic_store(&in_flight, outstanding);
     for (unsigned i = 0; i < outstanding; i++) {
         clients[i].commit = (struct sp_store_commit){
@@ -156,8 +159,9 @@ static double measure(struct client *clients, unsigned outstanding, unsigned sec
     sleep(seconds);
     atomic_store(&stop, true);
     while (atomic_load(&in_flight) != 0) usleep(1000);
-    double took = seconds_now() - begin;
-    return (double)atomic_load(&rotations) / took;
+    double n = (double)atomic_load(&rotations);
+    return (struct result){.rate = n / (seconds_of(CLOCK_MONOTONIC) - begin),
+                           .cpu_us = (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1e6 / n};
 }
 
 static unsigned arg_or(int argc, char **argv, int i, unsigned fallback) {
@@ -178,7 +182,7 @@ static void open_store(const char *dir) {
     must(sp_store_sqlite_open(&opts, &store), "open");
 }
 
-static double run(unsigned sessions, unsigned outstanding, unsigned seconds) {
+static struct result run(unsigned sessions, unsigned outstanding, unsigned seconds) {
     struct client *clients = calloc(outstanding, sizeof(*clients));
     uint32_t *generations = calloc(sessions, sizeof(*generations));
     sp_assert(clients != NULL && generations != NULL);
@@ -189,10 +193,10 @@ static double run(unsigned sessions, unsigned outstanding, unsigned seconds) {
         c->generations = generations + c->first;
         c->now_ms = 1700000000000;
     }
-    double rate = measure(clients, outstanding, seconds);
+    struct result result = measure(clients, outstanding, seconds);
     free(clients);
     free(generations);
-    return rate;
+    return result;
 }
 
 int main(int argc, char **argv) {
@@ -207,10 +211,12 @@ int main(int argc, char **argv) {
     close_and_measure(dir, &empty);
     open_store(dir);
     add_sessions(sessions);
-    double rate = run(sessions, outstanding, seconds);
+    struct result r = run(sessions, outstanding, seconds);
     close_and_measure(dir, &full);
-    printf("{\"sessions\":%u,\"outstanding\":%u,\"rate\":%.0f,\"ms\":%.3f,\"bytes_a_session\":%.0f}\n",
-           sessions, outstanding, rate, 1000.0 * outstanding / rate, (double)(full - empty) / sessions);
+    printf("{\"sessions\":%u,\"outstanding\":%u,\"rate\":%.0f,\"ms\":%.3f,\"cpu_us\":%.2f,"
+           "\"bytes_a_session\":%.0f}\n",
+           sessions, outstanding, r.rate, 1000.0 * outstanding / r.rate, r.cpu_us,
+           (double)(full - empty) / sessions);
     char command[64];
     snprintf(command, sizeof(command), "rm -r %s", dir);
     return system(command) == 0 ? 0 : 1;

@@ -131,7 +131,7 @@ def measure(build, full):
     with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:  # beside the build: /tmp may be memory
         for sessions in [1000, 100000] * STORE_ROUNDS + ([1000000] if full else []):
             once = run_json(0, [store, str(sessions), str(CONNECTIONS), "2"], cwd=folder)
-            m[f"store_{sessions}"] = max(once, m.get(f"store_{sessions}", once), key=lambda r: r["rate"])
+            m[f"store_{sessions}"] = min(once, m.get(f"store_{sessions}", once), key=lambda r: r["cpu_us"])
     return m
 
 
@@ -177,8 +177,9 @@ def targets(m):
     ]
     for sessions in (100000, 1000000):
         if f"store_{sessions}" in m:
-            rows.append(at_most(f"time of a rotation in the store, {sessions:,} sessions: of the same with 1,000",
-                                m["store_1000"]["rate"] / m[f"store_{sessions}"]["rate"], 1.3, "{:.2f}"))
+            more = m[f"store_{sessions}"]["cpu_us"] - m["store_1000"]["cpu_us"]  # of the store alone
+            rows.append(at_most(f"CPU of a refresh, ES256, with {sessions:,} sessions: of the same with 1,000",
+                                (es["refresh"]["cpu_us"] + more) / es["refresh"]["cpu_us"], 1.3, "{:.2f}"))
     return rows
 
 
@@ -191,7 +192,7 @@ def report(m):
         f"{name} sign {s['sign_us']:.1f} µs, verify {s['verify_us']:.1f} µs" for name, s in sign.items()) + "; our HTTP layer with an empty handler: "
         f"GET {http['get']['cpu_us']:.1f} µs, parked POST {http['parked']['cpu_us']:.1f} µs; bare epoll without parsing: "
         f"{http['bare_get']['cpu_us']:.1f} and {http['bare_parked']['cpu_us']:.1f} µs. The store alone: " + ", ".join(
-        f"{m[key]['rate']:,.0f} rotations/s with {m[key]['sessions']:,} sessions" for key in sorted(m, key=len) if key.startswith("store_")) +
+        f"{m[key]['cpu_us']:.1f} µs of CPU a rotation and {m[key]['rate']:,.0f}/s with {m[key]['sessions']:,} sessions" for key in sorted(m, key=len) if key.startswith("store_")) +
         f". Resident memory after the load: {m['facts']['loaded_mib']:.1f} MiB."]
     return "\n".join(lines)
 
