@@ -264,6 +264,91 @@ static void healthy_store_says_so(void **state) {
     assert_int_equal(f->store->ops->health(f->store).code, SP_OK);
 }
 
+/* ---- erasing ---- */
+
+static void personal_values_go_and_the_records_stay(void **state) {
+    struct fixture *f = *state;
+    for (int i = 0; i < 3; i++) {
+        struct sp_change c = audit_of("{}");
+        if (i != 1) c.audit.personal = SP_SLICE_LIT("{\"salt\":\"x\"}");
+        assert_commits(f, &c);
+    }
+    const uint64_t seqs[] = {1, 2, 77};
+    struct sp_change erase = {.kind = SP_CHANGE_PERSONAL_ERASE, .personal_erase = {.seqs = seqs, .n = 3}};
+    assert_commits(f, &erase);
+    assert_int_equal(erase.personal_erase.ret_erased, 1);
+    assert_commits(f, &erase);
+    assert_int_equal(erase.personal_erase.ret_erased, 0);
+    struct sp_store_read r = {.kind = SP_READ_AUDIT, .limit = 10};
+    read_all(f, &r);
+    assert_int_equal(r.ret.n, 3);
+    assert_null(r.ret.audit[0].personal);
+    assert_null(r.ret.audit[1].personal);
+    assert_non_null(r.ret.audit[2].personal);
+    sp_store_read_done(&r);
+}
+
+static void an_erasure_that_is_undone_erases_nothing(void **state) {
+    struct fixture *f = *state;
+    struct sp_change c = audit_of("{}");
+    c.audit.personal = SP_SLICE_LIT("{}");
+    assert_commits(f, &c);
+    const uint64_t seq = 1;
+    const uint8_t nobody[16] = {0xee};
+    struct sp_change set[] = {
+        {.kind = SP_CHANGE_PERSONAL_ERASE, .personal_erase = {.seqs = &seq, .n = 1}},
+        {.kind = SP_CHANGE_USER_DELETE,
+         .user_delete = {.tenant = 1, .id = nobody, .expect_version = SP_VERSION_ANY}},
+    };
+    assert_int_equal(sp_store_commit_wait(f->store, set, 2, NULL).code, SP_E_CONFLICT);
+    struct sp_store_read r = {.kind = SP_READ_AUDIT, .limit = 10};
+    read_all(f, &r);
+    assert_non_null(r.ret.audit[0].personal);
+    sp_store_read_done(&r);
+}
+
+static void only_ended_sessions_of_the_user_are_forgotten(void **state) {
+    struct fixture *f = *state;
+    for (unsigned k = 0; k < 4; k++) {
+        struct sp_session_row row = make_session(1, k);
+        if (k != 0) {
+            row.state = SP_SESSION_ENDED;
+            row.cause = SP_END_LOGOUT;
+            row.ended_ms = NOW_MS;
+        }
+        add_session(f, &row);
+    }
+    struct sp_session_row other = make_session(2, 0);
+    other.state = SP_SESSION_ENDED;
+    other.cause = SP_END_LOGOUT;
+    other.ended_ms = NOW_MS;
+    add_session(f, &other);
+    const struct sp_session_row mine = make_session(1, 0);
+    struct sp_change forget = {
+        .kind = SP_CHANGE_SESSIONS_FORGET,
+        .sessions_forget = {.tenant = 1, .user_id = mine.user_id, .sid_tag = mine.sid, .most = 2}};
+    assert_commits(f, &forget);
+    assert_int_equal(forget.sessions_forget.ret_forgotten, 2);
+    assert_commits(f, &forget);
+    assert_int_equal(forget.sessions_forget.ret_forgotten, 1);
+    assert_int_equal(read_session(f, mine.sid, NULL), SP_OK);
+    assert_int_equal(read_session(f, other.sid, NULL), SP_OK);
+}
+
+static void epochs_and_incarnations_can_be_made_to_jump(void **state) {
+    struct fixture *f = *state;
+    struct sp_change set[] = {
+        {.kind = SP_CHANGE_META, .meta = {.next_incarnation = true, .incarnation_above = 40}},
+        {.kind = SP_CHANGE_GLOBAL_EPOCH,
+         .global_epoch = {.now_ms = NOW_MS, .expires_s = NOW_S, .at_least = 65536}}};
+    assert_int_equal(sp_store_commit_wait(f->store, set, 2, NULL).code, SP_OK);
+    assert_int_equal(set[1].global_epoch.ret_epoch, 65536);
+    struct sp_store_read r = {.kind = SP_READ_META, .limit = 1};
+    read_all(f, &r);
+    assert_int_equal(r.ret.meta.incarnation, 41);
+    sp_store_read_done(&r);
+}
+
 int conformance_sets(void) {
     const struct CMUnitTest tests[] = {
         STORE_TEST(set_with_a_refusal_leaves_nothing_behind),
@@ -275,6 +360,10 @@ int conformance_sets(void) {
         STORE_TEST(events_come_in_commit_order_before_any_done),
         STORE_TEST(reads_see_what_was_done_before_them),
         STORE_TEST(healthy_store_says_so),
+        STORE_TEST(personal_values_go_and_the_records_stay),
+        STORE_TEST(an_erasure_that_is_undone_erases_nothing),
+        STORE_TEST(only_ended_sessions_of_the_user_are_forgotten),
+        STORE_TEST(epochs_and_incarnations_can_be_made_to_jump),
     };
     return cmocka_run_group_tests_name("sets", tests, NULL, NULL);
 }
