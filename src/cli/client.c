@@ -139,11 +139,12 @@ static int explain(const struct sp_answer *a) {
     const char *code = json_string_value(json_object_get(a->body, "code"));
     const char *detail = json_string_value(json_object_get(a->body, "detail"));
     const char *title = json_string_value(json_object_get(a->body, "title"));
-    fprintf(stderr, "sallyport: %s (%s)\n",
+    const char *reason = json_string_value(json_object_get(a->body, "reason"));
+    fprintf(stderr, "sallyport: %s%s%s (%s)\n",
             detail  ? detail
             : title ? title
                     : "refused",
-            code ? code : "no code");
+            reason ? ": " : "", reason ? reason : "", code ? code : "no code");
     return SP_EXIT_FAILED;
 }
 

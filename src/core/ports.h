@@ -38,8 +38,8 @@ struct sp_hash_job {
     sp_text256 phc; /* VERIFY: in. MAKE: out. Empty in VERIFY: unknown user; costs the same, never matches */
     sp_status (*work)(struct sp_hash_job *job); /* WORK: run on a thread of the pool */
     sp_status status;                           /* out */
-    bool is_common; /* out, MAKE and is_new: no hash was made, another one must be chosen */
-    bool matches;                               /* out, VERIFY */
+    bool is_common;    /* out, MAKE and is_new: no hash was made, another one must be chosen */
+    bool matches;      /* out, VERIFY */
     bool needs_rehash; /* out, VERIFY and matches: parameters are no longer the configured ones */
 };
 struct sp_hasher {

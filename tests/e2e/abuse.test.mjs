@@ -230,7 +230,9 @@ test('guessable passwords are refused with a reason, by every way to set one', a
             refused(r, 422, 'password_rejected', `${way} ${password}`);
             assert.equal(r.json.reason, reason, `${way} ${password}`);
         }
-        assert.notEqual((await s.cli(['user', 'add', 'weakling', '--password-stdin'], { input: `${password}\n` })).status, 0);
+        const cli = await s.cli(['user', 'add', 'weakling', '--password-stdin'], { input: `${password}\n` });
+        assert.notEqual(cli.status, 0);
+        assert.ok(cli.stderr.includes(`: ${reason} (password_rejected)`), cli.stderr);
     }
     assert.equal((await s.admin('GET', '/admin/v1/users/weakling')).status, 404);
     assert.equal((await s.get('/auth/me', token)).status, 200);
