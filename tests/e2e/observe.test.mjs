@@ -111,12 +111,16 @@ test('metrics are for who may see them: a permission, or a listener of their own
     } finally { await s.stop(); }
 });
 
-test('several loops are one set of numbers', async () => {
+test('several loops are one set of numbers, while all of them count and are scraped', async () => {
     const s = await Server.start({ 'server.threads': '3' });
     try {
-        const before = (await scrape(s.adminSocket)).get('sallyport_http_requests_total{method="GET",route="/healthz",status="2xx"}') ?? 0;
-        for (let i = 0; i < 30; i++) await s.get('/healthz');
-        assert.equal((await scrape(s.adminSocket)).get('sallyport_http_requests_total{method="GET",route="/healthz",status="2xx"}'), before + 30);
+        const name = 'sallyport_http_requests_total{method="GET",route="/healthz",status="2xx"}';
+        await s.cli(['role', 'set', 'watcher', 'sallyport:metrics']);
+        await s.addUser('prometheus', ['watcher']);
+        const token = (await s.login('prometheus')).access_token;
+        const before = (await scrape(s.adminSocket)).get(name) ?? 0;
+        await Promise.all(Array.from({ length: 60 }, (_, i) => i % 4 ? s.get('/healthz') : s.get('/metrics', token).then((r) => parse(r.text))));
+        assert.equal((await scrape(s.adminSocket)).get(name), before + 45);
     } finally { await s.stop(); }
 });
 
@@ -197,6 +201,7 @@ test('a server that stops is not ready', async () => {
     socket.write('Host: x\r\n\r\n');
     await closed;
     assert.match(answer, /^HTTP\/1\.1 503 /);
+    assert.equal((await s.exited).code, 0);
     await s.stop();
 });
 
