@@ -252,7 +252,8 @@ static int swap(struct restoring *r) {
     if (!sp_ok(s)) return explain(r->data, "the database could not be put in its place; see the directory");
     /* Otherwise the next start would take this for a rollback that nobody asked for: harmless, but alarming.
      */
-    s = sp_boot_mark_write(r->data, r->done.boots);
+    const struct sp_boot_mark mark = {.boots = r->done.boots, .audit_count = r->done.audit_count};
+    s = sp_boot_mark_write(r->data, &mark);
     give_to_owner(r);
     return sp_ok(s) ? SP_EXIT_OK : explain(r->data, "restored, but the mark `boots` could not be written");
 }

@@ -57,9 +57,9 @@ struct sp_app_config {
     bool embed_permissions;
     int64_t key_rotate_every_s; /* 0: by hand only */
     int64_t key_announce_s;     /* a new key is in the JWKS this long before it signs */
-    /* Starts that a marker outside the store remembers; when the store knows of fewer, it was put back from a
-     * copy. 0: unknown. */
-    uint64_t expected_boots;
+    /* Starts and audit records that a marker outside the store remembers; when the store knows of fewer, it
+     * was put back from a copy. 0: unknown. */
+    uint64_t expected_boots, expected_audit_count;
     int64_t end_kept_s; /* how long a session's end and cause are kept: 30 days */
     /* By class; all zero: nothing is limited, which is for tests. */
     struct sp_throttle_rate throttle[SP_THROTTLE_CLASSES];

@@ -145,9 +145,13 @@ static bool is_seal_broken(const struct sp_app *app, const struct sp_meta_row *m
     return meta->boots != 0 && !sp_audit_head_is_ours(meta, sp_keys_audit(app->keys));
 }
 
+static bool is_older_copy(const struct sp_app *app, const struct sp_meta_row *meta) {
+    return meta->boots < app->config.expected_boots || meta->audit_count < app->config.expected_audit_count;
+}
+
 /* META, "started", perhaps "rolled back" or "seal broken", and the keys that were made. */
 static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta, struct sp_key_set *made) {
-    bool rolled_back = meta->boots < app->config.expected_boots, broken = is_seal_broken(app, meta);
+    bool rolled_back = is_older_copy(app, meta), broken = is_seal_broken(app, meta);
     SP_AUTO(sp_audit_entry) started = SP_AUDIT_ENTRY_INIT;
     SP_AUTO(sp_audit_entry) rollback = SP_AUDIT_ENTRY_INIT;
     SP_AUTO(sp_audit_entry) seal = SP_AUDIT_ENTRY_INIT;

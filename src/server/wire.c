@@ -161,7 +161,11 @@ static sp_status open_app(struct server *s) {
     struct sp_app_config config;
     uint8_t master_key[SP_MASTER_KEY_BYTES];
     SP_TRY(app_config(s, &config));
-    SP_TRY(sp_boot_mark_read(text(s, SP_CFG_server_data), &config.expected_boots));
+    struct sp_boot_mark mark;
+    SP_TRY(sp_wire_say(sp_boot_mark_read(text(s, SP_CFG_server_data), &mark), "reading the mark `boots`",
+                       "It lies in the data directory and holds two numbers."));
+    config.expected_boots = mark.boots;
+    config.expected_audit_count = mark.audit_count;
     SP_TRY(load_master_key(s, master_key));
     const struct sp_app_deps deps = {.store = s->store,
                                      .clock = sp_clock_system,
@@ -177,7 +181,8 @@ static sp_status open_app(struct server *s) {
     sp_wipe(master_key, sizeof(master_key));
     SP_TRY(sp_wire_say(status, "opening the store's keys and revocations",
                        "`crypto_failed` means that the master key is not the one that sealed them."));
-    return sp_boot_mark_write(text(s, SP_CFG_server_data), sp_app_boots(s->app));
+    return sp_wire_say(sp_marker_new(text(s, SP_CFG_server_data), s->store, s->log, &s->marker),
+                       "writing the mark `boots`", "It must be possible to write to the data directory.");
 }
 
 /* ---- keeper: the timer of housekeeping, and signals; both on the first loop ---- */
@@ -313,6 +318,7 @@ static void close_server(struct server *s) {
         sp_http_api_free(s->fronts[i].api);
     }
     sp_app_free(s->app); /* waits for its own work in the background, so the store is still there */
+    sp_marker_free(s->marker);
     sp_store_close(s->store);
     sp_heartbeat_free(s->heartbeat);
     sp_wire_change_over_free(s->change_over);

@@ -16,6 +16,7 @@
 #include "server/heartbeat.h"
 #include "server/inherit.h"
 #include "server/log.h"
+#include "server/marker.h"
 #include "server/metrics.h"
 #include "server/notify.h"
 #include "server/wire.h"
@@ -55,6 +56,7 @@ struct server {
     struct sp_hashpool *hashpool;
     struct sp_metrics *metrics;
     struct sp_app *app;
+    struct sp_marker *marker;
     struct sp_heartbeat *heartbeat; /* NULL: nobody waits for it */
     struct sp_loop_timer tick, hash_limit;
     struct change_over *change_over; /* a reload that is on its way through the loops */

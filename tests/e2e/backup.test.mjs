@@ -126,6 +126,45 @@ test('restore ends all sessions, keeps the old database, and the audit log says 
     assert.equal((await s.audit('store_rollback')).length, 0, 'asked for: no alarm');
 });
 
+// Two copies of one start differ only in what was committed since: the mark beside the database counts the audit records.
+test('a copy of the running database that is put back by hand is found, and what was revoked since stays refused', async (context) => {
+    const s = await start(context);
+    const copy = path.join(s.folder, 'copy.db'), db = path.join(s.data, 'sallyport.db');
+    execFileSync('sqlite3', [db, `.backup '${copy}'`]);
+    for (let i = 0; i < 2; i++) assert.equal((await s.cli(['revoke', '--everyone'])).status, 0);
+    const lost = await s.login('alice');
+    assert.ok(await alive(s, lost));
+    await s.kill('SIGTERM');
+    for (const end of ['-wal', '-shm']) rmSync(`${db}${end}`, { force: true });
+    writeFileSync(db, readFileSync(copy));
+    await s.spawn();
+    assert.equal((await s.audit('store_rollback')).length, 1);
+    assert.equal(await alive(s, lost), false);
+    for (let i = 0; i < 3; i++) {
+        await s.cli(['revoke', '--everyone']);
+        assert.equal(await alive(s, lost), false, 'no epoch is given twice');
+    }
+    assert.ok(await alive(s, await s.login('alice')));
+    await s.restart();
+    assert.equal((await s.audit('store_rollback')).length, 1, 'told once');
+    assert.equal((await s.cli(['audit', 'verify'])).status, 0);
+});
+
+test('an orderly stop, a crash, and a mark of the older form are no rollback', async (context) => {
+    const s = await start(context);
+    const mark = path.join(s.data, 'boots');
+    await s.login('alice');
+    await s.restart();
+    assert.match(readFileSync(mark, 'utf8'), /^2 [1-9]\d*\n$/);
+    await s.restart('SIGKILL');
+    await s.kill('SIGTERM');
+    const count = execFileSync('sqlite3', [path.join(s.data, 'sallyport.db'), 'select boots, audit_count from meta']).toString();
+    assert.equal(readFileSync(mark, 'utf8'), count.replace('|', ' '));
+    writeFileSync(mark, '3\n');
+    await s.spawn();
+    assert.equal((await s.audit('store_rollback')).length, 0);
+});
+
 test('restore --keep-sessions: who is behind goes on, who is ahead is healed, nobody trips', async (context) => {
     const s = await start(context);
     const file = path.join(s.folder, 'b.backup');

@@ -127,21 +127,35 @@ static void master_key_of_the_environment_wins_and_does_not_stay_there(void **st
 
 static void boot_mark_is_what_was_written_last(void **state) {
     (void)state;
-    uint64_t boots = 99;
-    assert_true(sp_ok(sp_boot_mark_read(dir, &boots)));
-    assert_int_equal(boots, 0);
-    assert_true(sp_ok(sp_boot_mark_write(dir, 1)));
-    assert_true(sp_ok(sp_boot_mark_write(dir, 12345678901ULL)));
-    assert_true(sp_ok(sp_boot_mark_read(dir, &boots)));
-    assert_int_equal(boots, 12345678901ULL);
+    struct sp_boot_mark mark = {.boots = 99, .audit_count = 99};
+    assert_true(sp_ok(sp_boot_mark_read(dir, &mark)));
+    assert_int_equal(mark.boots + mark.audit_count, 0);
+    assert_true(sp_ok(sp_boot_mark_write(dir, &(struct sp_boot_mark){.boots = 1, .audit_count = 2})));
+    const struct sp_boot_mark last = {.boots = UINT64_MAX, .audit_count = UINT64_MAX - 1};
+    assert_true(sp_ok(sp_boot_mark_write(dir, &last)));
+    assert_true(sp_ok(sp_boot_mark_read(dir, &mark)));
+    assert_memory_equal(&mark, &last, sizeof(mark));
+}
+
+static void boot_mark_of_the_older_form_counts_starts_only(void **state) {
+    (void)state;
+    struct sp_boot_mark mark = {.boots = 99, .audit_count = 99};
+    snprintf(path, sizeof(path), "%s/boots", dir);
+    write_key("12\n");
+    assert_true(sp_ok(sp_boot_mark_read(dir, &mark)));
+    assert_int_equal(mark.boots, 12);
+    assert_int_equal(mark.audit_count, 0);
 }
 
 static void boot_mark_of_another_form_is_refused(void **state) {
     (void)state;
-    uint64_t boots;
+    static const char *const bad[] = {"12x\n", "12 \n", " 12\n", "1 2 3\n", "1 -2\n", "\n"};
     snprintf(path, sizeof(path), "%s/boots", dir);
-    write_key("12x\n");
-    assert_true(sp_is(sp_boot_mark_read(dir, &boots), SP_E_MALFORMED));
+    for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
+        struct sp_boot_mark mark;
+        write_key(bad[i]);
+        if (!sp_is(sp_boot_mark_read(dir, &mark), SP_E_MALFORMED)) fail_msg("accepted: %s", bad[i]);
+    }
 }
 
 static void log_lines(enum sp_log_format format, char out[SP_LOG_LINE_BYTES + 1], sp_slice text) {
@@ -191,6 +205,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(master_key_of_the_environment_wins_and_does_not_stay_there, make_dir,
                                         remove_dir),
         cmocka_unit_test_setup_teardown(boot_mark_is_what_was_written_last, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(boot_mark_of_the_older_form_counts_starts_only, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(boot_mark_of_another_form_is_refused, make_dir, remove_dir),
         cmocka_unit_test(log_cannot_be_forged_by_what_it_shows),
         cmocka_unit_test(log_line_that_does_not_fit_stays_well_formed),
