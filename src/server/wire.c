@@ -77,7 +77,7 @@ static sp_status open_data(const char *dir) {
     struct stat st;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) return sp_err(SP_E_IO);
     if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) return sp_err(SP_E_IO);
-    return (st.st_mode & 077) == 0 ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+    return st.st_uid == geteuid() && (st.st_mode & 077) == 0 ? SP_SUCCESS : sp_err(SP_E_REFUSED);
 }
 
 static sp_status open_store(struct server *s) {
