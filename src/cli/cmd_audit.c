@@ -96,7 +96,6 @@ static int append_time(const struct sp_invocation *in, struct sp_buf *b, const c
     char moment[32];
     uint64_t count;
     size_t n = strlen(text);
-    sp_status s = SP_SUCCESS;
     for (size_t i = 0; n > 1 && i < SP_ARRAY_LEN(units); i++) {
         if (text[n - 1] != units[i].unit || !sp_slice_to_u64(sp_slice_of(text, n - 1), &count)) continue;
         struct tm t;
@@ -107,7 +106,7 @@ static int append_time(const struct sp_invocation *in, struct sp_buf *b, const c
         text = moment;
         break;
     }
-    s = sp_buf_printf(b, "&%s=", name);
+    sp_status s = sp_buf_printf(b, "&%s=", name);
     if (sp_ok(s)) s = sp_path_append(b, text);
     return sp_ok(s) ? SP_EXIT_OK : sp_usage_error(in->command, "--%s is too long", name);
 }

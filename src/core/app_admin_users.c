@@ -38,7 +38,7 @@ static enum sp_outcome accept_password(struct sp_op *op, sp_slice password, sp_s
 static void users_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_users_result result = {.outcome = outcome};
     if (op != NULL) result.why = op->why;
-    if (outcome == SP_OUTCOME_OK) {
+    if (op != NULL && outcome == SP_OUTCOME_OK) {
         struct sp_admin_op *a = sp_admin_of(op);
         bool is_page = op->read.kind == SP_READ_USERS;
         result.rows = is_page ? op->read.ret.users : &a->user;

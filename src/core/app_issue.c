@@ -146,7 +146,7 @@ void sp_tokens_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp_out
     const struct sp_tokens_op *op = (const struct sp_tokens_op *)(const void *)base;
     struct sp_tokens_result result = {.outcome = outcome, .reuse_detected = op != NULL && op->reuse_detected};
     if (op != NULL) result.why = op->base.why;
-    if (outcome == SP_OUTCOME_OK) fill(op, &result);
+    if (op != NULL && outcome == SP_OUTCOME_OK) fill(op, &result);
     ((sp_tokens_done *)done)(arg, &result);
 }
 

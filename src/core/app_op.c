@@ -173,7 +173,7 @@ void sp_op_fail(struct sp_op *op, sp_status status) {
 void sp_plain_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_plain_result result = {.outcome = outcome};
     if (op != NULL) result.why = op->why;
-    if (outcome == SP_OUTCOME_OK) result.count = ((struct sp_plain_op *)(void *)op)->count;
+    if (op != NULL && outcome == SP_OUTCOME_OK) result.count = ((struct sp_plain_op *)(void *)op)->count;
     ((sp_plain_done *)done)(arg, &result);
 }
 

@@ -55,6 +55,7 @@ static bool row_is_live(const struct sp_key_row *row) {
 /* ---- one key ---- */
 
 static void loaded_done(struct loaded *l) {
+    if (l == NULL) return;
     sp_sig_key_free(l->key);
     if (l->refresh != NULL) sp_refresh_key_done(l->refresh);
     free(l->refresh);

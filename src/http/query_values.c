@@ -87,6 +87,7 @@ bool sp_hex_decode_exact(sp_slice text, uint8_t *ret, size_t n) {
     for (size_t i = 0; i < text.n; i++) {
         if (nibble(text.p[i]) < 0) return false;
     }
-    for (size_t i = 0; i < n; i++) ret[i] = (uint8_t)(nibble(text.p[2 * i]) << 4 | nibble(text.p[2 * i + 1]));
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (uint8_t)((unsigned)nibble(text.p[2 * i]) << 4 | (unsigned)nibble(text.p[2 * i + 1]));
     return true;
 }

@@ -98,6 +98,7 @@ static sp_status make_lanes(struct sp_metrics *m, size_t n) {
 }
 
 sp_status sp_metrics_new(size_t lanes, const struct sp_metrics_sources *sources, struct sp_metrics **ret) {
+    /* NOLINTNEXTLINE: an array of pointers, and that is what is meant */
     SP_AUTO_FREE(sp_metrics) m = calloc(1, sizeof(*m) + lanes * sizeof(m->lanes[0]));
     if (m == NULL) return sp_err(SP_E_NOMEM);
     m->sources = *sources;
@@ -281,8 +282,9 @@ static void put_batches(struct text *t, const struct sp_store_stats *s) {
     }
     below += s->batch[SP_STORE_BATCH_BUCKETS - 1];
     put(t, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)below);
-    put(t, "%s_sum %llu\n%s_count %llu\n", name, (unsigned long long)(s->sets + s->conflicts), name,
-        (unsigned long long)below);
+    unsigned long long sets = s->sets;
+    sets += s->conflicts;
+    put(t, "%s_sum %llu\n%s_count %llu\n", name, sets, name, (unsigned long long)below);
 }
 
 static void put_transactions(struct text *t, const struct sp_store_stats *s) {

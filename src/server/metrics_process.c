@@ -17,6 +17,7 @@ static void look_at_memory(struct sp_process_facts *ret) {
     uint64_t virtual_pages, resident_pages, page = (uint64_t)sysconf(_SC_PAGESIZE);
     FILE *f = fopen("/proc/self/statm", "re");
     if (f == NULL) return;
+    /* NOLINTNEXTLINE: numbers of the kernel's own */
     if (fscanf(f, "%" SCNu64 " %" SCNu64, &virtual_pages, &resident_pages) == 2) {
         ret->virtual_bytes = virtual_pages * page;
         ret->resident_bytes = resident_pages * page;
