@@ -194,20 +194,26 @@ static enum sp_step admit(struct sp_exchange *x) {
     return x->route->auth == SP_AUTH_ADMIN ? sp_x_authorize_admin(x) : SP_GO_ON;
 }
 
+/* The last ones, in order: the list is read from its end, and what a client sends stands before it. */
+static size_t forwarded_lines(struct sp_http_req *req, sp_slice said[SP_FORWARDED_LINES_MAX]) {
+    size_t n = 0;
+    for (size_t i = sp_http_req_header_count(req); i > 0 && n < SP_FORWARDED_LINES_MAX; i--) {
+        const struct sp_http_header *h = sp_http_req_header_at(req, i - 1);
+        if (!sp_slice_eq_nocase(h->name, SP_SLICE_LIT("x-forwarded-for"))) continue;
+        said[SP_FORWARDED_LINES_MAX - ++n] = h->value;
+    }
+    memmove(said, said + SP_FORWARDED_LINES_MAX - n, n * sizeof(*said));
+    return n;
+}
+
 /* The peer, or whom the proxies in front of us name. */
 static sp_slice client_address(struct sp_exchange *x, const struct sp_http_peer *peer) {
     const struct sp_http_api *api = x->api;
     sp_slice said[SP_FORWARDED_LINES_MAX], address = sp_slice_cstr(peer->address);
-    size_t n = 0;
     if (api->n_proxies == 0) return address;
-    for (size_t i = 0; i < sp_http_req_header_count(x->req); i++) {
-        const struct sp_http_header *h = sp_http_req_header_at(x->req, i);
-        if (!sp_slice_eq_nocase(h->name, SP_SLICE_LIT("x-forwarded-for"))) continue;
-        if (n == SP_FORWARDED_LINES_MAX) return address;
-        said[n++] = h->value;
-    }
     sp_ip client;
     if (!sp_ok(sp_ip_parse(address, &client))) return address;
+    const size_t n = forwarded_lines(x->req, said);
     client = sp_forwarded_client(client, said, n, api->proxies, api->n_proxies);
     sp_ip_text(&client, x->address);
     return sp_slice_cstr(x->address);

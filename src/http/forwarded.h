@@ -14,8 +14,9 @@
 #include "base/ip.h"
 
 enum {
-    SP_PROXIES_MAX = 32,         /* blocks of one deployment: compared one after another */
-    SP_FORWARDED_LINES_MAX = 16, /* header lines of the name; more than any chain of proxies adds */
+    SP_PROXIES_MAX = 32, /* blocks of one deployment: compared one after another */
+    SP_FORWARDED_LINES_MAX =
+        16, /* header lines of the name; more than any chain of proxies adds: the last count */
 };
 
 /* `lines`: the values of all X-Forwarded-For headers, in order; together they are one list. */

@@ -189,6 +189,11 @@ test('behind a trusted proxy the client is the rightmost address that is no prox
             const list = await s.get('/auth/sessions', r.json.access_token);
             assert.equal(list.json.sessions.find((x) => x.current).address, expected, header);
         }
+        // Nor does a client become the proxy by sending more lines than anyone reads.
+        const lines = [...Array.from({ length: 40 }, (_, i) => `198.51.100.${i}`), '203.0.113.50'];
+        const many = await tryLogin(s, 'alice', PASSWORD, { 'x-forwarded-for': lines });
+        assert.equal(many.status, 200);
+        assert.ok((await lastAddress(s)).includes('203.0.113.50'), 'the last line counts');
         // A client that writes a new address each time is still one client.
         for (let i = 0; i < 5; i++) await tryLogin(s, `user${i}`, 'wrong', { 'x-forwarded-for': `198.51.100.${i}, 203.0.113.99` });
         throttled(await tryLogin(s, 'alice', PASSWORD, { 'x-forwarded-for': '198.51.100.77, 203.0.113.99' }));
