@@ -131,7 +131,7 @@ static void boot_mark_is_what_was_written_last(void **state) {
     assert_true(sp_ok(sp_boot_mark_read(dir, &mark)));
     assert_int_equal(mark.boots + mark.audit_count, 0);
     assert_true(sp_ok(sp_boot_mark_write(dir, &(struct sp_boot_mark){.boots = 1, .audit_count = 2})));
-    const struct sp_boot_mark last = {.boots = UINT64_MAX, .audit_count = UINT64_MAX - 1};
+    const struct sp_boot_mark last = {.boots = INT64_MAX, .audit_count = INT64_MAX - 1};
     assert_true(sp_ok(sp_boot_mark_write(dir, &last)));
     assert_true(sp_ok(sp_boot_mark_read(dir, &mark)));
     assert_memory_equal(&mark, &last, sizeof(mark));
