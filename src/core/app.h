@@ -60,6 +60,7 @@ struct sp_app_config {
     /* Starts and audit records that a marker outside the store remembers; when the store knows of fewer, it
      * was put back from a copy. 0: unknown. */
     uint64_t expected_boots, expected_audit_count;
+    bool audit_refresh; /* each refresh is a record; else only counted on the session */
     int64_t end_kept_s; /* how long a session's end and cause are kept: 30 days */
     /* By class; all zero: nothing is limited, which is for tests. */
     struct sp_throttle_rate throttle[SP_THROTTLE_CLASSES];
@@ -387,8 +388,8 @@ void sp_app_audit_checkpoint(struct sp_app *app, const struct sp_call *call, sp_
                              void *arg);
 
 /* Erases the personal values of a user and deletes the user: app_erase.c. Idempotent; an id whose user is
- * gone will do. A long log takes several requests: until `complete`, go on with next_seq and the user's id.
- */
+ * gone will do. A long log takes several requests: until `complete`, go on with next_seq and the user's id;
+ * an after_seq that this start did not give for the user begins again. */
 struct sp_erase_result {
     enum sp_outcome outcome;
     bool complete;

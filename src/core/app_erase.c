@@ -17,6 +17,33 @@ enum {
     FORGET_MOST = 500, /* sessions a step: some milliseconds of the writer's time */
 };
 
+/* ---- where an erasure goes on ---- */
+
+/* `complete` is a promise about the whole log, so the caller's word for how far it was looked through is not
+ * enough: an erasure goes on only where we remember that it stopped. One that was forgotten (a restart, too
+ * many others) begins again, which costs time and nothing else. */
+static void remember(struct sp_app *app, const uint8_t *user_id, uint64_t at) {
+    struct sp_erasures *all = &app->erasures;
+    pthread_mutex_lock(&app->background_mutex);
+    struct sp_erasure *slot = &all->slots[all->next];
+    all->next = (all->next + 1) % SP_ERASURES_MAX;
+    memcpy(slot->user_id, user_id, sizeof(slot->user_id));
+    slot->at = at;
+    pthread_mutex_unlock(&app->background_mutex);
+}
+
+/* Whether a request about this user stopped there. */
+static bool is_remembered(struct sp_app *app, const uint8_t *user_id, uint64_t at) {
+    bool found = false;
+    pthread_mutex_lock(&app->background_mutex);
+    for (size_t i = 0; i < SP_ERASURES_MAX && !found; i++) {
+        const struct sp_erasure *slot = &app->erasures.slots[i];
+        found = slot->at == at && memcmp(slot->user_id, user_id, sizeof(slot->user_id)) == 0;
+    }
+    pthread_mutex_unlock(&app->background_mutex);
+    return found;
+}
+
 struct erase_op {
     struct sp_admin_op admin;
     uint64_t at;    /* last record looked at */
@@ -74,6 +101,7 @@ static sp_status record(struct erase_op *e) {
 static void end_request(struct erase_op *e) {
     struct sp_op *op = &e->admin.plain.base;
     sp_op_reset(op);
+    if (!e->complete) remember(op->app, e->admin.user.id, e->at);
     if (e->is_recorded || e->erased == 0) {
         sp_op_finish(op, SP_OUTCOME_OK);
         return;
@@ -229,6 +257,8 @@ static void meta_read(struct sp_op *op, sp_status status) {
 
 static void user_found(struct sp_op *op, sp_status status) {
     (void)status; /* found, or an id of somebody who is gone */
+    struct erase_op *e = erase_of(op);
+    if (e->at != 0 && !is_remembered(op->app, e->admin.user.id, e->at)) e->at = 0;
     sp_op_read_begin(op, SP_READ_META);
     sp_op_read(op, meta_read);
 }

@@ -82,6 +82,16 @@ void sp_app_backup_init(struct sp_app *app);
 void sp_app_backup_cancel(struct sp_app *app);
 void sp_app_backup_done(struct sp_app *app);
 
+/* Erasures that need more than one request, and the last record that each has looked at: app_erase.c. */
+enum { SP_ERASURES_MAX = 64 }; /* requests back; administrators erase one after another */
+struct sp_erasures {
+    struct sp_erasure {
+        uint8_t user_id[SP_ROW_ID_BYTES];
+        uint64_t at;
+    } slots[SP_ERASURES_MAX];
+    size_t next;
+};
+
 struct sp_app {
     struct sp_app_config config;
     struct sp_app_deps deps;
@@ -113,9 +123,10 @@ struct sp_app {
     struct sp_tick tick;
     struct sp_app_counters counters;
     struct sp_app_backup backup;
+    struct sp_erasures erasures;
 
     struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */
-    pthread_mutex_t background_mutex;   /* guards background_n */
+    pthread_mutex_t background_mutex;   /* guards background_n, erasures */
     pthread_cond_t background_idle;
     uint32_t background_n;
     struct sp_refusal reserve[SP_APP_RESERVE];

@@ -285,6 +285,20 @@ test('user erase takes every personal value of the user, and the chain still hol
     await t.spawn();
 });
 
+test('an erasure that claims to have looked at everything looks all the same', async (context) => {
+    const t = await Server.start();
+    context.after(() => t.stop());
+    await t.addUser('claimed');
+    await t.login('claimed');
+    const r = await t.admin('POST', '/admin/v1/users/claimed/erase?after=9223372036854775807');
+    assert.equal(r.status, 200);
+    assert.equal(r.json.complete, true);
+    assert.ok(r.json.erased >= 1, `${r.json.erased}`);
+    const records = (await t.ask('audit', 'show')).filter((x) => x.action !== 'user_erased');
+    assert.ok(records.some((x) => JSON.stringify(x).includes(r.json.user_id)));
+    for (const x of records.filter((y) => JSON.stringify(y).includes(r.json.user_id))) assert.equal(x.personal, null, x.action);
+});
+
 test('an administrator over TCP may read and erase; a user may not', async () => {
     const root = await s.login('root'), user = await s.login('alice');
     assert.equal((await s.get('/admin/v1/audit?action=login', root.access_token)).status, 200);
