@@ -1,7 +1,7 @@
 // Backup while the server works, and restore: with and without the sessions.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { program, Server, sleep } from './harness.mjs';
@@ -259,6 +259,15 @@ test('restore refuses what is not ours, not whole, or sealed by another key, and
     assert.ok(!readdirSync(s.data).some((f) => f.startsWith('restore.') || f.includes('before')), readdirSync(s.data).join(' '));
     await s.spawn();
     assert.ok(await alive(s, t));
+});
+
+test('a data directory of somebody else is refused', { skip: process.getuid() !== 0 && 'needs root' }, async (context) => {
+    const s = await start(context);
+    await s.kill('SIGTERM');
+    chownSync(s.data, 65534, 65534);
+    await assert.rejects(s.spawnOnce(), /must be a directory of this user with mode 0700/);
+    chownSync(s.data, 0, 0);
+    await s.spawn();
 });
 
 test('a machine with nothing but the backup and the master key is restored', async (context) => {
