@@ -1,6 +1,7 @@
 /* Refresh. The token itself says what its session's row must look like (generation and secret), so the
  * rotation is submitted at once, without reading anything: one conditional write, which the store decides.
- * Only when it does not apply is there something to think about (app_trip.c).
+ * Only when it does not apply is there something to think about (app_trip.c), or when each
+ * refresh shall be recorded (audit.refresh): then the session is read first.
  *
  * Junk is refused by its tag before the store hears of it. */
 #include "core/app_refresh.h"
@@ -164,6 +165,10 @@ void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct
     enum sp_outcome accepted = accept(op, in);
     if (accepted != SP_OUTCOME_OK) {
         sp_op_finish(&op->t.base, accepted);
+        return;
+    }
+    if (app->config.audit_refresh) {
+        sp_refresh_ask(op); /* a record names the user, whom only the session's row knows */
         return;
     }
     sp_refresh_add_rotate(op, op->token.generation, op->token.secret, false);

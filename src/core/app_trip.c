@@ -1,4 +1,5 @@
-/* A presented refresh token whose rotation did not apply: read, prove, ask the machine, act.
+/* A presented refresh token whose rotation did not apply, or shall be recorded: read, prove, ask the machine,
+ * act.
  *
  *   meta, session -> sp_tripwire_prove -> sp_session_step -> one conditional write, or a refusal
  *
@@ -40,6 +41,16 @@ static void record_of(const struct sp_refresh_op *op, enum sp_audit_action actio
 static enum sp_audit_action action_of(enum sp_end_cause cause) {
     return cause == SP_END_GENERATION_IMPOSSIBLE ? SP_AUDIT_GENERATION_IMPOSSIBLE
                                                  : SP_AUDIT_REFRESH_REUSE_DETECTED;
+}
+
+/* Nothing unless audit.refresh. `kind` says how the machine answered; the generation is the one given out. */
+static sp_status record_refresh(struct sp_refresh_op *op, const char *kind, uint32_t generation) {
+    if (!op->t.base.app->config.audit_refresh) return SP_SUCCESS;
+    struct record record;
+    record_of(op, SP_AUDIT_REFRESHED, SP_AUDIT_OK, &record);
+    record.detail[0] = SP_LOGF_TEXT("kind", sp_slice_cstr(kind));
+    record.detail[1] = SP_LOGF_I64("generation", generation);
+    return sp_op_audit(&op->t.base, &record.event);
 }
 
 /* ---- acts ---- */
@@ -136,13 +147,21 @@ static void written(struct sp_op *base, sp_status status) {
     }
 }
 
+static void commit_recorded(struct sp_refresh_op *op, sp_status recorded) {
+    if (sp_ok(recorded)) {
+        sp_op_commit(&op->t.base, written);
+    } else {
+        sp_op_fail(&op->t.base, recorded);
+    }
+}
+
 static void rotate(struct sp_refresh_op *op) {
     if (!sp_ok(sp_refresh_successor(op))) {
         refuse(op); /* the key was withdrawn in between */
         return;
     }
     sp_refresh_add_rotate(op, op->token.generation, op->token.secret, false);
-    sp_op_commit(&op->t.base, written);
+    commit_recorded(op, record_refresh(op, "rotated", op->next_generation));
 }
 
 /* The proof has walked the row's secret forward to the token's, so the token's own secret is what the lost
@@ -156,11 +175,8 @@ static void heal(struct sp_refresh_op *op) {
     struct record record;
     record_of(op, SP_AUDIT_STORE_ROLLBACK, SP_AUDIT_ALARM, &record);
     sp_status recorded = sp_op_audit(&op->t.base, &record.event);
-    if (sp_ok(recorded)) {
-        sp_op_commit(&op->t.base, written);
-    } else {
-        sp_op_fail(&op->t.base, recorded);
-    }
+    if (sp_ok(recorded)) recorded = record_refresh(op, "healed", op->next_generation);
+    commit_recorded(op, recorded);
 }
 
 /* Generation G again, for another tab (which presents G, and so has used it) or for a retry (which presents G
@@ -171,7 +187,7 @@ static void reissue(struct sp_refresh_op *op, bool mark_used) {
         return;
     }
     sp_refresh_add_reissue(op, mark_used);
-    sp_op_commit(&op->t.base, written);
+    commit_recorded(op, record_refresh(op, "reissued", op->seen.generation));
 }
 
 static void act(struct sp_refresh_op *op) {

@@ -485,6 +485,7 @@ static void config_begin(struct sim *s) {
                                        .reuse = s->reuse,
                                        .sessions_max = SIM_FAMILIES_MAX,
                                        .embed_permissions = true,
+                                       .audit_refresh = s->seed % 4 == 0, /* refreshes then read first */
                                        .key_announce_s = 60,
                                        .end_kept_s = 30 * 86400};
     SIM_OK(s, SP_TEXT_SET(&a->config.issuer, SP_SLICE_LIT("https://auth.example")));

@@ -353,6 +353,90 @@ static void refresh_of_a_disabled_user_is_refused(void **state) {
     assert_int_equal(bench_refresh(b, &t).outcome, SP_OUTCOME_INVALID_GRANT);
 }
 
+/* ---- records of refreshes ---- */
+
+static void open_recording(struct bench *b) {
+    bench_stop(b);
+    b->config.audit_refresh = true;
+    bench_start(b);
+}
+
+static bool body_has(struct bench *b, uint64_t seq, const char *text) {
+    struct sp_store_read r = {
+        .kind = SP_READ_AUDIT, .tenant = SP_TENANT_DEFAULT, .after_seq = seq - 1, .limit = 1};
+    assert_int_equal(sp_store_read_wait(b->store, &r).code, SP_OK);
+    assert_int_equal(r.ret.n, 1);
+    bool has = memmem(r.ret.audit[0].body, r.ret.audit[0].body_n, text, strlen(text)) != NULL;
+    sp_store_read_done(&r);
+    return has;
+}
+
+static uint64_t records_count(struct bench *b) {
+    struct sp_store_read r = {.kind = SP_READ_META, .tenant = SP_TENANT_DEFAULT, .limit = 1};
+    assert_int_equal(sp_store_read_wait(b->store, &r).code, SP_OK);
+    return r.ret.meta.audit_count;
+}
+
+static void refreshes_are_only_counted_unless_records_are_asked_for(void **state) {
+    BENCH;
+    struct tokens t0 = bench_login(b), t1 = bench_refresh(b, &t0);
+    assert_int_equal(bench_refresh(b, &t1).outcome, SP_OUTCOME_OK);
+    assert_int_equal(bench_records(b, "refreshed"), 0);
+    assert_int_equal(bench_session(b, t0.sid).refreshes, 2);
+}
+
+static void each_refresh_is_one_record_when_asked_for(void **state) {
+    BENCH;
+    open_recording(b);
+    struct tokens t0 = bench_login(b), t1 = bench_refresh(b, &t0);
+    assert_int_equal(t1.outcome, SP_OUTCOME_OK);
+    assert_int_equal(bench_records(b, "refreshed"), 1);
+    assert_true(body_has(b, records_count(b), "\"detail\":{\"kind\":\"rotated\",\"generation\":1}"));
+    struct tokens again = bench_refresh(b, &t0);
+    assert_same_refresh(&t1, &again);
+    assert_int_equal(bench_records(b, "refreshed"), 2);
+    assert_true(body_has(b, records_count(b), "\"detail\":{\"kind\":\"reissued\",\"generation\":1}"));
+    assert_int_equal(bench_session(b, t0.sid).refreshes, 1);
+}
+
+static void a_recorded_refresh_that_is_refused_is_no_refresh(void **state) {
+    BENCH;
+    open_recording(b);
+    struct tokens t0 = bench_login(b), t1 = bench_refresh(b, &t0);
+    b->now_ms += GRACE_OVER_MS;
+    assert_true(bench_refresh(b, &t0).reuse_detected);
+    assert_int_equal(bench_refresh(b, &t1).outcome, SP_OUTCOME_INVALID_GRANT);
+    assert_int_equal(bench_records(b, "refreshed"), 1);
+    assert_int_equal(bench_records(b, "refresh_reuse_detected"), 1);
+}
+
+static void a_recorded_refresh_of_a_disabled_user_is_refused(void **state) {
+    BENCH;
+    open_recording(b);
+    struct tokens t0 = bench_login(b);
+    struct sp_user_row row = bench_user(b, "ada");
+    row.disabled = true;
+    bench_user_put(b, &row);
+    assert_int_equal(bench_refresh(b, &t0).outcome, SP_OUTCOME_INVALID_GRANT);
+    assert_int_equal(bench_records(b, "refreshed"), 0);
+}
+
+static void a_healed_refresh_is_recorded_as_one(void **state) {
+    BENCH;
+    open_recording(b);
+    struct tokens t0 = bench_login(b);
+    struct sp_memory_snapshot *copy;
+    assert_int_equal(sp_store_memory_snapshot(b->store, &copy).code, SP_OK);
+    struct tokens t1 = bench_refresh(b, &t0), t2 = bench_refresh(b, &t1);
+    bench_stop(b);
+    assert_int_equal(sp_store_memory_restore(b->store, copy, true).code, SP_OK);
+    sp_memory_snapshot_free(copy);
+    bench_start(b);
+    assert_int_equal(bench_refresh(b, &t2).outcome, SP_OUTCOME_OK);
+    assert_int_equal(bench_records(b, "refreshed"), 1);
+    assert_true(body_has(b, records_count(b), "\"detail\":{\"kind\":\"healed\",\"generation\":3}"));
+}
+
 /* ---- cookies ---- */
 
 static void refresh_by_tabs_within_grace_does_not_rotate(void **state) {
@@ -911,6 +995,11 @@ int main(void) {
         TEST(refresh_extends_idle_but_never_absolute_expiry),
         TEST(refresh_at_the_idle_end_is_too_late),
         TEST(refresh_of_a_disabled_user_is_refused),
+        TEST(refreshes_are_only_counted_unless_records_are_asked_for),
+        TEST(each_refresh_is_one_record_when_asked_for),
+        TEST(a_recorded_refresh_that_is_refused_is_no_refresh),
+        TEST(a_recorded_refresh_of_a_disabled_user_is_refused),
+        TEST(a_healed_refresh_is_recorded_as_one),
         TEST(refresh_by_tabs_within_grace_does_not_rotate),
         TEST(cookie_access_token_that_is_too_large_drops_permissions),
         TEST(windows_open_at_the_stop_reopen_at_the_start),
