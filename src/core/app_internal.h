@@ -68,7 +68,9 @@ struct sp_app_counters {
 struct sp_tick {
     int64_t last_purge_ms, last_expire_ms;
     int64_t last_alive_ms;
-    atomic_bool alive_busy, purge_busy, keys_busy;
+    int64_t last_checkpoint_look_ms;
+    struct sp_audit_checkpoint last_checkpoint; /* of the one chore that checkpoint_busy lets be under way */
+    atomic_bool alive_busy, purge_busy, keys_busy, checkpoint_busy;
 };
 
 /* The backup that runs, or how the last one ended (app_backup.c). */

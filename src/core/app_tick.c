@@ -16,7 +16,10 @@ enum {
     PURGE_EVERY_MS = 10 * 1000,
     PURGE_MOST = 500, /* rows a step: some milliseconds of the writer's time; 4 million a day */
     EXPIRE_EVERY_MS = 5 * 1000,
-    REPEATS_MOST = 16, /* records of repeats a step */
+    REPEATS_MOST = 16,              /* records of repeats a step */
+    CHECKPOINT_LOOK_MS = 60 * 1000, /* one row read */
+    CHECKPOINT_EVERY_MS = 24 * 60 * 60 * 1000,
+    CHECKPOINT_RECORDS = 10000, /* or as soon as there are so many more: what a cut could hide stays small */
 };
 
 /* ---- one change set in the background, with a flag that it clears ---- */
@@ -122,6 +125,55 @@ static void take_repeats(struct sp_app *app, int64_t now_ms) {
     for (size_t i = 0; i < n; i++) record_repeats(app, &repeats[i]);
 }
 
+/* ---- checkpoints ---- */
+
+/* Its members are named as those of `audit checkpoint`, so that the line itself proves the log. */
+static void log_checkpoint(const struct sp_app *app, const struct sp_audit_checkpoint *c) {
+    SP_AUTO(sp_buf) hex = SP_BUF_INIT(4 * SP_ROW_HASH_BYTES);
+    if (!sp_ok(sp_buf_append_hex(&hex, SP_SLICE_ARRAY(c->head))) ||
+        !sp_ok(sp_buf_append_hex(&hex, SP_SLICE_ARRAY(c->mac))))
+        return; /* no memory: the next look makes up for it */
+    const size_t n = 2 * SP_ROW_HASH_BYTES;
+    SP_LOG(&app->deps.log, SP_LOG_INFO, "audit_checkpoint", SP_LOGF_I64("count", (int64_t)c->count),
+           SP_LOGF_I64("time_ms", c->time_ms), SP_LOGF_TEXT("head", sp_slice_of(hex.p, n)),
+           SP_LOGF_TEXT("mac", sp_slice_of(hex.p + n, n)));
+}
+
+static bool checkpoint_is_due(const struct sp_audit_checkpoint *last, const struct sp_meta_row *meta,
+                              int64_t now_ms) {
+    return last->count == 0 || now_ms - last->time_ms >= CHECKPOINT_EVERY_MS ||
+           meta->audit_count >= last->count + CHECKPOINT_RECORDS;
+}
+
+/* A head that is not ours gets no seal of ours; the start that finds it says so in the log itself. */
+static void checkpoint_read(struct sp_op *base, sp_status status) {
+    struct sp_app *app = base->app;
+    struct sp_audit_checkpoint *last = &app->tick.last_checkpoint;
+    const struct sp_meta_row *meta = &base->read.ret.meta;
+    const struct sp_hmac_key *key = sp_keys_audit(app->keys);
+    if (!sp_ok(status)) {
+        chore_done(base, status);
+        return;
+    }
+    if (!sp_audit_head_is_ours(meta, key)) {
+        SP_LOG(&app->deps.log, SP_LOG_ERROR, "audit_seal_not_ours",
+               SP_LOGF_I64("count", (int64_t)meta->audit_count));
+    } else if (checkpoint_is_due(last, meta, base->now_ms)) {
+        sp_audit_checkpoint_make(meta, base->now_ms, key, last);
+        log_checkpoint(app, last);
+    }
+    sp_op_finish(base, SP_OUTCOME_OK);
+}
+
+static void checkpoint(struct sp_app *app, int64_t now_ms) {
+    if (now_ms - app->tick.last_checkpoint_look_ms < CHECKPOINT_LOOK_MS) return;
+    struct chore_op *op = chore_new(app, &app->tick.checkpoint_busy);
+    if (op == NULL) return;
+    app->tick.last_checkpoint_look_ms = now_ms;
+    sp_op_read_begin(&op->base, SP_READ_META);
+    sp_op_read(&op->base, checkpoint_read);
+}
+
 /* ---- keys ---- */
 
 /* A copy of the ring's rows: making an RSA key takes too long to sit in a seat. */
@@ -182,5 +234,6 @@ void sp_app_tick(struct sp_app *app, struct sp_executor *executor) {
     take_repeats(app, now_ms);
     purge(app, now_ms);
     expire(app, now_ms);
+    checkpoint(app, now_ms);
     rotate_keys(app, now_ms);
 }

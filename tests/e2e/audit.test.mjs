@@ -137,6 +137,33 @@ test('a checkpoint is found again in a longer log; another log, or a forged chec
     assert.equal((await s.admin('GET', `/admin/v1/audit/verify?checkpoint_count=${c.count}`)).status, 400, 'a part of a checkpoint');
 });
 
+test('a refresh is a record only with audit.refresh', async (context) => {
+    const t = await Server.start({ 'audit.refresh': 'true' });
+    context.after(() => t.stop());
+    for (const [server, expected] of [[s, []], [t, [1, 2]]]) {
+        await server.addUser('refresher');
+        const a = await server.login('refresher');
+        const b = (await server.refresh(a.refresh_token)).json;
+        assert.equal((await server.refresh(b.refresh_token)).status, 200);
+        const records = (await server.ask('audit', 'show')).filter((r) => r.action === 'refreshed');
+        assert.deepEqual(records.map((r) => r.body.detail), expected.map((generation) => ({ kind: 'rotated', generation })));
+        for (const r of records) assert.deepEqual([r.outcome, r.target, r.body.session], ['ok', (await server.ask('user', 'show', 'refresher')).id, a.session_id]);
+        assert.equal((await server.cli(['audit', 'verify'])).status, 0);
+    }
+});
+
+test('the server log holds a checkpoint that proves the audit log', async () => {
+    for (let i = 0; i < 100 && !s.log.includes('"audit_checkpoint"'); i++) await sleep(50);
+    const line = s.log.split('\n').find((l) => l.includes('"audit_checkpoint"'));
+    const file = path.join(s.folder, 'line.json');
+    writeFileSync(file, line);
+    const r = await s.cli(['audit', 'verify', '--checkpoint', file]);
+    assert.equal(r.status, 0, r.stdout + r.stderr);
+    const c = JSON.parse(line);
+    writeFileSync(file, JSON.stringify({ ...c, count: c.count - 1 }));
+    assert.equal((await s.cli(['audit', 'verify', '--checkpoint', file])).status, 1);
+});
+
 describe('tampering with the file of a stopped server', () => {
     let t, untouched, checkpoint;
     before(async () => {
