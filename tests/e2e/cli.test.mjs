@@ -4,9 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { program, Server } from './harness.mjs';
 
-const root = path.resolve(import.meta.dirname, '../..');
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const run = (...args) => {
     const r = spawnSync(program, args, { encoding: 'utf8', timeout: 20000 });
     return { status: r.status, stdout: r.stdout, stderr: r.stderr };
