@@ -100,6 +100,13 @@ void bench_defaults(struct bench *b) {
     OK(SP_TEXT_SET(&b->config.client_id, SP_SLICE_LIT("first-party")));
 }
 
+static void hear(void *arg, enum sp_log_level level, const char *event, const struct sp_log_field *fields,
+                 size_t n) {
+    (void)level, (void)fields, (void)n;
+    struct bench *b = arg;
+    if (strcmp(event, "audit_checkpoint") == 0) b->checkpoints++;
+}
+
 void bench_start_begin(struct bench *b) {
     struct sp_verifier_opts opts = {.issuer = SP_TEXT_SLICE(&b->config.issuer),
                                     .audience = SP_TEXT_SLICE(&b->config.audience),
@@ -115,7 +122,7 @@ sp_status bench_start_app(struct bench *b) {
     struct sp_app_deps deps = {.store = b->store,
                                .clock = {clock_ms, clock_ms, b},
                                .random = sp_random_system,
-                               .log = sp_log_none,
+                               .log = {hear, b},
                                .authn = {authn_check, authn_release, authn_set_keys, b},
                                .hasher = {hash_submit, b},
                                .revoked = sp_verifier_revoke_set(b->verifier),

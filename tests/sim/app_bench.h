@@ -36,7 +36,8 @@ struct bench {
     /* the hasher */
     bool hash_full;
     _Atomic uint32_t hashes;
-    const void *lanes_tick; /* whichever thread does the housekeeping, for tests with threads */
+    _Atomic uint32_t checkpoints; /* lines of the server's log */
+    const void *lanes_tick;       /* whichever thread does the housekeeping, for tests with threads */
 };
 
 /* A copy of a result, whose slices live here. */

@@ -437,6 +437,48 @@ static void a_healed_refresh_is_recorded_as_one(void **state) {
     assert_true(body_has(b, records_count(b), "\"detail\":{\"kind\":\"healed\",\"generation\":3}"));
 }
 
+/* ---- checkpoints in the server's log ---- */
+
+static uint32_t checkpoints_after(struct bench *b, int64_t ms) {
+    b->now_ms += ms;
+    sp_app_tick(b->app, &b->queue.executor);
+    bench_run(b);
+    return b->checkpoints;
+}
+
+static void append_records(struct bench *b, uint32_t n) {
+    struct sp_change c = {.kind = SP_CHANGE_AUDIT,
+                          .audit = {.time_ms = b->now_ms,
+                                    .action = SP_SLICE_LIT("login"),
+                                    .outcome = SP_SLICE_LIT("ok"),
+                                    .body = SP_SLICE_LIT("{}")}};
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(sp_store_commit_wait(b->store, &c, 1, NULL).code, SP_OK);
+}
+
+static void a_checkpoint_is_logged_at_the_start_and_once_a_day(void **state) {
+    BENCH;
+    const int64_t minute = 60 * SECOND, day = 24 * 60 * minute;
+    assert_int_equal(checkpoints_after(b, 0), 1);
+    assert_int_equal(checkpoints_after(b, minute), 1);
+    assert_int_equal(checkpoints_after(b, day - 2 * minute), 1);
+    assert_int_equal(checkpoints_after(b, minute), 2);
+    assert_int_equal(checkpoints_after(b, minute), 2);
+    bench_stop(b);
+    bench_start(b);
+    assert_int_equal(checkpoints_after(b, 0), 3);
+}
+
+static void a_checkpoint_is_logged_when_many_records_came(void **state) {
+    BENCH;
+    assert_int_equal(checkpoints_after(b, 0), 1);
+    append_records(b, 9999);
+    assert_int_equal(checkpoints_after(b, 60 * SECOND), 1);
+    append_records(b, 1);
+    assert_int_equal(checkpoints_after(b, 59 * SECOND), 1); /* looked at once a minute */
+    assert_int_equal(checkpoints_after(b, SECOND), 2);
+}
+
 /* ---- cookies ---- */
 
 static void refresh_by_tabs_within_grace_does_not_rotate(void **state) {
@@ -1000,6 +1042,8 @@ int main(void) {
         TEST(a_recorded_refresh_that_is_refused_is_no_refresh),
         TEST(a_recorded_refresh_of_a_disabled_user_is_refused),
         TEST(a_healed_refresh_is_recorded_as_one),
+        TEST(a_checkpoint_is_logged_at_the_start_and_once_a_day),
+        TEST(a_checkpoint_is_logged_when_many_records_came),
         TEST(refresh_by_tabs_within_grace_does_not_rotate),
         TEST(cookie_access_token_that_is_too_large_drops_permissions),
         TEST(windows_open_at_the_stop_reopen_at_the_start),
