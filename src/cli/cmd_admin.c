@@ -229,12 +229,17 @@ static int revoke(const struct sp_invocation *in, json_t *body) {
     struct sp_answer a = {0};
     int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8")
                               : sp_client_call(in, "POST", "/admin/v1/revocations", body, &a);
+    bool everyone = json_object_get(body, "everyone") != NULL;
     json_decref(body);
     if (failed) return failed;
-    if (in->json) sp_print_json(stdout, a.body);
-    if (!in->json)
-        printf("revoked; %lld sessions ended\n",
-               (long long)json_integer_value(json_object_get(a.body, "sessions_ended")));
+    long long ended = (long long)json_integer_value(json_object_get(a.body, "sessions_ended"));
+    if (in->json) {
+        sp_print_json(stdout, a.body);
+    } else if (everyone) { /* one write that is above them all: nobody has counted them */
+        printf("revoked; every session has ended\n");
+    } else {
+        printf("revoked; %lld sessions ended\n", ended);
+    }
     sp_answer_done(&a);
     return SP_EXIT_OK;
 }

@@ -86,7 +86,7 @@ static sp_status open_store(struct server *s) {
                        "The data directory must be a directory of this user with mode 0700 (server.data)."));
     const struct sp_sqlite_opts opts = {.dir = dir, .log = s->log};
     return sp_wire_say(sp_store_sqlite_open(&opts, &s->store), dir,
-                       "The store cannot be opened; `conflict` means that another server is using it.");
+                       "The store cannot be opened; `busy` means that another server is using it.");
 }
 
 static sp_status store_has_keys(struct server *s, bool *ret) {

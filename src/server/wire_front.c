@@ -30,7 +30,7 @@ static sp_status listen_tcp(struct server *s, struct front *f) {
     const char *listen = text(s, SP_CFG_server_listen);
     SP_TRY(sp_wire_say(split_listen(listen, host, &port), listen, "server.listen is HOST:PORT."));
     SP_TRY(sp_wire_say(sp_http_listen_tcp(host, port, s->n_fronts > 1, &fd), listen,
-                       "`conflict` means that something else listens there (server.listen)."));
+                       "If it is in conflict, something else listens there (server.listen)."));
     sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_public);
     if (!sp_ok(status)) close(fd);
     return status;
@@ -168,7 +168,7 @@ static sp_status listen_metrics(struct server *s, struct front *f) {
     if (listen[0] == 0) return SP_SUCCESS;
     SP_TRY(sp_wire_say(split_listen(listen, host, &port), listen, "server.metrics_listen is HOST:PORT."));
     SP_TRY(sp_wire_say(sp_http_listen_tcp(host, port, false, &fd), listen,
-                       "`conflict` means that something else listens there (server.metrics_listen)."));
+                       "If it is in conflict, something else listens there (server.metrics_listen)."));
     sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_metrics);
     if (!sp_ok(status)) close(fd);
     return status;
