@@ -6,8 +6,9 @@
 #include "base/assert.h"
 #include "base/text.h"
 
-/* jansson calls a string that it could not allocate a syntax error, and the client would be told that its
- * body is not JSON. */
+/* Set when an allocation of jansson's failed. It calls a string that it could not allocate a syntax error,
+ * and the client would be told that its body is not JSON. Worse, it does not look when its buffer cannot
+ * grow, and goes on with a character less: nothing that it has read under want of memory is used. */
 static _Thread_local bool out_of_memory;
 
 static void *allocate(size_t n) {
@@ -151,6 +152,10 @@ enum sp_json_in_error sp_json_in_parse(struct sp_json_in *doc, sp_slice body, st
     json_error_t err;
     json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &err);
     if (root == NULL) return body.n == 0 ? SP_JSON_IN_NOT_JSON : load_error(&err);
+    if (out_of_memory) {
+        json_decref(root);
+        return SP_JSON_IN_NO_MEMORY;
+    }
     enum sp_json_in_error e = SP_JSON_IN_NOT_OBJECT;
     if (json_is_object(root)) e = check_members(doc, root, fields, n);
     if (e != SP_JSON_IN_OK) {
