@@ -45,6 +45,7 @@ static void print_markdown(void) {
     markdown_options(sp_global_options);
     for (const struct sp_command *c = sp_commands; c->name != NULL; c++) {
         printf("## `%s%s%s`\n\n%s.\n\n", c->name, c->args[0] ? " " : "", c->args, c->summary);
+        if (c->details != NULL) printf("%s\n\n", c->details);
         markdown_options(c->options);
     }
 }
@@ -99,6 +100,10 @@ int sp_cmd_man(const struct sp_invocation *in) {
         printf("\\fR\n");
         roff_text(c->summary);
         printf(".\n");
+        if (c->details != NULL) {
+            roff_text(c->details);
+            printf("\n");
+        }
         roff_options(c->options);
     }
     printf(".SH EXIT STATUS\n");

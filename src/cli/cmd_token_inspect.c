@@ -1,22 +1,12 @@
 /* The token comes from standard input and not from an argument, which every user of the machine could read in
- * the list of processes. Nothing is verified, and the output says so before and after, on both streams:
- * people paste it. */
-#include "cli/cmd_token_inspect.h"
-
+ * the list of processes. Nothing is verified, and the output's first line says so: people paste it. */
 #include "base/base64url.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "cli/command.h"
 #include "token/claims.h"
 #include "token/json_line.h"
 #include "token/jws.h"
-
-enum { EXIT_SHOWN = 0, EXIT_UNREADABLE = 1, EXIT_USAGE = 2 };
-
-static const char usage_text[] = "usage: sallyport token inspect < token\n"
-                                 "\n"
-                                 "Prints header and payload of the token on standard input. NOTHING IS "
-                                 "VERIFIED: anyone can write such a token.\n"
-                                 "To know whether it is good, use `sallyport verify`.\n";
 
 static const char warning[] = "NOT VERIFIED: anyone can write this; use `sallyport verify` to check it\n";
 
@@ -56,31 +46,26 @@ static int show(sp_slice token) {
     enum sp_reject r = sp_jws_split(token, &jws);
     if (!sp_reject_is_ok(r)) {
         fprintf(stderr, "sallyport token inspect: %s\n", sp_reject_doc(r));
-        return EXIT_UNREADABLE;
+        return SP_EXIT_FAILED;
     }
     printf("# %s", warning);
     bool shown =
         sp_ok(print_segment("header   ", jws.header)) && sp_ok(print_segment("payload  ", jws.payload));
     if (!shown) {
         fprintf(stderr, "sallyport token inspect: %s\n", sp_reject_doc(SP_REJECT_NOT_CANONICAL));
-        return EXIT_UNREADABLE;
+        return SP_EXIT_FAILED;
     }
-    printf("signature (not looked at, %zu characters)\n# %s", jws.signature.n, warning);
-    return EXIT_SHOWN;
+    printf("signature (not looked at, %zu characters)\n", jws.signature.n);
+    return SP_EXIT_OK;
 }
 
-int sp_cmd_token_inspect(int argc, char **argv) {
+int sp_cmd_token_inspect(const struct sp_invocation *in) {
     static uint8_t buf[SP_TOKEN_BYTES_MAX + 2]; /* one more than the largest, and its newline */
     sp_slice token;
-    bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
-    if (argc > 1) {
-        fputs(usage_text, help ? stdout : stderr);
-        return help ? EXIT_SHOWN : EXIT_USAGE;
-    }
-    fprintf(stderr, "sallyport token inspect: %s", warning);
+    (void)in;
     if (!read_token(buf, sizeof buf, &token)) {
         fprintf(stderr, "sallyport token inspect: cannot read standard input\n");
-        return EXIT_UNREADABLE;
+        return SP_EXIT_FAILED;
     }
     return show(token);
 }

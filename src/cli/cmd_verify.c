@@ -5,20 +5,17 @@
  * A line ends with a newline, and only the newline is not part of the token: a carriage return, a space or a
  * NUL belongs to it, and makes it `reject not_canonical`. Being forgiving here would hide what a stricter
  * verifier refuses. */
-#include "cli/cmd_verify.h"
-
 #include "base/base64url.h"
 #include "base/buf.h"
 #include "base/ports.h"
+#include "cli/command.h"
 #include "token/check.h"
 #include "token/json_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <unistd.h>
 
-enum { EXIT_ANSWERED = 0, EXIT_UNREADABLE = 1, EXIT_USAGE = 2 };
 enum {
     /* base64 of one byte more than the largest token, so that a longer one is told apart by the check itself
      */
@@ -32,26 +29,6 @@ struct options {
     struct sp_check_policy policy;
     bool b64;
 };
-
-static const char usage_text[] =
-    "usage: sallyport verify --jwks FILE [options] < tokens\n"
-    "\n"
-    "Reads one token a line from standard input and answers each with one line:\n"
-    "  ok <claims as JSON>    or    reject <reason>\n"
-    "\n"
-    "  --jwks FILE   keys: a JWK Set or one JWK (EC P-256, RSA, Ed25519; oct for HS256)\n"
-    "  --iss I       iss must be exactly I       (not given: iss is not checked)\n"
-    "  --aud A       aud must name exactly A     (not given: aud is not checked)\n"
-    "  --typ T       header typ must be T        (not given: absent, JWT or at+jwt)\n"
-    "  --alg A       allow only this algorithm; may be repeated: ES256 HS256 RS256 PS256 EdDSA\n"
-    "                (not given: all of them, each only with a key of its type and alg)\n"
-    "  --leeway S    seconds of tolerance for exp, nbf and iat, 0 to 60 (default 0)\n"
-    "  --raw         the signature alone: any payload, no kid needed if one key alone fits; answers `ok`\n"
-    "  --b64         each line is the standard base64 of the token's bytes\n"
-    "\n"
-    "Without --raw a token needs kid and exp. Only the newline ends a token: a carriage return is part of "
-    "it.\n"
-    "Exit status: 0 every line was answered, 1 the keys or the input could not be read, 2 usage.\n";
 
 /* Options */
 
@@ -69,57 +46,61 @@ static bool add_alg(struct options *o, const char *name) {
     return true;
 }
 
-static bool set_text(sp_slice *to, const char *text) {
-    *to = sp_slice_cstr(text);
-    return to->n != 0; /* --iss "" would silently check nothing */
+static bool set_issuer(struct options *o, const char *text) {
+    o->policy.issuer = sp_slice_cstr(text);
+    return *text != 0; /* --iss "" would silently check nothing */
+}
+
+static bool set_audience(struct options *o, const char *text) {
+    o->policy.audience = sp_slice_cstr(text);
+    return *text != 0;
 }
 
 static bool set_typ(struct options *o, const char *text) {
     o->policy.typ_rule = SP_CHECK_TYP_EXACT;
-    return set_text(&o->policy.typ, text);
+    o->policy.typ = sp_slice_cstr(text);
+    return *text != 0;
 }
 
-static bool set_raw(struct options *o) {
+static bool set_raw(struct options *o, const char *text) {
+    (void)text;
     o->policy.raw = true;
     o->policy.kid = SP_CHECK_KID_OPTIONAL;
     return true;
 }
 
-static bool apply(struct options *o, int opt, const char *arg) {
-    switch (opt) {
-    case 'j': o->jwks_path = arg; return true;
-    case 'i': return set_text(&o->policy.issuer, arg);
-    case 'a': return set_text(&o->policy.audience, arg);
-    case 't': return set_typ(o, arg);
-    case 'g': return add_alg(o, arg);
-    case 'l': return set_leeway(o, arg);
-    case 'r': return set_raw(o);
-    case 'b': o->b64 = true; return true;
-    default: return false;
-    }
+static bool set_b64(struct options *o, const char *text) {
+    (void)text;
+    o->b64 = true;
+    return true;
 }
 
-enum parsed { PARSED_RUN, PARSED_HELP, PARSED_WRONG };
+static bool set_jwks(struct options *o, const char *text) {
+    o->jwks_path = text;
+    return true;
+}
 
-static enum parsed parse_options(int argc, char **argv, struct options *o) {
-    static const struct option longs[] = {
-        {"jwks", required_argument, NULL, 'j'}, {"iss", required_argument, NULL, 'i'},
-        {"aud", required_argument, NULL, 'a'},  {"typ", required_argument, NULL, 't'},
-        {"alg", required_argument, NULL, 'g'},  {"leeway", required_argument, NULL, 'l'},
-        {"raw", no_argument, NULL, 'r'},        {"b64", no_argument, NULL, 'b'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
-    };
-    int opt;
-    optind = 0; /* glibc: begin afresh */
-    while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        if (opt == 'h') return PARSED_HELP;
-        if (opt == '?') return PARSED_WRONG; /* getopt has said why */
-        if (apply(o, opt, optarg)) continue;
-        fprintf(stderr, "sallyport verify: not a value for this option: %s\n", optarg);
-        return PARSED_WRONG;
+static const struct {
+    const char *name;
+    bool (*set)(struct options *o, const char *text);
+} setters[] = {
+    {"jwks", set_jwks}, {"iss", set_issuer},    {"aud", set_audience}, {"typ", set_typ},
+    {"alg", add_alg},   {"leeway", set_leeway}, {"raw", set_raw},      {"b64", set_b64},
+};
+
+/* An exit status; what was wrong has been said. */
+static int read_options(const struct sp_invocation *in, struct options *o) {
+    const char *const *values;
+    for (size_t i = 0; i < SP_ARRAY_LEN(setters); i++) {
+        size_t n = sp_invocation_values(in, setters[i].name, &values);
+        for (size_t j = 0; j < n; j++) {
+            if (!setters[i].set(o, values[j]))
+                return sp_usage_error(in->command, "not a value of --%s: \"%s\"", setters[i].name, values[j]);
+        }
     }
+    if (o->jwks_path == NULL) return sp_usage_error(in->command, "expected --jwks FILE");
     if (o->policy.algs == 0) o->policy.algs = SP_ALG_ALL;
-    return o->jwks_path != NULL && optind == argc ? PARSED_RUN : PARSED_WRONG;
+    return SP_EXIT_OK;
 }
 
 /* Keys */
@@ -253,9 +234,9 @@ static void answer(struct verifier *v) {
 static int answer_all(struct verifier *v) {
     enum line_result r;
     while ((r = next_line(&v->in)) == LINE) answer(v);
-    if (r == LINE_END && fflush(stdout) == 0 && !ferror(stdout)) return EXIT_ANSWERED;
+    if (r == LINE_END && fflush(stdout) == 0 && !ferror(stdout)) return SP_EXIT_OK;
     fprintf(stderr, "sallyport verify: cannot read tokens or write answers: %s\n", strerror(errno));
-    return EXIT_UNREADABLE;
+    return SP_EXIT_FAILED;
 }
 
 static int run(struct verifier *v) {
@@ -263,7 +244,7 @@ static int run(struct verifier *v) {
     if (!sp_ok(s)) {
         fprintf(stderr, "sallyport verify: no JWK Set in %s: %s\n", v->options.jwks_path,
                 sp_code_name(s.code));
-        return EXIT_UNREADABLE;
+        return SP_EXIT_FAILED;
     }
     if (v->jwks.skipped != 0)
         fprintf(stderr,
@@ -274,16 +255,13 @@ static int run(struct verifier *v) {
     return status;
 }
 
-int sp_cmd_verify(int argc, char **argv) {
+int sp_cmd_verify(const struct sp_invocation *in) {
     struct options o = {
         .policy = {.typ_rule = SP_CHECK_TYP_ANY_JWT, .kid = SP_CHECK_KID_REQUIRED, .profile = SP_CLAIMS_JWT}};
-    enum parsed parsed = parse_options(argc, argv, &o);
-    if (parsed != PARSED_RUN) {
-        fputs(usage_text, parsed == PARSED_HELP ? stdout : stderr);
-        return parsed == PARSED_HELP ? EXIT_ANSWERED : EXIT_USAGE;
-    }
+    int failed = read_options(in, &o);
+    if (failed) return failed;
     struct verifier *v = calloc(1, sizeof *v);
-    if (v == NULL) return EXIT_UNREADABLE;
+    if (v == NULL) return SP_EXIT_FAILED;
     v->options = o;
     int status = run(v);
     sp_free_wiped(v, sizeof *v); /* it held tokens that are good elsewhere */

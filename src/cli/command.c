@@ -52,9 +52,23 @@ static void print_options(FILE *out, const struct sp_option *options) {
     }
 }
 
+/* In lines of a terminal's width, and an empty one behind them. */
+static void print_folded(FILE *out, const char *text) {
+    enum { COLUMNS = 78 };
+    for (size_t column = 0; *text != 0;) {
+        size_t n = strcspn(text, " ");
+        bool fits = column + 1 + n <= COLUMNS;
+        fprintf(out, "%s%.*s", column == 0 ? "" : fits ? " " : "\n", (int)n, text);
+        column = column != 0 && fits ? column + 1 + n : n;
+        text += n + (text[n] == ' ');
+    }
+    fprintf(out, "\n\n");
+}
+
 static void print_command_help(FILE *out, const struct sp_command *c) {
     fprintf(out, "%s\n\nusage: sallyport [--data DIR] %s%s%s%s\n\n", c->summary, c->name,
             c->options ? " [OPTION]..." : "", c->args[0] ? " " : "", c->args);
+    if (c->details != NULL) print_folded(out, c->details);
     print_options(out, c->options);
     print_options(out, sp_global_options);
     fprintf(out, "\nexit status: " SP_EXIT_STATUS_TEXT "\n");
@@ -215,6 +229,5 @@ int sp_cli_main(int argc, char **argv) {
     if (in.command == NULL)
         return sp_usage_error(NULL, "unknown command \"%s%s%s\"", argv[0], argc > 1 ? " " : "",
                               argc > 1 ? argv[1] : "");
-    if (in.command->run_raw != NULL) return in.command->run_raw(argc - words + 1, argv + words - 1);
     return run_command(&p, argc - words, argv + words);
 }

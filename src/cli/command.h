@@ -31,8 +31,7 @@ struct sp_command {
     const char *summary;
     const struct sp_option *options; /* ends with a NULL name; NULL: none */
     int (*run)(const struct sp_invocation *in);
-    int (*run_raw)(int argc,
-                   char **argv); /* instead of run: parses for itself; argv[0] is the command's name */
+    const char *details; /* sentences for those who read on; NULL: none */
 };
 extern const struct sp_command sp_commands[]; /* ends with a NULL name */
 extern const struct sp_option sp_global_options[];
@@ -107,7 +106,7 @@ int sp_cmd_config_show(const struct sp_invocation *in);
 int sp_cmd_config_check(const struct sp_invocation *in);
 int sp_cmd_config_doc(const struct sp_invocation *in);
 int sp_cmd_version(const struct sp_invocation *in);
-int sp_cmd_verify(int argc, char **argv);
-int sp_cmd_token_inspect(int argc, char **argv);
+int sp_cmd_verify(const struct sp_invocation *in);
+int sp_cmd_token_inspect(const struct sp_invocation *in);
 
 #endif

@@ -145,6 +145,8 @@ static void wrong_usage_is_2_and_missing_keys_are_1(void **state) {
         {"verify", "--jwks", jwks_path, "--iss", "", NULL},
         {"verify", "--jwks", jwks_path, "--strange", NULL},
         {"verify", "--jwks", jwks_path, "extra", NULL},
+        {"verify", "--jwks", jwks_path, "--iss", "i", "--iss", "j", NULL},
+        {"verify", "--jwks", jwks_path, "--raw=1", NULL},
     };
     const char *missing[] = {"verify", "--jwks", "/nonexistent", NULL},
                *not_json[] = {"verify", "--jwks", tool, NULL};

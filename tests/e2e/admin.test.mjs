@@ -237,7 +237,8 @@ test('token inspect shows without verifying, and says so; the token is not an ar
     for (const t of [token, forged]) {
         const r = await s.cli(['token', 'inspect'], { input: `${t}\n` });
         assert.equal(r.status, 0);
-        assert.match(r.stdout, /NOT VERIFIED/);
+        assert.match(r.stdout, /^# NOT VERIFIED/);
+        assert.equal((r.stdout + r.stderr).match(/NOT VERIFIED/g).length, 1, 'said once, where it is pasted with the rest');
         assert.match(r.stdout, new RegExp(payload(token).jti));
     }
     assert.equal((await s.cli(['token', 'inspect'], { input: 'x\n' })).status, 1);

@@ -103,8 +103,9 @@ test('bash completes commands and options', (context) => {
         complete_of sallyport user e
         complete_of sallyport audit tail --f
         complete_of sallyport --data /x audit ver
+        complete_of sallyport verify --j
     `, program], { encoding: 'utf8' });
     if (bash.error) return context.skip('no bash');
     const lines = bash.stdout.trimEnd().split('\n').map((l) => [...new Set(l.split(' '))].sort().join(' '));
-    assert.deepEqual(lines, ['user', 'enable erase', '--follow', 'verify'], bash.stderr);
+    assert.deepEqual(lines, ['user', 'enable erase', '--follow', 'verify', '--json --jwks'], bash.stderr);
 });
