@@ -253,3 +253,10 @@ void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_clai
     }
     *ret_claims = copy;
 }
+
+void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *dst) {
+    for (size_t i = 0; i < sp_claim_fields_n; i++) {
+        sp_slice *s = borrowed(&sp_claim_fields[i], claims);
+        if (s != NULL && s->p != NULL) s->p = dst + (s->p - block.p);
+    }
+}

@@ -53,10 +53,12 @@ enum sp_reject sp_claims_parse(sp_slice payload, enum sp_claims_profile profile,
 /* Everything absent; for filling in before sp_claims_write_json. */
 void sp_claims_init(struct sp_claims *claims);
 
-/* Copies the claims so that they borrow only from dst[0..sp_claims_bytes(claims)): for a cache that outlives
- * the scratch. */
+/* Copies the claims so that they borrow only from dst[0..sp_claims_bytes(claims)), the block: for a cache
+ * that outlives the scratch. */
 size_t sp_claims_bytes(const struct sp_claims *claims);
 void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_claims *ret_claims);
+/* Claims whose slices all lie in a block, after that block was copied to `dst`: one memcpy and this. */
+void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *dst);
 
 /* Appends the JSON object, members in a fixed order, absent ones left out; one audience is written as a
  * string, several as an array. SP_E_MALFORMED when a string is not UTF-8 or a word list is not one;

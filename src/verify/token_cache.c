@@ -130,6 +130,7 @@ static struct entry *entry_new(struct sp_token_cache *c, const struct sp_cached_
     memcpy(e->data, fact->token.p, fact->token.n);
     e->fact.token = sp_slice_of(e->data, fact->token.n);
     sp_claims_copy(&fact->claims, e->data + fact->token.n, &e->fact.claims);
+    e->fact.block = sp_slice_of(e->data + fact->token.n, claims_bytes);
     atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
     return e;
 }

@@ -43,6 +43,7 @@ struct sp_cached_token {
     uint64_t key_identity;
     struct sp_token_marks marks;
     struct sp_claims claims;
+    sp_slice block; /* what the claims borrow: their strings, one after the other */
 };
 
 struct sp_token_cache_stats {

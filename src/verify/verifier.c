@@ -25,7 +25,9 @@ struct sp_verifier_reader {
     struct sp_verifier_reader *next; /* guarded by the verifier's lock */
     struct counters counters;        /* written by the reader's thread only */
     struct sp_cached_token fact;     /* the last token that was not in the cache */
+    sp_slice block;                  /* of the last accepted claims */
     struct sp_check_scratch scratch;
+    uint8_t strings[SP_VERIFIER_BLOCK_BYTES_MAX]; /* the block of `fact` */
 };
 
 struct sp_verifier {
@@ -73,6 +75,16 @@ static enum sp_reject make_marks(const struct sp_verifier *v, const struct sp_cl
     return SP_REJECT_NONE;
 }
 
+/* Gathers the claims of a new token in the reader's own block. They are never longer than the payload; if
+ * they were, the token is refused rather than cut. */
+static enum sp_reject gather_claims(struct sp_verifier_reader *r, const struct sp_claims *claims) {
+    size_t n = sp_claims_bytes(claims);
+    if (n > sizeof r->strings) return SP_REJECT_BAD_PAYLOAD;
+    sp_claims_copy(claims, r->strings, &r->fact.claims);
+    r->fact.block = sp_slice_of(r->strings, n);
+    return SP_REJECT_NONE;
+}
+
 /* The cold path: everything that depends only on the bytes and the keys. */
 static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier_reader *r,
                                        const struct sp_keyset *keys, sp_slice token, int64_t now_s) {
@@ -80,9 +92,9 @@ static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier
     struct sp_checked checked;
     SP_CHECK(sp_check_signature(token, &lookup, &v->policy, &r->scratch, &checked));
     SP_CHECK(make_marks(v, &checked.claims, &r->fact.marks));
+    SP_CHECK(gather_claims(r, &checked.claims));
     r->fact.token = token;
     r->fact.key_identity = sp_keyset_identity(keys, checked.jwk);
-    r->fact.claims = checked.claims;
     /* A token that expires with this call would only push out others. */
     if (v->cache != NULL && checked.claims.exp > now_s) sp_token_cache_insert(v->cache, &r->fact, now_s);
     return SP_REJECT_NONE;
@@ -142,6 +154,7 @@ static enum sp_reject check(struct sp_verifier *v, struct sp_verifier_reader *r,
     const struct sp_cached_token *fact;
     SP_CHECK(find_fact(v, r, token, now_s, &fact));
     SP_CHECK(judge(v, fact, flags, now_s));
+    r->block = fact->block;
     *ret_claims = &fact->claims;
     return SP_REJECT_NONE;
 }
@@ -160,6 +173,10 @@ enum sp_reject sp_verifier_check_flags(struct sp_verifier *v, struct sp_verifier
 enum sp_reject sp_verifier_check(struct sp_verifier *v, struct sp_verifier_reader *reader, sp_slice token,
                                  int64_t now_s, const struct sp_claims **ret_claims) {
     return sp_verifier_check_flags(v, reader, SP_VERIFY_STRICT, token, now_s, ret_claims);
+}
+
+sp_slice sp_verifier_claims_block(const struct sp_verifier_reader *reader) {
+    return reader->block;
 }
 
 sp_status sp_verifier_set_keys(struct sp_verifier *v, const struct sp_jwk *keys, size_t n) {
@@ -192,6 +209,9 @@ void sp_verifier_close(struct sp_verifier *v) {
 void sp_verifier_open(struct sp_verifier *v) {
     uint32_t before = atomic_fetch_sub_explicit(&v->closed, 1, memory_order_seq_cst);
     sp_assert(before != 0);
+}
+bool sp_verifier_is_open(const struct sp_verifier *v) {
+    return atomic_load_explicit(&v->closed, memory_order_seq_cst) == 0;
 }
 
 sp_status sp_verifier_reader_new(struct sp_verifier *v, struct sp_verifier_reader **ret) {

@@ -26,6 +26,9 @@
 #include "verify/keyset.h"
 #include "verify/token_cache.h"
 
+/* The strings of accepted claims together: they are never longer than the payload that they were read from.
+ */
+#define SP_VERIFIER_BLOCK_BYTES_MAX SP_PAYLOAD_BYTES_MAX
 #define SP_VERIFIER_NAME_BYTES_MAX 256 /* issuer, audience and typ: URLs and media types of sane length */
 
 struct sp_verifier;
@@ -87,6 +90,11 @@ enum sp_reject sp_verifier_check_flags(struct sp_verifier *v, struct sp_verifier
                                        const struct sp_claims **ret_claims)
     __attribute__((warn_unused_result));
 
+/* The bytes that the claims of the reader's last accepted check borrow: every slice in them is NULL or lies
+ * whole in this one block of at most SP_VERIFIER_BLOCK_BYTES_MAX. So claims outlive the exit by one memcpy of
+ * the block, an assignment of the struct and sp_claims_rebase. Good for as long as the claims. */
+sp_slice sp_verifier_claims_block(const struct sp_verifier_reader *reader);
+
 /* The keys from now on; copied. Any thread. Cached tokens of keys that are not in it, or not the same, no
  * longer count: for every check that begins after this returned. Fails as sp_keyset_new; then the old keys
  * stay. */
@@ -103,6 +111,8 @@ void sp_verifier_tick(struct sp_verifier *v, int64_t now_s);
  * Counted: opens again after as many opens as closes. Any thread. */
 void sp_verifier_close(struct sp_verifier *v);
 void sp_verifier_open(struct sp_verifier *v);
+/* False while closed. A hint for status pages; a check decides for itself. Any thread. */
+bool sp_verifier_is_open(const struct sp_verifier *v);
 
 /* Any thread; takes locks. */
 void sp_verifier_stats(struct sp_verifier *v, struct sp_verifier_stats *ret);

@@ -42,6 +42,35 @@ static void claims_are_the_same_cold_and_warm(void **state) {
     fixture_done(&f);
 }
 
+/* What a caller does who keeps the claims beyond the exit. */
+static void claims_are_kept_by_one_copy_of_their_block(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, SP_ALG_HS256, CACHE_BYTES);
+    for (int warm = 0; warm < 2; warm++) {
+        const struct sp_claims *claims = NULL;
+        uint8_t mine[SP_VERIFIER_BLOCK_BYTES_MAX];
+        sp_verifier_enter(f.reader);
+        assert_verdict(sp_verifier_check(f.v, f.reader, slice_of(&f.token), T0, &claims), NONE);
+        sp_slice block = sp_verifier_claims_block(f.reader);
+        struct sp_claims kept = *claims;
+        memcpy(mine, block.p, block.n);
+        sp_claims_rebase(&kept, block, mine);
+        sp_verifier_exit(f.reader);
+        sp_slice all[] = {kept.iss,       kept.sub,   kept.jti,         kept.sid,
+                          kept.client_id, kept.scope, kept.permissions, kept.aud.bytes};
+        for (size_t i = 0; i < SP_ARRAY_LEN(all); i++)
+            assert_true(all[i].p == NULL || (all[i].p >= mine && all[i].p + all[i].n <= mine + block.n));
+        assert_true(sp_slice_eq_cstr(kept.iss, ISSUER));
+        assert_true(sp_slice_eq(kept.sid, f.claims.sid));
+        assert_true(sp_strings_contain(kept.aud, SP_SLICE_LIT(AUDIENCE)));
+        assert_null(kept.scope.p);
+        assert_int_equal(block.n, sp_claims_bytes(&f.claims));
+    }
+    assert_int_equal(stats(&f).hits, 1);
+    fixture_done(&f);
+}
+
 static void no_cache_means_every_check_is_cold(void **state) {
     (void)state;
     struct fixture f;
@@ -358,8 +387,10 @@ static void closed_verifier_refuses_all_until_opened_as_often(void **state) {
     (void)state;
     struct fixture f;
     fixture_init(&f, SP_ALG_HS256, CACHE_BYTES);
+    assert_true(sp_verifier_is_open(f.v));
     sp_verifier_close(f.v);
     sp_verifier_close(f.v);
+    assert_false(sp_verifier_is_open(f.v));
     assert_cold_and_warm(&f, T0, STALE);
     assert_verdict(check_flags(&f, &f.token, SP_VERIFY_IGNORE_END, T0), NONE);
     sp_verifier_open(f.v);
@@ -476,6 +507,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_token_is_accepted_and_then_found),
         cmocka_unit_test(claims_are_the_same_cold_and_warm),
+        cmocka_unit_test(claims_are_kept_by_one_copy_of_their_block),
         cmocka_unit_test(no_cache_means_every_check_is_cold),
         cmocka_unit_test(expiry_is_judged_on_the_warm_path),
         cmocka_unit_test(expired_token_is_not_cached),
