@@ -17,6 +17,7 @@ struct sp_reclaim {
     _Atomic size_t pending; /* written under the lock, read anywhere */
     size_t since_collect;
     uint32_t readers_max;
+    uint32_t readers_used; /* seats from here on were never taken, nor their memory touched */
     struct sp_reclaim_reader readers[];
 };
 
@@ -25,12 +26,11 @@ sp_status sp_reclaim_new(uint32_t readers_max, struct sp_reclaim **ret) {
     size_t size = sizeof(struct sp_reclaim) + readers_max * sizeof(struct sp_reclaim_reader);
     struct sp_reclaim *r = aligned_alloc(64, size);
     if (r == NULL) return sp_err(SP_E_NOMEM);
-    memset(r, 0, size);
+    memset(r, 0, sizeof *r);
     atomic_init(&r->now, 1);
     pthread_mutex_init(&r->lock, NULL); /* cannot fail with default attributes on Linux */
     r->tail = &r->oldest;
     r->readers_max = readers_max;
-    for (uint32_t i = 0; i < readers_max; i++) r->readers[i].now = &r->now;
     *ret = r;
     return SP_SUCCESS;
 }
@@ -44,10 +44,11 @@ static void free_list(struct sp_retired *list) {
     }
 }
 
-/* The lowest epoch that a reader inside still holds; UINT64_MAX when all are outside. */
+/* The lowest epoch that a reader inside still holds; UINT64_MAX when all are outside. Under the lock, which
+ * every reader took between getting its seat and entering first: so no seat in use is beyond readers_used. */
 static uint64_t lowest_inside(struct sp_reclaim *r) {
     uint64_t lowest = UINT64_MAX;
-    for (uint32_t i = 0; i < r->readers_max; i++) {
+    for (uint32_t i = 0; i < r->readers_used; i++) {
         uint64_t e = atomic_load_explicit(&r->readers[i].epoch, memory_order_seq_cst);
         if (e != 0 && e < lowest) lowest = e;
     }
@@ -96,18 +97,27 @@ size_t sp_reclaim_pending(const struct sp_reclaim *r) {
     return atomic_load_explicit(&r->pending, memory_order_relaxed);
 }
 
-sp_status sp_reclaim_reader_join(struct sp_reclaim *r, struct sp_reclaim_reader **ret) {
-    sp_status st = sp_err(SP_E_LIMIT);
-    pthread_mutex_lock(&r->lock);
-    for (uint32_t i = 0; i < r->readers_max; i++) {
-        if (r->readers[i].taken) continue;
-        r->readers[i].taken = true;
-        *ret = &r->readers[i];
-        st = SP_SUCCESS;
-        break;
+/* Under the lock; NULL when all are taken. */
+static struct sp_reclaim_reader *take_seat(struct sp_reclaim *r) {
+    uint32_t i = 0;
+    while (i < r->readers_used && r->readers[i].taken) i++;
+    if (i == r->readers_max) return NULL;
+    struct sp_reclaim_reader *seat = &r->readers[i];
+    if (i == r->readers_used) {
+        *seat = (struct sp_reclaim_reader){.now = &r->now};
+        r->readers_used++;
     }
+    seat->taken = true;
+    return seat;
+}
+
+sp_status sp_reclaim_reader_join(struct sp_reclaim *r, struct sp_reclaim_reader **ret) {
+    pthread_mutex_lock(&r->lock);
+    struct sp_reclaim_reader *seat = take_seat(r);
     pthread_mutex_unlock(&r->lock);
-    return st;
+    if (seat == NULL) return sp_err(SP_E_LIMIT);
+    *ret = seat;
+    return SP_SUCCESS;
 }
 
 void sp_reclaim_reader_leave(struct sp_reclaim *r, struct sp_reclaim_reader *reader) {

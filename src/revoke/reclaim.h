@@ -29,8 +29,10 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-/* Slots are scanned whole by every collection; 256 covers loops, workers and a library's threads. */
-#define SP_RECLAIM_READERS_MAX 256
+/* Threads of a process that look at the same time. A seat takes 64 bytes from when it is first taken on, and
+ * collections look at no others, so a large maximum costs nothing: the lowest free seat is given out first.
+ */
+#define SP_RECLAIM_READERS_MAX 4096
 /* Objects retired between two collections that retire starts by itself: the scan is paid once for many. */
 #define SP_RECLAIM_BATCH 32
 

@@ -129,6 +129,28 @@ static void seats_are_bounded_and_come_back(void **state) {
     assert_null(none);
 }
 
+/* Seats are made when they are first taken; one in the middle of thousands still holds what it may see. */
+static void every_seat_of_thousands_is_looked_at(void **state) {
+    (void)state;
+    SP_AUTO_FREE(sp_reclaim) r = new_reclaim(SP_RECLAIM_READERS_MAX);
+    static struct sp_reclaim_reader *seats[SP_RECLAIM_READERS_MAX];
+    const uint32_t looked_at[] = {0, 1, SP_RECLAIM_READERS_MAX / 2, SP_RECLAIM_READERS_MAX - 1};
+    struct sp_reclaim_reader *none = NULL;
+    for (uint32_t i = 0; i < SP_RECLAIM_READERS_MAX; i++) seats[i] = join(r);
+    assert_true(sp_is(sp_reclaim_reader_join(r, &none), SP_E_LIMIT));
+    for (size_t i = 0; i < SP_ARRAY_LEN(looked_at); i++) {
+        int freed = 0;
+        sp_reclaim_enter(seats[looked_at[i]]);
+        sp_reclaim_retire(r, &object_new(&freed)->retired, object_free);
+        assert_int_equal(sp_reclaim_collect(r), 1);
+        sp_reclaim_exit(seats[looked_at[i]]);
+        assert_int_equal(sp_reclaim_collect(r), 0);
+        assert_int_equal(freed, 1);
+    }
+    sp_reclaim_reader_leave(r, seats[7]);
+    assert_ptr_equal(join(r), seats[7]);
+}
+
 /* Readers follow a root that a writer replaces all the time; an object is LIVE for as long as they look. */
 #define REPLACEMENTS 20000
 struct race {
@@ -181,6 +203,7 @@ int main(void) {
         cmocka_unit_test(retiring_alone_frees_in_batches),
         cmocka_unit_test(end_frees_what_waits),
         cmocka_unit_test(seats_are_bounded_and_come_back),
+        cmocka_unit_test(every_seat_of_thousands_is_looked_at),
         cmocka_unit_test(readers_never_see_freed_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
