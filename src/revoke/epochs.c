@@ -183,6 +183,47 @@ enum sp_epoch_verdict sp_epochs_check(const struct sp_epochs *e, sp_slice sub, u
     return epu < atomic_load_explicit(&s->epoch, memory_order_acquire) ? SP_EPOCH_REVOKED : SP_EPOCH_CURRENT;
 }
 
+/* The order of a dump: by hash, then by id. Survives every rebuild, since it does not know of tables. */
+static bool is_given(const struct sp_epochs_dump *c, uint64_t hash, const uint8_t *sub) {
+    if (hash != c->at) return hash < c->at;
+    return c->has_after && memcmp(sub, c->after, SP_EPOCHS_SUB_BYTES) <= 0;
+}
+
+/* The lowest in that order which was not given yet; NULL when there is none. */
+static const struct slot *next_to_give(const struct sp_epochs *e, const struct table *t, int64_t now_s,
+                                       const struct sp_epochs_dump *cursor, struct sp_epochs_dump *ret) {
+    const struct slot *best = NULL;
+    for (size_t i = 0; i <= t->mask; i++) {
+        const struct slot *s = &t->slots[i];
+        if (!is_taken(s) || !in_force(s, now_s)) continue;
+        uint64_t hash = e->hash(e->key, sp_slice_of(s->sub, SP_EPOCHS_SUB_BYTES));
+        if (is_given(cursor, hash, s->sub) || (best != NULL && !is_given(ret, hash, s->sub))) continue;
+        *ret = (struct sp_epochs_dump){.at = hash, .has_after = true};
+        memcpy(ret->after, s->sub, SP_EPOCHS_SUB_BYTES);
+        best = s;
+    }
+    return best;
+}
+
+size_t sp_epochs_dump(const struct sp_epochs *e, struct sp_epochs_dump *cursor, int64_t now_s,
+                      struct sp_epochs_entry *ret, size_t n_max, bool *ret_end) {
+    const struct table *t = current(e);
+    size_t n = 0;
+    bool end = false;
+    while (n < n_max && !end) {
+        struct sp_epochs_dump next;
+        const struct slot *s = next_to_give(e, t, now_s, cursor, &next);
+        end = s == NULL;
+        if (end) break;
+        memcpy(ret[n].sub, s->sub, SP_EPOCHS_SUB_BYTES);
+        ret[n].epoch = atomic_load_explicit(&s->epoch, memory_order_relaxed);
+        ret[n++].expiry_s = atomic_load_explicit(&s->expiry, memory_order_relaxed);
+        *cursor = next;
+    }
+    *ret_end = end;
+    return n;
+}
+
 void sp_epochs_expire(struct sp_epochs *e, int64_t now_s) {
     pthread_mutex_lock(&e->lock);
     size_t live = count_in_force(current(e), now_s);

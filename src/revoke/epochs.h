@@ -57,6 +57,23 @@ uint32_t sp_epochs_global(const struct sp_epochs *e);
 enum sp_epoch_verdict sp_epochs_check(const struct sp_epochs *e, sp_slice sub, uint32_t epu, uint32_t epg)
     __attribute__((warn_unused_result));
 
+struct sp_epochs_entry {
+    uint8_t sub[SP_EPOCHS_SUB_BYTES];
+    uint32_t epoch;
+    int64_t expiry_s; /* the last second in force; UINT32_MAX: for ever */
+};
+/* Where a dump has come to: {0} begins. As struct sp_revoke_dump: a plain value, to be kept at will. */
+struct sp_epochs_dump {
+    uint64_t at;                        /* users with a lower hash have been given */
+    uint8_t after[SP_EPOCHS_SUB_BYTES]; /* of those with this hash, the ones up to here */
+    bool has_after;
+};
+/* The next users in force at now_s, at most n_max (> 0), perhaps fewer, perhaps none, before *ret_end. With
+ * the guarantee of sp_revoke_set_dump: who is in the map before the first step and does not lapse is given.
+ * The global epoch is not in it: read it (sp_epochs_global) before the first step. Inside enter/exit. */
+size_t sp_epochs_dump(const struct sp_epochs *e, struct sp_epochs_dump *cursor, int64_t now_s,
+                      struct sp_epochs_entry *ret, size_t n_max, bool *ret_end);
+
 /* Drops users whose expiry is before now_s, when that is worth a rebuild; as sp_revoke_set_expire. */
 void sp_epochs_expire(struct sp_epochs *e, int64_t now_s);
 /* Users in the map, lapsed ones included. Any thread; takes the lock. */

@@ -13,6 +13,7 @@
  * into on every miss, for a stall that only writers see: about 50 ns an entry). */
 #include "revoke/set.h"
 
+#include <endian.h>
 #include <pthread.h>
 
 #include "crypto/digest.h"
@@ -34,6 +35,7 @@ struct sp_revoke_set {
     _Atomic(struct table *) root;
     struct sp_reclaim *reclaim;
     uint8_t key[SP_REVOKE_KEY_BYTES];
+    _Atomic uint32_t generation;
     uint64_t (*hash)(const uint8_t *key, enum sp_revoke_kind kind, sp_slice id);
     size_t entries_max;
     pthread_mutex_t lock; /* writers; guards all below */
@@ -47,7 +49,7 @@ static uint64_t keyed_hash(const uint8_t *key, enum sp_revoke_kind kind, sp_slic
     uint8_t buf[1 + SP_REVOKE_ID_BYTES_MAX]; /* the kind in front: a jti is never a sid */
     buf[0] = (uint8_t)kind;
     memcpy(buf + 1, id.p, id.n);
-    return sp_siphash(key, sp_slice_of(buf, 1 + id.n));
+    return le64toh(sp_siphash(key, sp_slice_of(buf, 1 + id.n))); /* sp_siphash gives the bytes as they are */
 }
 
 static bool id_fits(sp_slice id) {
@@ -195,6 +197,66 @@ bool sp_revoke_set_contains(const struct sp_revoke_set *s, enum sp_revoke_kind k
     return sp_revoke_set_contains_fingerprint(s, sp_revoke_set_fingerprint(s, kind, id), now_s);
 }
 
+sp_status sp_revoke_set_rekey(struct sp_revoke_set *s, const uint8_t key[SP_REVOKE_KEY_BYTES]) {
+    pthread_mutex_lock(&s->lock);
+    bool empty = s->used == 0;
+    if (empty) {
+        memcpy(s->key, key, sizeof s->key);
+        atomic_fetch_add_explicit(&s->generation, 1, memory_order_seq_cst);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return empty ? SP_SUCCESS : sp_err(SP_E_CONFLICT);
+}
+
+void sp_revoke_set_key(const struct sp_revoke_set *s, uint8_t ret[SP_REVOKE_KEY_BYTES]) {
+    memcpy(ret, s->key, sizeof s->key);
+}
+
+uint32_t sp_revoke_set_generation(const struct sp_revoke_set *s) {
+    return atomic_load_explicit(&s->generation, memory_order_seq_cst);
+}
+
+sp_status sp_revoke_set_add_fingerprint(struct sp_revoke_set *s, uint64_t fingerprint, int64_t expiry_s,
+                                        int64_t now_s) {
+    if (fingerprint == 0) return sp_err(SP_E_MALFORMED);
+    pthread_mutex_lock(&s->lock);
+    sp_status st = add_locked(s, fingerprint, clamp_expiry(expiry_s), now_s);
+    pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
+sp_status sp_revoke_set_reserve(struct sp_revoke_set *s, size_t more) {
+    pthread_mutex_lock(&s->lock);
+    bool fits = more <= s->entries_max && s->used <= s->entries_max - more;
+    pthread_mutex_unlock(&s->lock);
+    return fits ? SP_SUCCESS : sp_err(SP_E_LIMIT);
+}
+
+/* Keeps ret[0..n) sorted, with the lowest fingerprints seen. */
+static size_t keep_lowest(struct sp_revoke_entry *ret, size_t n, size_t n_max, struct sp_revoke_entry e) {
+    size_t i = n < n_max ? n : n_max;
+    if (n == n_max && e.fingerprint > ret[n - 1].fingerprint) return n;
+    if (n == n_max) i--;
+    for (; i > 0 && ret[i - 1].fingerprint > e.fingerprint; i--) ret[i] = ret[i - 1];
+    ret[i] = e;
+    return n < n_max ? n + 1 : n;
+}
+
+size_t sp_revoke_set_dump(const struct sp_revoke_set *s, struct sp_revoke_dump *cursor, int64_t now_s,
+                          struct sp_revoke_entry *ret, size_t n_max, bool *ret_end) {
+    const struct table *t = current(s);
+    size_t n = 0;
+    for (size_t i = 0; i <= t->mask; i++) {
+        struct sp_revoke_entry e = {.fingerprint = atomic_load_explicit(&t->fp[i], memory_order_acquire)};
+        e.expiry_s = atomic_load_explicit(&t->expiry[i], memory_order_relaxed);
+        if (e.fingerprint == 0 || e.fingerprint < cursor->at || !in_force(e.expiry_s, now_s)) continue;
+        n = keep_lowest(ret, n, n_max, e);
+    }
+    *ret_end = n < n_max || ret[n - 1].fingerprint == UINT64_MAX;
+    if (n != 0) cursor->at = *ret_end ? UINT64_MAX : ret[n - 1].fingerprint + 1;
+    return n;
+}
+
 void sp_revoke_set_expire(struct sp_revoke_set *s, int64_t now_s) {
     pthread_mutex_lock(&s->lock);
     size_t live = count_in_force(current(s), now_s);
@@ -208,8 +270,11 @@ void sp_revoke_set_expire(struct sp_revoke_set *s, int64_t now_s) {
 void sp_revoke_set_stats(struct sp_revoke_set *s, struct sp_revoke_set_stats *ret) {
     pthread_mutex_lock(&s->lock);
     size_t slots = current(s)->mask + 1;
-    *ret = (struct sp_revoke_set_stats){
-        .entries = s->used, .slots = slots, .bytes = table_bytes(slots), .rebuilds = s->rebuilds};
+    *ret = (struct sp_revoke_set_stats){.entries = s->used,
+                                        .slots = slots,
+                                        .bytes = table_bytes(slots),
+                                        .peak_bytes = table_bytes(slots),
+                                        .rebuilds = s->rebuilds};
     pthread_mutex_unlock(&s->lock);
 }
 

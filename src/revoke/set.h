@@ -18,6 +18,13 @@ enum sp_revoke_kind {
     SP_REVOKE_SID = 2,
 };
 
+/* The fingerprint of an entry is part of the wire format of the feed's snapshot (docs/feed.md):
+ *
+ *   SipHash-2-4, 64 bits, under the 16-byte key, over the kind as one byte (1: jti, 2: sid) and then the
+ *   bytes of the id; the eight bytes of its output read as a little-endian number; 0 becomes 1.
+ *
+ * The bytes of an id are the 16 raw ones of a jti of ours (base64url of exactly 16 bytes), the 20 raw ones of
+ * a sid of ours, and otherwise the characters of the text as they stand in the token. */
 #define SP_REVOKE_KEY_BYTES 16
 /* Ids are given as bytes: the 16 or 20 raw ones of an id of ours, otherwise the characters of a foreign text.
  * Ours have 16 and 20 bytes; texts of foreign ids may be longer, but nobody names a token in more than
@@ -47,7 +54,9 @@ struct sp_revoke_set_opts {
 struct sp_revoke_set_stats {
     size_t entries; /* taken slots, lapsed ones included */
     size_t slots;
-    size_t bytes;
+    size_t bytes;        /* of tables and filters, those included that wait for readers to leave */
+    size_t peak_bytes;   /* the most that `bytes` ever was: growth holds old and new */
+    size_t filter_bytes; /* the part of `bytes` that is filter */
     uint64_t rebuilds;
 };
 
@@ -77,6 +86,44 @@ bool sp_revoke_set_contains(const struct sp_revoke_set *s, enum sp_revoke_kind k
 uint64_t sp_revoke_set_fingerprint(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id);
 bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t fingerprint, int64_t now_s)
     __attribute__((warn_unused_result));
+
+/* The key of the fingerprints, so that a server has the same one after every start and a verifier the
+ * server's. Only while the set is empty (lapsed entries that were not dropped yet count): otherwise
+ * SP_E_CONFLICT and nothing changes. Fingerprints made before are void afterwards: see
+ * sp_revoke_set_generation. Any thread. */
+sp_status sp_revoke_set_rekey(struct sp_revoke_set *s, const uint8_t key[SP_REVOKE_KEY_BYTES]);
+/* It goes to verifiers only: who knows it can choose ids that collide. Any thread, no lock. */
+void sp_revoke_set_key(const struct sp_revoke_set *s, uint8_t ret[SP_REVOKE_KEY_BYTES]);
+/* Changes with every rekey. Who keeps fingerprints reads it before making one, keeps it with it, and makes
+ * the fingerprint anew when the generation is another: an old one would read as "not revoked". Any thread. */
+uint32_t sp_revoke_set_generation(const struct sp_revoke_set *s);
+
+/* As sp_revoke_set_add, by fingerprint: for what comes from a snapshot under this set's key. 0 is never a
+ * fingerprint: SP_E_MALFORMED. Cheapest in the order of sp_revoke_set_dump. */
+sp_status sp_revoke_set_add_fingerprint(struct sp_revoke_set *s, uint64_t fingerprint, int64_t expiry_s,
+                                        int64_t now_s);
+/* Makes room for `more` entries at once, so that loading them grows nothing. SP_E_NOMEM; SP_E_LIMIT when they
+ * would exceed entries_max. A failure costs only speed: adding may succeed all the same. Any thread. */
+sp_status sp_revoke_set_reserve(struct sp_revoke_set *s, size_t more);
+
+struct sp_revoke_entry {
+    uint64_t fingerprint;
+    uint32_t expiry_s; /* the last second in force; UINT32_MAX: for ever */
+};
+/* Where a dump has come to: {0} begins. Entries below `at` have been given. A plain value: it names no memory
+ * of the set, so it may be kept for as long as a slow client takes. */
+struct sp_revoke_dump {
+    uint64_t at;
+};
+/* The next entries in force at now_s, in the order of their fingerprints: at most n_max (> 0), perhaps fewer,
+ * perhaps none, before the end; *ret_end says that nothing follows. The cursor moves on. Inside enter/exit,
+ * which may be left between two steps; writers never wait for it.
+ *
+ * Every entry that is in the set before the first step and does not lapse before the last is given exactly
+ * once, whatever is added, grows or expires between and during the steps. One added meanwhile is given if its
+ * turn had not come; an expiry extended meanwhile may be given as it was. */
+size_t sp_revoke_set_dump(const struct sp_revoke_set *s, struct sp_revoke_dump *cursor, int64_t now_s,
+                          struct sp_revoke_entry *ret, size_t n_max, bool *ret_end);
 
 /* Drops what has lapsed (expiry < now_s) and gives memory back, when that is worth a rebuild. Readers go on.
  * Failing for want of memory changes nothing, and is not reported: the table that is there stays right.
