@@ -96,6 +96,11 @@ void sp_x_header(struct sp_exchange *x, const char *name, sp_slice value);
 /* Ends the exchange with x->json as body (if anything was written), or without one. A body that could not be
  * built becomes a 500. */
 void sp_x_reply(struct sp_exchange *x, int status);
+/* Ends the exchange with a streamed answer: its headers now, what x->json held is dropped. Logged and counted
+ * once, with this status, before a byte of the body. Fails as sp_http_stream_begin does; the client then has
+ * its answer, and the exchange is gone as well: whoever wants to stream keeps an object of his own. */
+sp_status sp_x_stream(struct sp_exchange *x, int status, const struct sp_http_stream_opts *opts,
+                      struct sp_http_stream **ret_stream);
 /* Ends the exchange with a problem. What x->json held is dropped. */
 void sp_x_problem(struct sp_exchange *x, enum sp_problem problem);
 void sp_x_problem_detail(struct sp_exchange *x, enum sp_problem problem, const char *detail);

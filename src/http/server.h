@@ -1,9 +1,10 @@
 /* The HTTP/1.1 server: connections on an event loop in, whole requests out.
  *
  * on_request is called once headers and body have been read and checked. The handler answers with
- * sp_http_reply exactly once: at once, or later from the same loop (park: keep the pointer, submit work,
- * reply in its completion). Until the reply the request and all slices taken from it are good, whatever the
- * client does; if the client has gone, the reply is dropped. After the reply they are gone.
+ * sp_http_reply or sp_http_stream_begin exactly once: at once, or later from the same loop (park: keep the
+ * pointer, submit work, reply in its completion). Until the reply the request and all slices taken from it
+ * are good, whatever the client does; if the client has gone, the reply is dropped. After the reply they are
+ * gone.
  *
  * Strict by design (RFC 9112): whatever two parsers could read differently is refused before a handler sees
  * it. One request of a connection is handled at a time; pipelined ones wait in a bounded buffer.
@@ -15,6 +16,7 @@
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -39,6 +41,7 @@
 #define SP_HTTP_BODY_DEADLINE_MS 10000
 #define SP_HTTP_IDLE_MS 60000 /* between requests of a connection */
 #define SP_HTTP_WRITE_DEADLINE_MS 10000
+#define SP_HTTP_STREAM_PENDING_BYTES (256 * 1024) /* of a stream whose owner names no bound of his own */
 
 enum sp_http_method {
     SP_HTTP_GET,
@@ -82,7 +85,7 @@ struct sp_http_opts {
     int64_t write_deadline_ms;
 };
 
-struct sp_http_stats { /* since start, but for `open` and `parked` */
+struct sp_http_stats { /* since start, but for `open`, `streams` and `parked` */
     uint64_t accepted;
     uint64_t refused;           /* connections over a cap */
     uint64_t accept_errors;     /* EMFILE and friends; each pauses accepting for a moment */
@@ -91,7 +94,9 @@ struct sp_http_stats { /* since start, but for `open` and `parked` */
     uint64_t handshakes_failed; /* TLS: refused, broken off, or plain HTTP; too slow ones are timeouts */
     uint64_t timeouts;          /* a deadline passed, of whatever kind */
     uint64_t dropped;           /* replies whose client had gone */
+    uint64_t streams_cut;       /* over their bound or stalled; the latter are timeouts too */
     size_t open;                /* connections */
+    size_t streams;             /* of these, being streamed to */
     size_t parked;              /* requests given out and not yet replied to, gone clients included */
 };
 
@@ -108,13 +113,14 @@ void sp_http_server_set_tls(struct sp_http_server *server, const void *user, str
 /* Takes a connected stream socket, without TLS, as if it had been accepted. SP_E_BUSY over a cap; fails: fd
  * stays the caller's. */
 sp_status sp_http_server_adopt(struct sp_http_server *server, int take_fd, void *user);
-/* Stops accepting, closes idle connections, lets requests in flight finish with `Connection: close`, gives
- * who has just connected a second for the first request; what is still open after limit_ms is cut. done(arg)
- * is called once, from the loop, when no connection and no request is left (a parked request is always waited
- * for). Call once. */
+/* Stops accepting, closes idle connections, cuts streams, lets requests in flight finish with `Connection:
+ * close`, gives who has just connected a second for the first request; what is still open after limit_ms is
+ * cut. done(arg) is called once, from the loop, when no connection and no request is left (a parked request
+ * is always waited for). Call once. */
 void sp_http_server_drain(struct sp_http_server *server, int64_t limit_ms, void (*done)(void *arg),
                           void *arg);
-/* Closes everything. Requests still parked stay good until their (dropped) reply. Accepts NULL. */
+/* Closes everything; owners of streams are told before it returns. Requests still parked stay good until
+ * their (dropped) reply. Accepts NULL. */
 void sp_http_server_free(struct sp_http_server *server);
 SP_DEFINE_FREE(sp_http_server);
 void sp_http_server_stats(const struct sp_http_server *server, struct sp_http_stats *ret_stats);
@@ -176,6 +182,68 @@ struct sp_http_response {
  * character: SP_E_MALFORMED. Too many headers or too large: SP_E_LIMIT. The client then gets a 500, never
  * half an answer. Success says nothing about the client: it may be gone. */
 sp_status sp_http_reply(struct sp_http_req *req, const struct sp_http_response *response);
+
+/* --- The streamed reply: a body that grows while the client reads it. ---
+ *
+ * Chunked; to HTTP/1.0 until the connection closes. What the socket does not take at once is kept, within the
+ * stream's bound: whoever reads more slowly than is written is cut instead of holding memory. No byte waits
+ * longer than twice write_deadline_ms, however the client drips; one that has vanished without a word is
+ * noticed as soon. A stream to which nothing is written has no deadline.
+ *
+ * A client that ends its side has gone: nothing else would tell us before the next write. What it sends
+ * meanwhile waits for the end of the stream, as pipelined requests do.
+ *
+ * All of this may be called from anywhere on the loop's thread. Callbacks come from the loop alone, never
+ * from within a call of these functions, so that one may write to all of a list while walking it. */
+
+struct sp_http_stream;
+
+enum sp_http_gone {
+    SP_HTTP_GONE_CLIENT,  /* closed, reset, or asked for the headers only (HEAD) */
+    SP_HTTP_GONE_LIMIT,   /* more would have been pending than pending_bytes_max */
+    SP_HTTP_GONE_STALLED, /* did not take in time what was pending */
+    SP_HTTP_GONE_DRAINED, /* the server drains, or was freed */
+    SP_HTTP_GONE_FAILED,  /* no memory */
+};
+
+struct sp_http_stream_opts {
+    /* Written and not yet taken by the kernel (which itself takes little that it cannot send). 0: the default
+     * above; SP_E_LIMIT over half of response_bytes_max. */
+    size_t pending_bytes_max;
+    /* Nothing is pending any more since the last write: write more. Comes once after each write or several,
+     * also if the socket took all of it at once, in its turn with other connections: a long body is made by
+     * writing one piece from begin's caller and one from each on_drained. NULL: not told. */
+    void (*on_drained)(void *arg);
+    /* The stream was cut and no longer exists. Comes exactly once, unless sp_http_stream_end or _abort came
+     * before it. It must not free the server. */
+    void (*on_gone)(void *arg, enum sp_http_gone why);
+    void *arg;
+};
+
+/* Sends the headers and ends the request, whatever it returns. Errors are those of sp_http_reply, and the
+ * client then gets a 500: SP_E_MALFORMED also for a status or a response with a body, SP_E_NOMEM,
+ * SP_E_UNAVAILABLE once the server was freed. Success says nothing about the client: if it has gone, or the
+ * server drains, or the request was HEAD, writes fail and on_gone comes. `close` ends the connection after
+ * the stream. */
+sp_status sp_http_stream_begin(struct sp_http_req *req, const struct sp_http_response *head,
+                               const struct sp_http_stream_opts *opts, struct sp_http_stream **ret_stream);
+/* Goes to the socket at once when nothing is pending; what is not taken is copied. Fails when the stream is
+ * cut, by this write (SP_E_LIMIT, SP_E_NOMEM, SP_E_IO) or before (SP_E_UNAVAILABLE); on_gone comes then. */
+sp_status sp_http_stream_write(struct sp_http_stream *stream, sp_slice bytes);
+size_t sp_http_stream_pending(const struct sp_http_stream *stream); /* bytes, with their framing */
+/* The body is complete. The stream is gone; the connection serves the next request once all is sent. */
+void sp_http_stream_end(struct sp_http_stream *stream);
+/* Cuts, so that the client sees that the body is incomplete (over a Unix socket HTTP/1.0 cannot). The stream
+ * is gone. */
+void sp_http_stream_abort(struct sp_http_stream *stream);
+
+/* The same bytes for any number of streams: framed once. */
+struct sp_http_chunk {
+    sp_slice framed, bytes; /* the latter a part of the former */
+};
+/* Appends to *framed, which the slices of the chunk borrow until it changes. SP_E_LIMIT, SP_E_NOMEM. */
+sp_status sp_http_chunk_make(sp_slice bytes, struct sp_buf *framed, struct sp_http_chunk *ret_chunk);
+sp_status sp_http_stream_write_chunk(struct sp_http_stream *stream, const struct sp_http_chunk *chunk);
 
 /* --- Listening sockets, nonblocking and close-on-exec. --- */
 
