@@ -270,16 +270,17 @@ static sp_status start_threads(struct server *s) {
 
 static void greet(const struct server *s) {
     const char *listen = s->listening_on, *data = text(s, SP_CFG_server_data);
-    const char *scheme = s->tls == NULL ? "http" : "https";
+    const char *scheme = s->tls == NULL ? "http" : "https", *program = program_invocation_name;
     SP_LOG(&s->log, SP_LOG_INFO, "server_ready", SP_LOGF_TEXT("listen", sp_slice_cstr(listen)),
            SP_LOGF_TEXT("scheme", sp_slice_cstr(scheme)), SP_LOGF_TEXT("data", sp_slice_cstr(data)),
            SP_LOGF_TEXT("version", sp_slice_cstr(SP_VERSION)));
+    if (!isatty(STDOUT_FILENO)) return; /* a supervisor has the log */
     printf("Sallyport listens on %s://%s, its data is in %s.\nTry, in another terminal:\n\n"
-           "  build/sallyport --data %s user add alice\n"
+           "  %s --data %s user add alice\n"
            "  curl -s %s://%s/auth/login -H 'Content-Type: application/json' \\\n"
            "       -d '{\"username\":\"alice\",\"password\":\"THE PASSWORD\"}'\n"
-           "  build/sallyport --data %s session list\n\n",
-           scheme, listen, data, data, scheme, listen, data);
+           "  %s --data %s session list\n\n",
+           scheme, listen, data, program, data, scheme, listen, program, data);
     fflush(stdout);
 }
 

@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { PASSWORD, payload, refused, request, Server, sleep } from './harness.mjs';
+import { PASSWORD, payload, refused, request, Server, sleep, temporaryFolder } from './harness.mjs';
 
 const SESSIONS_MOST = 4; // of one person: few, so that each sees many changes
 const pick = (list) => list[crypto.randomInt(list.length)];
@@ -307,7 +306,7 @@ async function settled(person) {
 // Stops, keeps a copy of the data directory, runs `work`, stops, puts the copy back.
 async function putBack(s, { withMark }, work) {
     await s.kill('SIGTERM');
-    const copy = mkdtempSync(path.join(os.tmpdir(), 'sallyport-copy-'));
+    const copy = temporaryFolder('copy');
     cpSync(s.data, copy, { recursive: true, filter: (f) => !f.endsWith('.sock') });
     await s.spawn();
     await work();

@@ -15,9 +15,18 @@ export const ORIGIN = 'https://app.example.test';
 // A sanitized server is slower; what waits for time to pass does not care, what must be quick does.
 export const slowness = Number(process.env.SP_SLOWNESS ?? 1);
 
-// Whatever happens to the tests, no server outlives them.
-const alive = new Set();
-process.on('exit', () => { for (const child of alive) child.kill('SIGKILL'); });
+// Whatever happens to the tests, no server and no folder of theirs outlives them: not of a server that refused to start either.
+const alive = new Set(), folders = new Set();
+process.on('exit', () => {
+    for (const child of alive) child.kill('SIGKILL');
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+export function temporaryFolder(what) {
+    const folder = mkdtempSync(path.join(os.tmpdir(), `sallyport-${what}-`));
+    folders.add(folder);
+    return folder;
+}
 
 async function freePort() {
     const s = net.createServer().listen(0, '127.0.0.1');
@@ -67,7 +76,7 @@ export class Server {
     static async start(settings = {}, { data, env = {}, wrap = [] } = {}) {
         const s = new Server();
         s.own = data === undefined;
-        s.folder = data ?? mkdtempSync(path.join(os.tmpdir(), 'sallyport-e2e-'));
+        s.folder = data ?? temporaryFolder('e2e');
         s.data = path.join(s.folder, 'data');
         s.settings = settings;
         s.env = env;
@@ -124,7 +133,7 @@ export class Server {
                 throw new Error(`the server did not start:\n${this.log}`);
             }
             try {
-                if (this.log.includes('Sallyport listens on') && (await request(this.adminSocket, 'GET', '/readyz')).status === 200) return;
+                if (this.log.includes('server_ready') && (await request(this.adminSocket, 'GET', '/readyz')).status === 200) return;
             } catch { /* not yet */ }
             await new Promise((done) => setTimeout(done, 10));
         }

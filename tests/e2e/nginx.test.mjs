@@ -1,15 +1,14 @@
 // docs/proxies/nginx.conf as it stands there, but for its ports, in a real nginx between a client, Sallyport and an application.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { Browser, ORIGIN, Server, payload, request, sleep } from './harness.mjs';
+import { Browser, ORIGIN, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
 
 const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs/proxies/nginx.conf');
 const nginx = ['/usr/sbin/nginx', 'nginx'].find((x) => !spawnSync(x, ['-v']).error);
@@ -34,7 +33,7 @@ before(async () => {
     }).listen(0, '127.0.0.1');
     await new Promise((done) => app.once('listening', done));
     port = await freePort();
-    folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-nginx-'));
+    folder = temporaryFolder('nginx');
     const replaced = readFileSync(example, 'utf8').replace('127.0.0.1:8420', `127.0.0.1:${s.port}`).replace('127.0.0.1:8080', `127.0.0.1:${app.address().port}`)
         .replace('listen 443;', `listen 127.0.0.1:${port};`);
     const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((x) => `${x}_temp_path ${folder}/${x};`).join('\n');

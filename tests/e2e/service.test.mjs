@@ -1,15 +1,14 @@
 // The program as a service: signals, socket activation, notifications, watchdog, reload, threads. manager.py plays systemd's part.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { program, PASSWORD, request, Server, sleep, slowness } from './harness.mjs';
+import { program, PASSWORD, request, Server, sleep, slowness, temporaryFolder } from './harness.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const cheap = { 'passwords.memory_kib': '8192', 'passwords.passes': '1', 'tokens.issuer': 'https://auth.example.test' };
@@ -17,7 +16,7 @@ const cheap = { 'passwords.memory_kib': '8192', 'passwords.passes': '1', 'tokens
 class Manager {
     static async start(settings = {}, env = {}) {
         const m = new Manager();
-        m.folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-service-'));
+        m.folder = temporaryFolder('service');
         m.data = path.join(m.folder, 'data');
         const sets = Object.entries({ ...cheap, ...settings }).flatMap(([k, v]) => ['--set', `${k}=${v}`]);
         m.child = spawn('python3', [path.join(here, 'manager.py'), program, '--data', m.data, 'serve', ...sets],
@@ -67,6 +66,27 @@ async function withManager(settings, env, use) {
     const m = await Manager.start(settings, env);
     try { await use(m); } finally { await m.end(); }
 }
+
+// --- A person's terminal. ---
+
+test('on a terminal it greets, and names itself as it was called; elsewhere standard output stays empty', async () => {
+    const folder = temporaryFolder('greet'), link = path.join(folder, 'gate');
+    symlinkSync(program, link);
+    const words = [link, '--data', path.join(folder, 'data'), 'serve', '--listen', '127.0.0.1:0', '--set', 'log.format=json'];
+    // In the other case the terminal is only the log's.
+    for (const [terminal, how] of [[true, words], [false, ['sh', '-c', 'exec "$@" > out', 'sh', ...words]]]) {
+        const child = spawn('python3', ['-c', 'import pty, sys; pty.spawn(sys.argv[1:])', ...how], { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
+        let seen = '';
+        child.stdout.on('data', (c) => { seen += c; });
+        const gone = new Promise((done) => child.once('close', done));
+        for (const until = Date.now() + 10000 * slowness; !/"server_ready"/.test(seen) || (terminal && !/session list/.test(seen)); await sleep(10))
+            assert.ok(Date.now() < until, seen);
+        child.stdin.write('\x03'); // Ctrl-C
+        await gone;
+        if (terminal) assert.ok(seen.includes(`  ${link} --data ${folder}/data user add alice`), seen);
+        else assert.equal(readFileSync(path.join(folder, 'out'), 'utf8'), '');
+    }
+});
 
 // --- The service manager's protocol. ---
 
@@ -217,7 +237,7 @@ test('what is in flight when SIGTERM comes is answered', async () => {
 // --- Reload. ---
 
 async function withFile(text, use) {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-conf-'));
+    const folder = temporaryFolder('conf');
     const file = path.join(folder, 'sallyport.conf');
     const write = (t) => writeFileSync(file, t);
     write(text);
@@ -286,7 +306,7 @@ test('several threads serve one store', async () => {
 
 test('the unit files are well-formed', (t) => {
     const units = ['sallyport.service', 'sallyport.socket'].map((f) => path.join(here, '../../packaging/systemd', f));
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-units-'));
+    const folder = temporaryFolder('units');
     try {
         execFileSync('systemd-analyze', ['--version'], { stdio: 'ignore' });
     } catch {

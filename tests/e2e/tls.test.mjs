@@ -1,16 +1,15 @@
 // TLS on the listener, as curl, openssl and node's own client see it. Certificates are made here and thrown away.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { after, before, test } from 'node:test';
-import { PASSWORD, program, raw, Server, sleep } from './harness.mjs';
+import { PASSWORD, program, raw, Server, sleep, temporaryFolder } from './harness.mjs';
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-tls-'));
+const folder = temporaryFolder('tls');
 const at = (name) => path.join(folder, name);
 const openssl = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
 

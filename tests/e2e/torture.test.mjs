@@ -3,12 +3,11 @@
 // SP_TORTURE_STORIES=1000 makes every one of them fail.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { PASSWORD, program, refused, Server } from './harness.mjs';
+import { PASSWORD, program, refused, Server, temporaryFolder } from './harness.mjs';
 
 const library = path.join(process.env.SP_BUILD ?? path.dirname(program), 'tests/torture/failmalloc.so');
 const skip = !existsSync(library) && 'sanitizers bring their own malloc; the build without them tests this';
@@ -165,7 +164,7 @@ class Story {
 }
 
 async function tortured(t, work) {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-torture-'));
+    const folder = temporaryFolder('torture');
     const fault = new Fault(path.join(folder, 'control'));
     const server = await Server.start({}, { env: { LD_PRELOAD: library, SP_FAILMALLOC: path.join(folder, 'control') } });
     try {
