@@ -195,27 +195,48 @@ sp_status sp_config_set(struct sp_config *c, const char *assignment, const char 
 
 /* ---- file ---- */
 
+enum {
+    FILE_BYTES_MAX = 256 * 1024, /* every key at its longest, and twice as much of comments */
+    LINE_BYTES_MAX = 2000 + 2,   /* a key, the longest value, a comment behind it; newline and NUL */
+};
+
 struct file_load {
     struct sp_config *c;
-    FILE *in;
-    const char *path;
+    sp_slice rest; /* the text from the next line on */
+    const char *name;
     int line; /* counted here: Debian's inih tells its handler no line numbers */
     char *error;
     bool failed;
     bool seen[SP_CFG_COUNT];
 };
 
+static char *stop_reading(struct file_load *f, const char *what) {
+    SP_IGNORE(complain(f->error, "%.200s:%d: %s", f->name, f->line, what));
+    f->failed = true;
+    return NULL;
+}
+
+/* inih would cut a line that does not fit, and take the rest (of a comment, say) for a line of its own; what
+ * stands behind a NUL it would not see. */
 static char *read_ini_line(char *into, int cap, void *user) {
     struct file_load *f = user;
+    if (f->rest.n == 0) return NULL;
+    const uint8_t *newline = memchr(f->rest.p, '\n', f->rest.n);
+    const size_t n = newline == NULL ? f->rest.n : (size_t)(newline - f->rest.p) + 1;
     f->line++;
-    return fgets(into, cap, f->in);
+    if (cap < 1 || n >= (size_t)cap) return stop_reading(f, "the line is longer than 2000 bytes");
+    if (memchr(f->rest.p, 0, n) != NULL) return stop_reading(f, "a NUL byte, this is not text");
+    memcpy(into, f->rest.p, n);
+    into[n] = 0;
+    f->rest = sp_slice_of(f->rest.p + n, f->rest.n - n);
+    return into;
 }
 
 static int on_ini_line(void *user, const char *section, const char *name, const char *value) {
     struct file_load *f = user;
     if (f->failed) return 1;
     char source[64];
-    snprintf(source, sizeof(source), "%.40s:%d", f->path, f->line);
+    snprintf(source, sizeof(source), "%.40s:%d", f->name, f->line);
     size_t i = find_key(section, strlen(section), name);
     sp_status s;
     if (i == SP_CFG_COUNT) {
@@ -230,15 +251,43 @@ static int on_ini_line(void *user, const char *section, const char *name, const 
     return 1;
 }
 
-sp_status sp_config_load_file(struct sp_config *c, const char *path, char error[SP_CONFIG_ERROR_BYTES]) {
-    struct file_load f = {.c = c, .in = fopen(path, "re"), .path = path, .error = error};
-    if (f.in == NULL) return complain(error, "%.200s: cannot be read: %s", path, strerror(errno));
+sp_status sp_config_load_text(struct sp_config *c, sp_slice text, const char *name,
+                              char error[SP_CONFIG_ERROR_BYTES]) {
+    struct file_load f = {.c = c, .rest = text, .name = name, .error = error};
+    ini_use_stack = false; /* on the stack it has room for 200 bytes */
+    ini_max_line = ini_initial_alloc = LINE_BYTES_MAX;
     int bad_line = ini_parse_stream(read_ini_line, &f, on_ini_line, &f);
-    fclose(f.in);
     if (f.failed) return sp_err(SP_E_MALFORMED);
+    if (bad_line < 0) return complain(error, "%.200s: no memory to read it", name);
     if (bad_line != 0)
-        return complain(error, "%.200s:%d: expected [section], key = value, or a comment", path, bad_line);
+        return complain(error, "%.200s:%d: expected [section], key = value, or a comment", name, bad_line);
     return SP_SUCCESS;
+}
+
+/* 0, or errno. */
+static int read_file(const char *path, struct sp_buf *b) {
+    FILE *in = fopen(path, "re");
+    int failed = in == NULL ? errno : 0;
+    for (size_t n = 1; !failed && n != 0;) {
+        uint8_t *p;
+        if (!sp_ok(sp_buf_reserve(b, 4096, &p))) {
+            failed = EFBIG;
+            break;
+        }
+        errno = 0;
+        n = fread(p, 1, 4096, in);
+        sp_buf_advance(b, n);
+        if (ferror(in)) failed = errno != 0 ? errno : EIO;
+    }
+    if (in != NULL) fclose(in);
+    return failed;
+}
+
+sp_status sp_config_load_file(struct sp_config *c, const char *path, char error[SP_CONFIG_ERROR_BYTES]) {
+    SP_AUTO(sp_buf) text = SP_BUF_INIT(FILE_BYTES_MAX);
+    int failed = read_file(path, &text);
+    if (failed) return complain(error, "%.200s: cannot be read: %s", path, strerror(failed));
+    return sp_config_load_text(c, sp_buf_slice(&text), path, error);
 }
 
 /* ---- environment ---- */

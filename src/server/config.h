@@ -30,6 +30,9 @@ struct sp_config {
 void sp_config_defaults(struct sp_config *c);
 /* Each: SP_E_MALFORMED with a sentence for people in error[], nothing of the failing value taken. */
 sp_status sp_config_load_file(struct sp_config *c, const char *path, char error[SP_CONFIG_ERROR_BYTES]);
+/* What such a file says; `name` stands for it in messages. */
+sp_status sp_config_load_text(struct sp_config *c, sp_slice text, const char *name,
+                              char error[SP_CONFIG_ERROR_BYTES]);
 sp_status sp_config_load_environment(struct sp_config *c, char **environment,
                                      char error[SP_CONFIG_ERROR_BYTES]);
 /* "section.key=value" */

@@ -125,6 +125,37 @@ static void a_bad_file_is_told_with_line_key_and_expectation(void **state) {
     assert_false(sp_ok(sp_config_load_file(&config, "/nonexistent/sallyport.conf", error)));
 }
 
+/* inih cuts a line at 200 bytes and takes the rest for a line of its own. */
+static void a_long_line_is_one_line(void **state) {
+    (void)state;
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "[tokens]\n#", 10);
+    snprintf(text + 9 + 199, sizeof(text) - 9 - 199, "alg = RS256\naudience = a\n");
+    assert_true(load(text));
+    assert_string_equal(sp_config_text(&config, SP_CFG_tokens_alg), "ES256");
+    assert_string_equal(sp_config_text(&config, SP_CFG_tokens_audience), "a");
+
+    int n = snprintf(text, sizeof(text), "[server]\npublic_origins =");
+    for (int i = 0; i < 36; i++)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, " https://a%02d.example.com,", i);
+    assert_true(n > 900);
+    assert_true(load(text));
+    assert_non_null(strstr(sp_config_text(&config, SP_CFG_server_public_origins), "https://a35.example.com"));
+}
+
+static void a_line_that_is_too_long_or_not_text_is_refused(void **state) {
+    (void)state;
+    char text[4096] = "[tokens]\n";
+    memset(text + 9, '#', 3000);
+    text[3009] = '\n';
+    assert_false(load(text));
+    assert_non_null(strstr(error, ":2: the line is longer than"));
+    static const char hidden[] = "[tokens]\naudience = a\0b\n";
+    assert_false(sp_ok(sp_config_load_text(&config, sp_slice_of(hidden, sizeof(hidden) - 1), "f", error)));
+    assert_non_null(strstr(error, "f:2: a NUL"));
+}
+
 static void the_environment_wins_over_the_file_and_is_checked_too(void **state) {
     (void)state;
     assert_true(load("[sessions]\ngrace = 5s\n"));
@@ -214,6 +245,8 @@ int main(void) {
         cmocka_unit_test_setup(unknown_keys_are_refused, defaults),
         cmocka_unit_test_setup(a_file_sets_values_and_is_named_as_their_source, defaults),
         cmocka_unit_test_setup(a_bad_file_is_told_with_line_key_and_expectation, defaults),
+        cmocka_unit_test_setup(a_long_line_is_one_line, defaults),
+        cmocka_unit_test_setup(a_line_that_is_too_long_or_not_text_is_refused, defaults),
         cmocka_unit_test_setup(the_environment_wins_over_the_file_and_is_checked_too, defaults),
         cmocka_unit_test_setup(values_that_contradict_each_other_are_refused, defaults),
         cmocka_unit_test_setup(certificate_and_key_go_together, defaults),
