@@ -22,9 +22,9 @@ static void on_link(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body,
     app->hooks.link(app->hooks.arg, seq, prev, body, ret_hash);
 }
 
-static void on_seal(void *arg, uint64_t count, const uint8_t *head, uint8_t *ret_mac) {
+static void on_seal(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac) {
     struct sp_app *app = arg;
-    app->hooks.seal(app->hooks.arg, count, head, ret_mac);
+    app->hooks.seal(app->hooks.arg, meta, ret_mac);
 }
 
 static void set_env(struct sp_app *app) {

@@ -10,6 +10,7 @@
 
 #define LINK_DOMAIN "sallyport audit link v1"
 #define HEAD_DOMAIN "sallyport audit head v1"
+#define PRUNED_HEAD_DOMAIN "sallyport audit pruned head v1"
 #define CHECKPOINT_DOMAIN "sallyport audit checkpoint v1"
 
 enum {
@@ -48,12 +49,22 @@ static void link_record(void *arg, uint64_t seq, const uint8_t *prev, sp_slice b
     sp_sha256_final(&h, ret_hash);
 }
 
-static void seal_head(void *arg, uint64_t count, const uint8_t *head, uint8_t *ret_mac) {
-    uint8_t count_be[8];
-    put_u64be(count, count_be);
-    const sp_slice parts[] = {SP_SLICE_LIT(HEAD_DOMAIN), SP_SLICE_ARRAY(count_be),
-                              sp_slice_of(head, SP_ROW_HASH_BYTES)};
-    sp_hmac_parts(arg, parts, SP_ARRAY_LEN(parts), ret_mac);
+/* A log that was never pruned is sealed as it was before there was pruning, so that the seals of older stores
+ * stay good. The two forms have domains of their own: neither can be passed off as the other. */
+static void seal_head(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac) {
+    uint8_t count_be[8], base_be[8];
+    put_u64be(meta->audit_count, count_be);
+    put_u64be(meta->audit_base, base_be);
+    if (meta->audit_base == 0) {
+        const sp_slice parts[] = {SP_SLICE_LIT(HEAD_DOMAIN), SP_SLICE_ARRAY(count_be),
+                                  SP_SLICE_ARRAY(meta->audit_head)};
+        sp_hmac_parts(arg, parts, SP_ARRAY_LEN(parts), ret_mac);
+    } else {
+        const sp_slice parts[] = {SP_SLICE_LIT(PRUNED_HEAD_DOMAIN), SP_SLICE_ARRAY(count_be),
+                                  SP_SLICE_ARRAY(meta->audit_head), SP_SLICE_ARRAY(base_be),
+                                  SP_SLICE_ARRAY(meta->audit_base_hash)};
+        sp_hmac_parts(arg, parts, SP_ARRAY_LEN(parts), ret_mac);
+    }
 }
 
 struct sp_audit_hooks sp_audit_hooks_make(const struct sp_hmac_key *key) {
@@ -181,7 +192,7 @@ void sp_audit_verifier_row(struct sp_audit_verifier *v, const struct sp_audit_ro
 
 bool sp_audit_head_is_ours(const struct sp_meta_row *meta, const struct sp_hmac_key *key) {
     uint8_t mac[SP_ROW_HASH_BYTES];
-    seal_head((void *)(uintptr_t)key, meta->audit_count, meta->audit_head, mac);
+    seal_head((void *)(uintptr_t)key, meta, mac);
     return sp_ct_equal(SP_SLICE_ARRAY(mac), SP_SLICE_ARRAY(meta->audit_mac));
 }
 

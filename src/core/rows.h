@@ -149,9 +149,12 @@ struct sp_meta_row {
     int64_t floor_ms;              /* ... since then */
     uint64_t revoke_seq;           /* last sequence given to a revocation */
     int64_t access_ttl_max_s;      /* longest access token lifetime ever configured */
-    uint64_t audit_count;
+    uint64_t audit_count;          /* records ever written, the pruned ones too */
     uint8_t audit_head[SP_ROW_HASH_BYTES];
     uint8_t audit_mac[SP_ROW_HASH_BYTES];
+    uint64_t audit_base; /* records 1 .. audit_base have been pruned; 0: none */
+    /* Of record audit_base, with which the chain goes on; zeros for 0. */
+    uint8_t audit_base_hash[SP_ROW_HASH_BYTES];
 };
 
 enum sp_revoke_what {

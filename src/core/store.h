@@ -51,6 +51,7 @@ enum sp_change_kind {
     SP_CHANGE_PURGE,
     SP_CHANGE_PERSONAL_ERASE,
     SP_CHANGE_SESSIONS_FORGET,
+    SP_CHANGE_AUDIT_PRUNE,
 };
 
 #define SP_VERSION_ABSENT UINT64_MAX /* the row must not exist */
@@ -251,6 +252,17 @@ struct sp_sessions_forget {
     uint32_t most;
     uint32_t ret_forgotten;
 };
+enum {
+    SP_AUDIT_PRUNE_MOST = 1000, /* records a change: some milliseconds of the writer's time */
+};
+/* Drops the oldest records, up to `up_to`, with their personal values; from then on the chain begins with the
+ * hash of record up_to, and the seal covers that. Conflict when the base is not expect_base any more; when
+ * up_to is not above it, by SP_AUDIT_PRUNE_MOST at most; when no newer record would be left; when record
+ * up_to has another hash; or when one of them is missing. */
+struct sp_audit_prune {
+    uint64_t expect_base, up_to;
+    const uint8_t *hash; /* of record up_to */
+};
 
 struct sp_change {
     enum sp_change_kind kind;
@@ -275,6 +287,7 @@ struct sp_change {
         struct sp_purge purge;
         struct sp_personal_erase personal_erase;
         struct sp_sessions_forget sessions_forget;
+        struct sp_audit_prune audit_prune;
     };
 };
 
@@ -373,8 +386,8 @@ struct sp_publisher {
 struct sp_audit_hooks {
     /* hash of record `seq` over the hash before it (zeros for the first) and the body */
     void (*link)(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body, uint8_t *ret_hash);
-    /* MAC over (count, head) */
-    void (*seal)(void *arg, uint64_t count, const uint8_t *head, uint8_t *ret_mac);
+    /* MAC over count and head, and over the base once there is one */
+    void (*seal)(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac);
     void *arg;
 };
 

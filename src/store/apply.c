@@ -360,6 +360,30 @@ static sp_status personal_erase(struct sp_apply *a, struct sp_personal_erase *in
     return SP_SUCCESS;
 }
 
+/* The bytes are public: the hashes of records are shown to whoever reads the log. */
+static sp_status prune_fits(struct sp_apply *a, const struct sp_audit_prune *in) {
+    const struct sp_meta_row *meta = &a->now.meta;
+    uint8_t hash[SP_ROW_HASH_BYTES];
+    if (in->expect_base != meta->audit_base || in->up_to <= in->expect_base) return sp_err(SP_E_CONFLICT);
+    if (in->up_to - in->expect_base > SP_AUDIT_PRUNE_MOST || in->up_to >= meta->audit_count)
+        return sp_err(SP_E_CONFLICT);
+    SP_TRY(present(a->tables->ops->audit_hash(a->tables, in->up_to, hash)));
+    const bool same = sp_slice_eq(SP_SLICE_ARRAY(hash), sp_slice_of(in->hash, sizeof(hash)));
+    return same ? SP_SUCCESS : sp_err(SP_E_CONFLICT);
+}
+
+static sp_status audit_prune(struct sp_apply *a, const struct sp_audit_prune *in) {
+    struct sp_meta_row *meta = &a->now.meta;
+    uint64_t removed;
+    SP_TRY(prune_fits(a, in));
+    SP_TRY(a->tables->ops->audit_remove(a->tables, in->expect_base + 1, in->up_to, &removed));
+    /* A log with holes is evidence, not something to tidy away. */
+    if (removed != in->up_to - in->expect_base) return sp_err(SP_E_CONFLICT);
+    meta->audit_base = in->up_to;
+    memcpy(meta->audit_base_hash, in->hash, sizeof(meta->audit_base_hash));
+    return SP_SUCCESS;
+}
+
 static sp_status meta_change(struct sp_apply *a, const struct sp_meta_change *in) {
     struct sp_meta_row *meta = &a->now.meta;
     if (in->next_incarnation) {
@@ -374,8 +398,9 @@ static sp_status meta_change(struct sp_apply *a, const struct sp_meta_change *in
 
 sp_status sp_apply_finish(struct sp_apply *a) {
     struct sp_meta_row *meta = &a->now.meta;
-    if (meta->audit_count != a->kept.meta.audit_count)
-        a->env.audit.seal(a->env.audit.arg, meta->audit_count, meta->audit_head, meta->audit_mac);
+    const struct sp_meta_row *kept = &a->kept.meta;
+    if (meta->audit_count != kept->audit_count || meta->audit_base != kept->audit_base)
+        a->env.audit.seal(a->env.audit.arg, meta, meta->audit_mac);
     /* NOLINTNEXTLINE: bytes of padding can only make equal rows look changed, and then one row is written */
     if (memcmp(meta, &a->kept.meta, sizeof(*meta)) == 0) return SP_SUCCESS;
     return a->tables->ops->meta_put(a->tables, meta);
@@ -405,6 +430,7 @@ static sp_status apply_change(struct sp_apply *a, struct sp_change *c) {
     case SP_CHANGE_PURGE: return sp_apply_purge(a, &c->purge);
     case SP_CHANGE_PERSONAL_ERASE: return personal_erase(a, &c->personal_erase);
     case SP_CHANGE_SESSIONS_FORGET: return sp_apply_sessions_forget(a, &c->sessions_forget);
+    case SP_CHANGE_AUDIT_PRUNE: return audit_prune(a, &c->audit_prune);
     }
     return sp_err(SP_E_UNSUPPORTED);
 }
@@ -416,7 +442,8 @@ static bool never_refuses(enum sp_change_kind kind) {
 
 static bool checks_before_it_writes(enum sp_change_kind kind) {
     return kind != SP_CHANGE_SESSION_INSERT && kind != SP_CHANGE_SESSIONS_END && kind != SP_CHANGE_PURGE &&
-           kind != SP_CHANGE_PERSONAL_ERASE && kind != SP_CHANGE_SESSIONS_FORGET;
+           kind != SP_CHANGE_PERSONAL_ERASE && kind != SP_CHANGE_SESSIONS_FORGET &&
+           kind != SP_CHANGE_AUDIT_PRUNE;
 }
 
 /* A mark costs more than a rotation's own statements (bench/bench_store), and most sets cannot fail half way:

@@ -256,6 +256,26 @@ static sp_status audit_put(struct sp_tables *t, uint64_t seq, const struct sp_au
     return status;
 }
 
+static sp_status audit_hash(struct sp_tables *t, uint64_t seq, uint8_t ret[SP_ROW_HASH_BYTES]) {
+    struct sp_audit_row key = {.seq = seq};
+    const struct sp_audit_row *row = sp_mtable_find(&self(t)->t[SP_MAUDIT], &key);
+    if (row == NULL) return sp_err(SP_E_NOT_FOUND);
+    memcpy(ret, row->hash, sizeof(row->hash));
+    return SP_SUCCESS;
+}
+
+/* From the last to the first, so that each moves as few pointers as can be. */
+static sp_status audit_remove(struct sp_tables *t, uint64_t first, uint64_t last, uint64_t *ret_n) {
+    const struct sp_mtable *audit = &self(t)->t[SP_MAUDIT];
+    const size_t before = audit->n;
+    for (uint64_t seq = last; seq >= first; seq--) {
+        struct sp_audit_row key = {.seq = seq};
+        SP_TRY(drop(t, SP_MAUDIT, &key));
+    }
+    *ret_n = before - audit->n;
+    return SP_SUCCESS;
+}
+
 static sp_status personal_remove(struct sp_tables *t, uint64_t seq, bool *ret_had) {
     struct sp_audit_row key = {.seq = seq};
     const struct sp_audit_row *row = sp_mtable_find(&self(t)->t[SP_MAUDIT], &key);
@@ -296,6 +316,8 @@ static const struct sp_tables_ops ops = {
     .revocation_exists = revocation_exists,
     .revocations_purge = revocations_purge,
     .audit_put = audit_put,
+    .audit_hash = audit_hash,
+    .audit_remove = audit_remove,
     .personal_remove = personal_remove,
     .meta_put = meta_put,
 };

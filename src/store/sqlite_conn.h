@@ -19,11 +19,12 @@
     X(UNDO, "ROLLBACK TO change_set")                                                                        \
     X(META_GET, "SELECT incarnation, boots, alive_ms, global_epoch, session_floor, floor_cause, floor_ms, "  \
                 "revoke_seq, "                                                                               \
-                "access_ttl_max_s, audit_count, audit_head, audit_mac FROM meta WHERE one = 1")              \
+                "access_ttl_max_s, audit_count, audit_head, audit_mac, audit_base, audit_base_hash "         \
+                "FROM meta WHERE one = 1")                                                                   \
     X(META_PUT,                                                                                              \
       "UPDATE meta SET incarnation = ?1, boots = ?2, alive_ms = ?3, global_epoch = ?4, session_floor = ?5, " \
       "floor_cause = ?6, floor_ms = ?7, revoke_seq = ?8, access_ttl_max_s = ?9, audit_count = ?10, "         \
-      "audit_head = ?11, audit_mac = ?12 WHERE one = 1")                                                     \
+      "audit_head = ?11, audit_mac = ?12, audit_base = ?13, audit_base_hash = ?14 WHERE one = 1")            \
     X(META_PROBE, "UPDATE meta SET probes = probes + 1 WHERE one = 1")                                       \
     X(USER_GET, SP_SQL_USER " WHERE tenant = ?1 AND id = ?2")                                                \
     X(USER_BY_NAME, SP_SQL_USER " WHERE tenant = ?1 AND name = ?2")                                          \
@@ -67,6 +68,9 @@
                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                  \
     X(PERSONAL_PUT, "INSERT INTO audit_personal (seq, value) VALUES (?1, ?2)")                               \
     X(PERSONAL_REMOVE, "DELETE FROM audit_personal WHERE seq = ?1")                                          \
+    X(AUDIT_HASH, "SELECT hash FROM audit WHERE seq = ?1")                                                   \
+    X(AUDIT_PRUNE, "DELETE FROM audit WHERE seq BETWEEN ?1 AND ?2")                                          \
+    X(PERSONAL_PRUNE, "DELETE FROM audit_personal WHERE seq BETWEEN ?1 AND ?2")                              \
     X(AUDIT, "SELECT a.seq, a.time_ms, a.action, a.outcome, a.actor, a.target, a.body, a.hash, p.value "     \
              "FROM audit a "                                                                                 \
              "LEFT JOIN audit_personal p ON p.seq = a.seq WHERE a.seq > ?1 ORDER BY a.seq LIMIT ?2")

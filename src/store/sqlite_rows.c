@@ -183,6 +183,8 @@ static void meta_columns(struct cols *cols, struct sp_meta_row *row) {
     row->audit_count = col_count(cols);
     col_bytes(cols, row->audit_head, sizeof(row->audit_head));
     col_bytes(cols, row->audit_mac, sizeof(row->audit_mac));
+    row->audit_base = col_count(cols);
+    col_bytes(cols, row->audit_base_hash, sizeof(row->audit_base_hash));
 }
 
 sp_status sp_row_meta(struct sp_conn *c, struct sp_meta_row *ret) {

@@ -45,6 +45,11 @@ static const char *const steps[] = {
     "TEXT NOT NULL,"
     " actor TEXT NOT NULL, target TEXT NOT NULL, body BLOB NOT NULL, hash BLOB NOT NULL) STRICT;"
     "CREATE TABLE audit_personal (seq INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;",
+
+    /* Where the audit log begins, when its oldest records were pruned. */
+    "ALTER TABLE meta ADD COLUMN audit_base INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE meta ADD COLUMN audit_base_hash BLOB NOT NULL DEFAULT "
+    "x'0000000000000000000000000000000000000000000000000000000000000000';",
 };
 
 static sp_status exec(struct sp_conn *c, const char *sql) {

@@ -255,6 +255,35 @@ static sp_status audit_put(struct sp_tables *t, uint64_t seq, const struct sp_au
     return in->personal.n == 0 ? SP_SUCCESS : personal_put(t, seq, in->personal);
 }
 
+static sp_status load_hash(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
+    (void)c;
+    if (sqlite3_column_bytes(s, 0) != SP_ROW_HASH_BYTES) return sp_err(SP_E_UNAVAILABLE);
+    memcpy(ret, sqlite3_column_blob(s, 0), SP_ROW_HASH_BYTES);
+    return SP_SUCCESS;
+}
+
+static sp_status audit_hash(struct sp_tables *t, uint64_t seq, uint8_t ret[SP_ROW_HASH_BYTES]) {
+    BEGIN(c, s, SP_SQL_AUDIT_HASH);
+    sp_bind_int(s, 1, (int64_t)seq);
+    return fetch(c, s, load_hash, ret);
+}
+
+static sp_status remove_range(struct sp_tables *t, enum sp_sql which, uint64_t first, uint64_t last,
+                              uint64_t *ret_n) {
+    BEGIN(c, s, which);
+    sp_bind_int(s, 1, (int64_t)first);
+    sp_bind_int(s, 2, (int64_t)last);
+    SP_TRY(finish(c, s));
+    *ret_n = (uint64_t)sqlite3_changes(c->db);
+    return SP_SUCCESS;
+}
+
+static sp_status audit_remove(struct sp_tables *t, uint64_t first, uint64_t last, uint64_t *ret_n) {
+    uint64_t personal;
+    SP_TRY(remove_range(t, SP_SQL_PERSONAL_PRUNE, first, last, &personal));
+    return remove_range(t, SP_SQL_AUDIT_PRUNE, first, last, ret_n);
+}
+
 static sp_status personal_remove(struct sp_tables *t, uint64_t seq, bool *ret_had) {
     BEGIN(c, s, SP_SQL_PERSONAL_REMOVE);
     sp_bind_int(s, 1, (int64_t)seq);
@@ -277,6 +306,8 @@ static sp_status meta_put(struct sp_tables *t, const struct sp_meta_row *row) {
     sp_bind_int(s, 10, (int64_t)row->audit_count);
     sp_bind_blob(s, 11, row->audit_head, sizeof(row->audit_head));
     sp_bind_blob(s, 12, row->audit_mac, sizeof(row->audit_mac));
+    sp_bind_int(s, 13, (int64_t)row->audit_base);
+    sp_bind_blob(s, 14, row->audit_base_hash, sizeof(row->audit_base_hash));
     return finish(c, s);
 }
 
@@ -303,6 +334,8 @@ static const struct sp_tables_ops ops = {
     .revocation_exists = revocation_exists,
     .revocations_purge = revocations_purge,
     .audit_put = audit_put,
+    .audit_hash = audit_hash,
+    .audit_remove = audit_remove,
     .personal_remove = personal_remove,
     .meta_put = meta_put,
 };

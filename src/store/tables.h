@@ -54,6 +54,9 @@ struct sp_tables_ops {
 
     sp_status (*audit_put)(struct sp_tables *, uint64_t seq, const struct sp_audit_append *in,
                            const uint8_t *hash);
+    sp_status (*audit_hash)(struct sp_tables *, uint64_t seq, uint8_t ret[SP_ROW_HASH_BYTES]);
+    /* The records of that range, with their personal values. */
+    sp_status (*audit_remove)(struct sp_tables *, uint64_t first, uint64_t last, uint64_t *ret_n);
     /* Whether or not the record has any. */
     sp_status (*personal_remove)(struct sp_tables *, uint64_t seq, bool *ret_had);
     sp_status (*meta_put)(struct sp_tables *, const struct sp_meta_row *row);

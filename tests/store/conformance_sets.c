@@ -116,7 +116,7 @@ static void audit_records_form_one_chain(void **state) {
     struct sp_meta_row meta = read_meta(f);
     assert_int_equal(meta.audit_count, RECORDS);
     assert_memory_equal(meta.audit_head, head, sizeof(head));
-    chain_seal(NULL, RECORDS, head, mac);
+    chain_seal(NULL, &meta, mac);
     assert_memory_equal(meta.audit_mac, mac, sizeof(mac));
 }
 

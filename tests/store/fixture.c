@@ -49,11 +49,13 @@ void chain_link(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body, uin
     memcpy(ret_hash, hash, sizeof(hash));
 }
 
-void chain_seal(void *arg, uint64_t count, const uint8_t *head, uint8_t *ret_mac) {
+void chain_seal(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac) {
     (void)arg;
     uint8_t mac[SP_ROW_HASH_BYTES];
-    memcpy(mac, head, sizeof(mac));
-    mix(mac, sp_slice_of(&count, sizeof(count)));
+    memcpy(mac, meta->audit_head, sizeof(mac));
+    mix(mac, sp_slice_of(&meta->audit_count, sizeof(meta->audit_count)));
+    mix(mac, sp_slice_of(&meta->audit_base, sizeof(meta->audit_base)));
+    mix(mac, SP_SLICE_ARRAY(meta->audit_base_hash));
     memcpy(ret_mac, mac, sizeof(mac));
 }
 

@@ -44,7 +44,7 @@ struct sp_store_env fixture_env(struct fixture *f);
 
 /* The test's hash chain: anything deterministic. */
 void chain_link(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body, uint8_t *ret_hash);
-void chain_seal(void *arg, uint64_t count, const uint8_t *head, uint8_t *ret_mac);
+void chain_seal(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac);
 
 /* Commits one change set and gives its code; `failed` may be NULL. */
 enum sp_code commit_set(struct fixture *f, struct sp_change *changes, size_t n, size_t *ret_failed);

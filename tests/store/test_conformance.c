@@ -20,5 +20,6 @@ int conformance_teardown(void **state) {
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     backend = argv[1];
-    return conformance_directory() + conformance_rotate() + conformance_ends() + conformance_sets();
+    return conformance_directory() + conformance_rotate() + conformance_ends() + conformance_sets() +
+           conformance_prune();
 }

@@ -37,6 +37,10 @@ struct set {
 /* What the sessions are thought to be: mostly right, so that most rotations succeed. */
 static struct sp_session_row believed[USERS][SESSIONS];
 static uint64_t believed_version[USERS];
+static struct {
+    uint64_t base, up_to;
+    uint8_t hash[SP_ROW_HASH_BYTES];
+} believed_log;
 static int64_t now_ms;
 
 static uint64_t some_version(unsigned user) {
@@ -143,7 +147,12 @@ static void make_session_change(struct set *s, size_t i) {
 static void make_other_change(struct set *s, size_t i) {
     struct sp_change *c = &s->changes[i];
     memset(s->bytes[i], (int)pick(256), sizeof(s->bytes[i]));
-    switch (pick(7)) {
+    switch (pick(8)) {
+    case 7:
+        *c = (struct sp_change){.kind = SP_CHANGE_AUDIT_PRUNE,
+                                .audit_prune = {believed_log.base + (pick(6) == 0),
+                                                believed_log.up_to + (pick(6) == 0), believed_log.hash}};
+        break;
     case 0:
         *c = (struct sp_change){.kind = SP_CHANGE_REVOKE_JTI,
                                 .revoke_jti = {1, s->bytes[i], now_ms / 1000 + pick(20)}};
@@ -255,8 +264,21 @@ static void assert_same_events(struct fixture *a, struct fixture *b) {
     a->events_n = b->events_n = 0;
 }
 
+/* Some record at the beginning of the log, and its hash. */
+static void believe_log(struct fixture *f) {
+    struct sp_store_read r = {.kind = SP_READ_AUDIT, .limit = 1 + pick(4)};
+    believed_log.base = read_meta(f).audit_base;
+    read_all(f, &r);
+    if (r.ret.n != 0) {
+        believed_log.up_to = r.ret.audit[r.ret.n - 1].seq;
+        memcpy(believed_log.hash, r.ret.audit[r.ret.n - 1].hash, sizeof(believed_log.hash));
+    }
+    sp_store_read_done(&r);
+}
+
 /* Looks at the truth, so that the next sets have a chance. */
 static void believe(struct fixture *f) {
+    believe_log(f);
     for (unsigned u = 0; u < USERS; u++) {
         struct sp_user_row user = make_user(u);
         if (read_user(f, user.id, &user) == SP_OK) believed_version[u] = user.version;
@@ -290,7 +312,9 @@ static void memory_and_sqlite_never_differ(void **state) {
         assert_same_events(memory, sqlite);
         if (step % 50 == 49) assert_same_state(memory, sqlite);
     }
-    print_message("%u of %u sets were applied\n", applied, steps);
+    print_message("%u of %u sets were applied, %llu records pruned\n", applied, steps,
+                  (unsigned long long)read_meta(memory).audit_base);
+    assert_true(read_meta(memory).audit_base > 0);
     assert_true(applied > steps / 5);
     fixture_close(memory);
     fixture_close(sqlite);

@@ -1,6 +1,7 @@
-/* A process is killed while it rotates and records; what it had acknowledged is there afterwards, and at most
- * what was under way more. (SIGKILL, not a loss of power: the system's cache survives. That the log is synced
- * before each answer is shown by the faults of its sync, test_store_faults.) */
+/* A process is killed while it rotates, records, and prunes its records; what it had acknowledged is there
+ * afterwards, and at most what was under way more. (SIGKILL, not a loss of power: the system's cache
+ * survives. That the log is synced before each answer is shown by the faults of its sync, test_store_faults.)
+ */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 #include "fixture.h"
 #include "store/sqlite.h"
 
-enum { CLIENTS = 4, LIVES = 12 };
+enum { CLIENTS = 4, LIVES = 12, PRUNE_STEP = 4 };
 
 struct ack {
     uint32_t client, generation;
@@ -37,6 +38,27 @@ static void *rotate_until_killed(void *arg) {
     }
 }
 
+static uint64_t newest_of_page(struct fixture *f, uint8_t ret_hash[SP_ROW_HASH_BYTES]) {
+    struct sp_store_read r = {.kind = SP_READ_AUDIT, .limit = PRUNE_STEP};
+    uint64_t seq = 0;
+    if (!sp_ok(sp_store_read_wait(f->store, &r))) _exit(7);
+    if (r.ret.more) seq = r.ret.audit[r.ret.n - 1].seq;
+    if (r.ret.more) memcpy(ret_hash, r.ret.audit[r.ret.n - 1].hash, SP_ROW_HASH_BYTES);
+    sp_store_read_done(&r);
+    return seq;
+}
+
+static void *prune_until_killed(void *arg) {
+    struct fixture *f = arg;
+    uint8_t hash[SP_ROW_HASH_BYTES];
+    for (;;) {
+        const uint64_t base = read_meta(f).audit_base, up_to = newest_of_page(f, hash);
+        if (up_to == 0) continue; /* the others have yet to write */
+        struct sp_change c = {.kind = SP_CHANGE_AUDIT_PRUNE, .audit_prune = {base, up_to, hash}};
+        if (commit_one(f, &c) != SP_OK) _exit(8);
+    }
+}
+
 static void open_store(struct fixture *f) {
     const struct sp_sqlite_opts opts = {.dir = f->dir, .checkpoint_pages = 16};
     if (!sp_ok(sp_store_sqlite_open(&opts, &f->store))) abort();
@@ -45,13 +67,14 @@ static void open_store(struct fixture *f) {
 }
 
 static void child(struct fixture *f, int pipe) {
-    pthread_t threads[CLIENTS];
+    pthread_t threads[CLIENTS], pruner;
     struct client clients[CLIENTS];
     open_store(f);
     for (unsigned k = 0; k < CLIENTS; k++) {
         clients[k] = (struct client){f, k, pipe};
         if (pthread_create(&threads[k], NULL, rotate_until_killed, &clients[k]) != 0) _exit(5);
     }
+    if (pthread_create(&pruner, NULL, prune_until_killed, f) != 0) _exit(5);
     pthread_join(threads[0], NULL);
 }
 
@@ -79,6 +102,22 @@ static void live_and_die(struct fixture *f, unsigned acks, uint32_t last[CLIENTS
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* What was not pruned is all there, and the seal covers where it begins. */
+static void check_log(struct fixture *f, const struct sp_meta_row *meta) {
+    uint8_t mac[SP_ROW_HASH_BYTES];
+    uint64_t seq = meta->audit_base;
+    chain_seal(NULL, meta, mac);
+    assert_memory_equal(meta->audit_mac, mac, sizeof(mac));
+    for (bool more = true; more;) {
+        struct sp_store_read r = {.kind = SP_READ_AUDIT, .limit = SP_READ_PAGE_MAX, .after_seq = seq};
+        read_all(f, &r);
+        for (uint32_t i = 0; i < r.ret.n; i++) assert_int_equal(r.ret.audit[i].seq, ++seq);
+        more = r.ret.more;
+        sp_store_read_done(&r);
+    }
+    assert_int_equal(seq, meta->audit_count);
+}
+
 static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     uint8_t head[SP_ROW_HASH_BYTES] = {0};
     uint64_t rotations = 0;
@@ -91,8 +130,12 @@ static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     }
     struct sp_meta_row meta = read_meta(f);
     assert_int_equal(meta.audit_count, rotations); /* each change with its record, or neither */
-    for (uint64_t seq = 1; seq <= rotations; seq++) chain_link(NULL, seq, head, SP_SLICE_LIT("{}"), head);
+    for (uint64_t seq = 1; seq <= rotations; seq++) {
+        chain_link(NULL, seq, head, SP_SLICE_LIT("{}"), head);
+        if (seq == meta.audit_base) assert_memory_equal(meta.audit_base_hash, head, sizeof(head));
+    }
     assert_memory_equal(meta.audit_head, head, sizeof(head));
+    check_log(f, &meta);
 }
 
 static void killed_at_any_moment_it_keeps_what_it_acknowledged(void **state) {
@@ -117,6 +160,7 @@ static void killed_at_any_moment_it_keeps_what_it_acknowledged(void **state) {
         open_store(f);
         check(f, last);
     }
+    assert_true(read_meta(f).audit_base > 0);
     sp_store_close(f->store);
     remove_dir(f->dir);
     pthread_mutex_destroy(&f->mutex);

@@ -202,7 +202,7 @@ static void append(struct log *l, const struct sp_audit_entry *e) {
     hooks.link(hooks.arg, row->seq, l->meta.audit_head, c.audit.body, row->hash);
     memcpy(l->meta.audit_head, row->hash, sizeof(row->hash));
     l->meta.audit_count++;
-    hooks.seal(hooks.arg, l->meta.audit_count, l->meta.audit_head, l->meta.audit_mac);
+    hooks.seal(hooks.arg, &l->meta, l->meta.audit_mac);
 }
 
 static int log_make(void **state) {
@@ -344,7 +344,7 @@ static void recomputed_chain_is_found(void **state) {
     }
     expect_broken(l, RECORDS + 1); /* head differs from the sealed one */
     memcpy(l->meta.audit_head, head, sizeof(head));
-    hooks.seal(hooks.arg, l->meta.audit_count, head, l->meta.audit_mac);
+    hooks.seal(hooks.arg, &l->meta, l->meta.audit_mac);
     expect_broken(l, RECORDS + 1); /* and their seal is not ours */
 }
 

@@ -68,10 +68,26 @@ static void files_are_private(void **state) {
     }
 }
 
+static int schema_of(struct fixture *f) {
+    char path[128];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    path_of(f, "sallyport.db", path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    const int version = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return version;
+}
+
 static void newer_schema_is_refused(void **state) {
     struct fixture *f = *state;
+    char back[64];
+    snprintf(back, sizeof(back), "PRAGMA user_version = %d", schema_of(f));
     reopen_after(f, "PRAGMA user_version = 1000", SP_E_UNSUPPORTED);
-    meddle(f, "PRAGMA user_version = 1");
+    meddle(f, back);
     assert_int_equal(open_again(f, &f->store), SP_OK);
 }
 
@@ -173,6 +189,41 @@ static void corrupt_meta_row_does_not_start(void **state) {
     assert_int_equal(open_again(f, &f->store), SP_OK);
 }
 
+/* ---- a store of an earlier release ---- */
+
+/* As it was before a log could be pruned: made from today's, which only added to it. */
+static const char as_before_pruning[] = "ALTER TABLE meta DROP COLUMN audit_base;"
+                                        "ALTER TABLE meta DROP COLUMN audit_base_hash;"
+                                        "PRAGMA user_version = 1";
+
+static void store_from_before_pruning_opens_and_can_be_pruned(void **state) {
+    struct fixture *f = *state;
+    struct sp_change set[] = {{.kind = SP_CHANGE_AUDIT, .audit = {.body = SP_SLICE_LIT("{}")}},
+                              {.kind = SP_CHANGE_AUDIT, .audit = {.body = SP_SLICE_LIT("{}")}}};
+    assert_int_equal(commit_set(f, set, SP_ARRAY_LEN(set), NULL), SP_OK);
+    const struct sp_meta_row before = read_meta(f);
+    reopen_after(f, as_before_pruning, SP_OK);
+    const struct sp_meta_row after = read_meta(f);
+    assert_memory_equal(&after, &before, sizeof(after));
+    assert_int_equal(after.audit_base, 0);
+
+    struct sp_store_env env = fixture_env(f);
+    f->store->ops->set_env(f->store, &env);
+    uint8_t first[SP_ROW_HASH_BYTES] = {0};
+    chain_link(NULL, 1, first, SP_SLICE_LIT("{}"), first);
+    struct sp_change prune = {.kind = SP_CHANGE_AUDIT_PRUNE, .audit_prune = {0, 1, first}};
+    assert_commits(f, &prune);
+    reopen_after(f, "SELECT 1", SP_OK);
+    assert_int_equal(read_meta(f).audit_base, 1);
+}
+
+static void half_of_the_step_to_pruning_is_refused(void **state) {
+    struct fixture *f = *state;
+    reopen_after(f, "ALTER TABLE meta DROP COLUMN audit_base", SP_E_UNAVAILABLE);
+    meddle(f, "ALTER TABLE meta ADD COLUMN audit_base INTEGER NOT NULL DEFAULT 0");
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+}
+
 /* ---- bounds ---- */
 
 struct burst {
@@ -264,6 +315,8 @@ int main(void) {
         SQLITE_TEST(set_that_meets_a_corrupt_row_half_way_leaves_nothing),
         SQLITE_TEST(corrupt_rows_of_every_kind_are_refused),
         SQLITE_TEST(corrupt_meta_row_does_not_start),
+        SQLITE_TEST(store_from_before_pruning_opens_and_can_be_pruned),
+        SQLITE_TEST(half_of_the_step_to_pruning_is_refused),
         SQLITE_TEST(full_queue_says_so_and_takes_no_more),
         SQLITE_TEST(log_stays_bounded_under_load),
     };
