@@ -103,7 +103,7 @@ export class Server {
     async spawnOnce() {
         const sets = Object.entries({
             'passwords.memory_kib': '8192', 'passwords.passes': '1', 'tokens.issuer': 'https://auth.example.test',
-            'server.public_origins': ORIGIN,
+            'server.public_origins': ORIGIN, 'server.threads': process.env.SP_THREADS ?? '1',
             // Tests log in as fast as they can, all from one address; abuse.test.mjs sets its own.
             'throttle.account_burst': '1000000', 'throttle.address_burst': '1000000', ...this.settings,
         }).flatMap(([k, v]) => ['--set', `${k}=${v}`]);
