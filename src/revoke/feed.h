@@ -13,6 +13,7 @@
 #define SP_REVOKE_FEED_H
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "crypto/digest.h"
