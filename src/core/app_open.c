@@ -159,12 +159,16 @@ static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta,
     SP_TRY(build_boot_record(app, SP_AUDIT_STORE_ROLLBACK, SP_AUDIT_ALARM, meta, &rollback));
     SP_TRY(build_boot_record(app, SP_AUDIT_AUDIT_SEAL_BROKEN, SP_AUDIT_ALARM, meta, &seal));
 
+    uint8_t feed_epoch[SP_ROW_FEED_EPOCH_BYTES];
+    SP_TRY(sp_random_fill(&app->deps.random, feed_epoch, sizeof(feed_epoch)));
+
     struct sp_change *set = calloc(5 + made->changes.n, sizeof(*set));
     if (set == NULL) return sp_err(SP_E_NOMEM);
     size_t n = 0;
     set[n++] = (struct sp_change){.kind = SP_CHANGE_META,
                                   .meta = {.count_boot = true,
                                            .next_incarnation = rolled_back,
+                                           .feed_epoch = feed_epoch,
                                            .access_ttl_max_s = app->access_ttl_max_s}};
     for (size_t i = 0; i < made->changes.n; i++) set[n++] = made->set[made->changes.n + i];
     if (broken) set[n++] = sp_audit_entry_change(&seal);

@@ -98,11 +98,14 @@ static sp_status commit(struct restore *r) {
     SP_AUTO(sp_audit_entry) seal = SP_AUDIT_ENTRY_INIT;
     SP_TRY(build_record(r, &record));
     SP_TRY(build_seal_record(r, &seal));
+    uint8_t feed_epoch[SP_ROW_FEED_EPOCH_BYTES];
+    SP_TRY(sp_random_fill(&in->random, feed_epoch, sizeof(feed_epoch)));
     struct sp_change set[4];
     size_t n = 0;
-    set[n++] =
-        (struct sp_change){.kind = SP_CHANGE_META,
-                           .meta = {.next_incarnation = true, .incarnation_above = in->incarnation_above}};
+    set[n++] = (struct sp_change){.kind = SP_CHANGE_META,
+                                  .meta = {.next_incarnation = true,
+                                           .incarnation_above = in->incarnation_above,
+                                           .feed_epoch = feed_epoch}};
     set[n++] = (struct sp_change){
         .kind = SP_CHANGE_GLOBAL_EPOCH,
         .global_epoch = {.now_ms = in->now_ms,

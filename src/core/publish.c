@@ -35,6 +35,8 @@ static sp_status apply(struct sp_publish *p, const struct sp_store_event *event)
     case SP_EVENT_ROLE: return sp_live_roles_put(p->roles, event->role);
     case SP_EVENT_ROLE_GONE: return sp_live_roles_remove(p->roles, event->role_name);
     case SP_EVENT_KEY: return apply_key(p, event->key);
+    case SP_EVENT_CLIENT:
+    case SP_EVENT_CLIENT_GONE: return SP_SUCCESS;
     }
     return sp_err(SP_E_MALFORMED);
 }
@@ -45,6 +47,8 @@ static const char *event_name(enum sp_event_kind kind) {
     case SP_EVENT_ROLE: return "role";
     case SP_EVENT_ROLE_GONE: return "role_gone";
     case SP_EVENT_KEY: return "key";
+    case SP_EVENT_CLIENT: return "client";
+    case SP_EVENT_CLIENT_GONE: return "client_gone";
     }
     return "unknown";
 }

@@ -19,6 +19,8 @@ enum {
     SP_ROW_ATTEMPT_BYTES = 16, /* SHA-256 of the client's attempt, cut: it need only not collide */
     SP_ROW_ROTATIONS_KEPT = 4, /* DESIGN 5: times of the last four rotations */
     SP_ROW_HASH_BYTES = 32,
+    SP_ROW_FEED_EPOCH_BYTES = 16,
+    SP_ROW_CLIENT_SECRETS = 2, /* one is replaced while the other still works */
 };
 
 struct sp_user_row {
@@ -138,6 +140,34 @@ struct sp_key_row {
     sp_text4096 sealed;     /* AEAD of the private bytes; binary */
 };
 
+/* A secret that a client shows: SHA-256 of its text, never the text. It is random (32 bytes), so that a plain
+ * hash cannot be guessed backwards. */
+struct sp_client_secret {
+    bool used; /* this place is taken */
+    uint8_t hash[SP_ROW_HASH_BYTES];
+    int64_t created_ms;
+    int64_t expires_ms; /* from then on it is refused; 0: never */
+};
+
+/* A program that authenticates itself: a service that follows the feed, an OAuth client. */
+struct sp_client_row {
+    uint32_t tenant;
+    uint64_t version;
+    sp_text128 id;
+    bool is_public;
+    bool feed; /* may follow the feed of revocations */
+    bool disabled;
+    sp_text64 auth_method;
+    sp_text256 grants;     /* word list */
+    sp_text1024 scopes;    /* word list */
+    sp_text1024 audiences; /* word list */
+    sp_text4096 redirect_uris;
+    sp_text4096 jwks;
+    bool rotate_refresh;
+    struct sp_client_secret secrets[SP_ROW_CLIENT_SECRETS];
+    int64_t created_ms;
+};
+
 /* Facts about the store as a whole. */
 struct sp_meta_row {
     uint32_t incarnation;          /* changes when the store went back in time or a backup was restored */
@@ -152,9 +182,11 @@ struct sp_meta_row {
     uint64_t audit_count;          /* records ever written, the pruned ones too */
     uint8_t audit_head[SP_ROW_HASH_BYTES];
     uint8_t audit_mac[SP_ROW_HASH_BYTES];
-    uint64_t audit_base; /* records 1 .. audit_base have been pruned; 0: none */
-    /* Of record audit_base, with which the chain goes on; zeros for 0. */
-    uint8_t audit_base_hash[SP_ROW_HASH_BYTES];
+    uint8_t feed_epoch[SP_ROW_FEED_EPOCH_BYTES]; /* random; a new one whenever the incarnation changes */
+    uint8_t feed_head[SP_ROW_HASH_BYTES]; /* of the chain over revocations, at revoke_seq; zeros: not begun */
+    uint64_t audit_base;                  /* records 1 .. audit_base have been pruned; 0: none */
+    uint8_t
+        audit_base_hash[SP_ROW_HASH_BYTES]; /* of record audit_base: where the chain begins; zeros for 0 */
 };
 
 enum sp_revoke_what {

@@ -18,6 +18,8 @@ static size_t row_size(enum sp_read_kind kind) {
     case SP_READ_KEYS: return sizeof(struct sp_key_row);
     case SP_READ_REVOCATIONS: return sizeof(struct sp_revocation_row);
     case SP_READ_AUDIT: return sizeof(struct sp_audit_row);
+    case SP_READ_CLIENT:
+    case SP_READ_CLIENTS: return sizeof(struct sp_client_row);
     }
     return 0;
 }

@@ -52,6 +52,8 @@ enum sp_change_kind {
     SP_CHANGE_PERSONAL_ERASE,
     SP_CHANGE_SESSIONS_FORGET,
     SP_CHANGE_AUDIT_PRUNE,
+    SP_CHANGE_CLIENT_PUT,
+    SP_CHANGE_CLIENT_DELETE,
 };
 
 #define SP_VERSION_ABSENT UINT64_MAX /* the row must not exist */
@@ -220,20 +222,24 @@ struct sp_audit_append {
     sp_slice personal; /* may be empty */
     uint64_t ret_seq;
 };
-/* Only the fields that are set (non-zero) are written. */
+/* Only the fields that are set (non-zero) are written. A new incarnation begins the feed anew: another epoch,
+ * and a chain that starts at the current revoke_seq, which goes on counting. */
 struct sp_meta_change {
     int64_t alive_ms;
     bool count_boot;
     bool next_incarnation;
     uint32_t incarnation_above; /* with next_incarnation: the new one is above this, too */
+    const uint8_t *feed_epoch;  /* with next_incarnation, required: SP_ROW_FEED_EPOCH_BYTES, fresh */
     int64_t access_ttl_max_s;   /* stored when larger than what is there */
 };
-/* One bounded step of forgetting (at most `most` rows each): revocations with expires_s < now_s; sessions
- * that ended, or expired, before sessions_before_ms, walking on from where the last step stopped. */
+/* One bounded step of forgetting (at most `most` rows each): revocations with expires_s < now_s, but for the
+ * keep_last newest, which stay without a gap; sessions that ended, or expired, before sessions_before_ms,
+ * walking on from where the last step stopped. */
 struct sp_purge {
     int64_t now_s;
     int64_t sessions_before_ms;
     uint32_t most;
+    uint32_t keep_last;
     uint32_t ret_purged;
 };
 
@@ -264,6 +270,18 @@ struct sp_audit_prune {
     const uint8_t *hash; /* of record up_to */
 };
 
+/* row.version is not looked at: what is stored is 1, or one more than what was there. */
+struct sp_client_put {
+    const struct sp_client_row *row;
+    uint64_t expect_version; /* SP_VERSION_ABSENT, SP_VERSION_ANY or the version read */
+};
+/* Conflict when absent, or when the version differs (SP_VERSION_ANY: no check). */
+struct sp_client_delete {
+    uint32_t tenant;
+    sp_slice id;
+    uint64_t expect_version;
+};
+
 struct sp_change {
     enum sp_change_kind kind;
     union {
@@ -288,6 +306,8 @@ struct sp_change {
         struct sp_personal_erase personal_erase;
         struct sp_sessions_forget sessions_forget;
         struct sp_audit_prune audit_prune;
+        struct sp_client_put client_put;
+        struct sp_client_delete client_delete;
     };
 };
 
@@ -313,8 +333,10 @@ enum sp_read_kind {
     SP_READ_SESSIONS,      /* page by sid; after: sid */
     SP_READ_USER_SESSIONS, /* key: user id, sid_tag; page by sid; after: sid */
     SP_READ_KEYS,          /* all, by created_ms */
-    SP_READ_REVOCATIONS,   /* page by seq; after_seq; with expires_s >= now_s */
+    SP_READ_REVOCATIONS,   /* page by seq; after_seq; with expires_s >= now_s. now_s 0: all that are kept */
     SP_READ_AUDIT,         /* page by seq; after_seq */
+    SP_READ_CLIENT,        /* key: id -> ret.clients[0] */
+    SP_READ_CLIENTS,       /* page by id; after: id */
 };
 
 enum { SP_READ_PAGE_MAX = 1000 }; /* rows: bounds the memory of one read */
@@ -345,6 +367,7 @@ struct sp_store_read {
             struct sp_key_row *keys;
             struct sp_revocation_row *revocations;
             struct sp_audit_row *audit;
+            struct sp_client_row *clients;
         };
     } ret;
 };
@@ -370,13 +393,23 @@ struct sp_store_backup {
 
 /* ---- what a backend is given ---- */
 
-enum sp_event_kind { SP_EVENT_REVOKED, SP_EVENT_ROLE, SP_EVENT_ROLE_GONE, SP_EVENT_KEY };
+enum sp_event_kind {
+    SP_EVENT_REVOKED,
+    SP_EVENT_ROLE,
+    SP_EVENT_ROLE_GONE,
+    SP_EVENT_KEY,
+    SP_EVENT_CLIENT,
+    SP_EVENT_CLIENT_GONE,
+};
 struct sp_store_event {
     enum sp_event_kind kind;
-    const struct sp_revocation_row *revocation; /* REVOKED: any `what` */
+    const struct sp_revocation_row *revocation; /* REVOKED: any `what`, with its seq */
+    const uint8_t *feed_head;                   /* REVOKED: of the chain after it; SP_ROW_HASH_BYTES */
     const struct sp_role_row *role;             /* ROLE */
     sp_slice role_name;                         /* ROLE_GONE */
     const struct sp_key_row *key;               /* KEY */
+    const struct sp_client_row *client;         /* CLIENT */
+    sp_slice client_id;                         /* CLIENT_GONE */
 };
 struct sp_publisher {
     void (*publish)(void *arg, const struct sp_store_event *event);
@@ -391,9 +424,23 @@ struct sp_audit_hooks {
     void *arg;
 };
 
+/* The chain over revocations, for the feed. Its head moves in the transaction that gives a revocation its
+ * seq. A store whose chain was never begun may be without hooks (NULL): the head then stays zeros, and the
+ * first change set under hooks begins it, at the revoke_seq of that moment. */
+struct sp_feed_hooks {
+    /* head before the first revocation of an epoch */
+    void (*start)(void *arg, const uint8_t epoch[SP_ROW_FEED_EPOCH_BYTES],
+                  uint8_t ret_head[SP_ROW_HASH_BYTES]);
+    /* head after `row`. prev may be ret_head. */
+    void (*link)(void *arg, const uint8_t prev[SP_ROW_HASH_BYTES], const struct sp_revocation_row *row,
+                 uint8_t ret_head[SP_ROW_HASH_BYTES]);
+    void *arg;
+};
+
 struct sp_store_env {
     struct sp_publisher publisher;
     struct sp_audit_hooks audit;
+    struct sp_feed_hooks feed;
     struct sp_log log;
 };
 

@@ -5,9 +5,10 @@
 struct sp_apply_event {
     enum sp_event_kind kind;
     struct sp_revocation_row revocation; /* REVOKED */
+    uint8_t head[SP_ROW_HASH_BYTES];     /* REVOKED: of the feed's chain, after it */
     uint32_t tenant;                     /* of what follows */
-    sp_text64 name;                      /* ROLE, ROLE_GONE; KEY: kid */
-    void *row;                           /* ROLE, KEY: heap, as it was written */
+    sp_text128 name;                     /* of the role, kid of the key, id of the client */
+    void *row;                           /* ROLE, KEY, CLIENT: heap, as it was written */
 };
 
 /* Enough for a group of one event each; grows for sessions_end. */
@@ -19,11 +20,14 @@ void sp_apply_init(struct sp_apply *a, struct sp_tables *tables, const struct sp
     a->kept = a->now;
 }
 
+static size_t event_row_bytes(enum sp_event_kind kind) {
+    if (kind == SP_EVENT_KEY) return sizeof(struct sp_key_row);
+    return kind == SP_EVENT_CLIENT ? sizeof(struct sp_client_row) : sizeof(struct sp_role_row);
+}
+
 static void event_done(struct sp_apply_event *e) {
-    /* A key's bytes are sealed, but leave nothing lying around all the same. */
-    if (e->row != NULL)
-        sp_free_wiped(e->row,
-                      e->kind == SP_EVENT_KEY ? sizeof(struct sp_key_row) : sizeof(struct sp_role_row));
+    /* A key's bytes are sealed and a client's secrets hashed, but leave nothing lying around all the same. */
+    if (e->row != NULL) sp_free_wiped(e->row, event_row_bytes(e->kind));
     e->row = NULL;
 }
 
@@ -66,24 +70,72 @@ static struct sp_apply_event *event_push(struct sp_apply *a, enum sp_event_kind 
     return e;
 }
 
+/* `row` has been written: takes it over. Room for it was made before. */
+static void event_push_row(struct sp_apply *a, enum sp_event_kind kind, uint32_t tenant, sp_slice name,
+                           void *row) {
+    struct sp_apply_event *e = event_push(a, kind);
+    e->tenant = tenant;
+    sp_assert(sp_ok(SP_TEXT_SET(&e->name, name))); /* no key of a row is longer */
+    e->row = row;
+}
+
+/* ---- the feed's chain ---- */
+
+static bool chain_is_begun(const struct sp_meta_row *meta) {
+    static const uint8_t zeros[SP_ROW_HASH_BYTES] = {0};
+    return memcmp(meta->feed_head, zeros, sizeof(zeros)) != 0;
+}
+
+static void chain_begin(struct sp_apply *a) {
+    struct sp_meta_row *meta = &a->now.meta;
+    if (a->env.feed.start == NULL || chain_is_begun(meta)) return;
+    a->env.feed.start(a->env.feed.arg, meta->feed_epoch, meta->feed_head);
+}
+
+void sp_apply_feed_renew(struct sp_apply *a, const uint8_t *epoch) {
+    struct sp_meta_row *meta = &a->now.meta;
+    memcpy(meta->feed_epoch, epoch, sizeof(meta->feed_epoch));
+    memset(meta->feed_head, 0, sizeof(meta->feed_head));
+    chain_begin(a);
+}
+
+/* A revocation outside a chain that was begun would split it in two of one epoch: better to stop. */
+static void chain_link(struct sp_apply *a, const struct sp_revocation_row *row) {
+    struct sp_meta_row *meta = &a->now.meta;
+    if (!chain_is_begun(meta)) return;
+    sp_assert(a->env.feed.link != NULL);
+    a->env.feed.link(a->env.feed.arg, meta->feed_head, row, meta->feed_head);
+}
+
+/* The one place where a sequence is given. */
 sp_status sp_apply_revoke(struct sp_apply *a, const struct sp_revocation_row *row) {
     struct sp_revocation_row numbered = *row;
     SP_TRY(sp_apply_reserve(a, 1));
     numbered.seq = a->now.meta.revoke_seq + 1;
     SP_TRY(a->tables->ops->revocation_put(a->tables, &numbered));
     a->now.meta.revoke_seq = numbered.seq;
-    event_push(a, SP_EVENT_REVOKED)->revocation = numbered;
+    chain_link(a, &numbered);
+    struct sp_apply_event *e = event_push(a, SP_EVENT_REVOKED);
+    e->revocation = numbered;
+    memcpy(e->head, a->now.meta.feed_head, sizeof(e->head));
     return SP_SUCCESS;
 }
+
+/* ---- publishing ---- */
 
 static void publish(const struct sp_apply *a, const struct sp_apply_event *e) {
     if (a->env.publisher.publish == NULL) return;
     struct sp_store_event out = {.kind = e->kind};
     switch (e->kind) {
-    case SP_EVENT_REVOKED: out.revocation = &e->revocation; break;
+    case SP_EVENT_REVOKED:
+        out.revocation = &e->revocation;
+        out.feed_head = e->head;
+        break;
     case SP_EVENT_ROLE: out.role = e->row; break;
     case SP_EVENT_ROLE_GONE: out.role_name = SP_TEXT_SLICE(&e->name); break;
     case SP_EVENT_KEY: out.key = e->row; break;
+    case SP_EVENT_CLIENT: out.client = e->row; break;
+    case SP_EVENT_CLIENT_GONE: out.client_id = SP_TEXT_SLICE(&e->name); break;
     }
     a->env.publisher.publish(a->env.publisher.arg, &out);
 }
@@ -99,6 +151,22 @@ void sp_apply_dropped(struct sp_apply *a) {
     events_cut(a, 0);
 }
 
+/* Of what was to go: SP_E_NOT_FOUND when it is still there. */
+static sp_status gone(sp_status found) {
+    if (sp_ok(found)) return sp_err(SP_E_NOT_FOUND);
+    return sp_is(found, SP_E_NOT_FOUND) ? SP_SUCCESS : found;
+}
+
+static sp_status settle_gone_role(struct sp_tables *t, const struct sp_apply_event *e) {
+    struct sp_role_row still;
+    return gone(t->ops->role_get(t, e->tenant, SP_TEXT_SLICE(&e->name), &still));
+}
+
+static sp_status settle_gone_client(struct sp_tables *t, const struct sp_apply_event *e) {
+    SP_WIPED(client_row) still;
+    return gone(t->ops->client_get(t, e->tenant, SP_TEXT_SLICE(&e->name), &still));
+}
+
 /* The row as it is now takes the place of the row as it would have been. */
 static sp_status settle_event(struct sp_apply *a, struct sp_apply_event *e) {
     struct sp_tables *t = a->tables;
@@ -108,13 +176,9 @@ static sp_status settle_event(struct sp_apply *a, struct sp_apply_event *e) {
     case SP_EVENT_REVOKED: s = t->ops->revocation_exists(t, e->revocation.seq); break;
     case SP_EVENT_KEY: s = t->ops->key_get(t, e->tenant, SP_TEXT_SLICE(&e->name), e->row); break;
     case SP_EVENT_ROLE: s = t->ops->role_get(t, e->tenant, SP_TEXT_SLICE(&e->name), e->row); break;
-    case SP_EVENT_ROLE_GONE: {
-        struct sp_role_row still;
-        s = t->ops->role_get(t, e->tenant, SP_TEXT_SLICE(&e->name), &still);
-        if (sp_ok(s)) return SP_SUCCESS;
-        if (sp_is(s, SP_E_NOT_FOUND)) s = SP_SUCCESS;
-        break;
-    }
+    case SP_EVENT_CLIENT: s = t->ops->client_get(t, e->tenant, SP_TEXT_SLICE(&e->name), e->row); break;
+    case SP_EVENT_ROLE_GONE: s = settle_gone_role(t, e); break;
+    case SP_EVENT_CLIENT_GONE: s = settle_gone_client(t, e); break;
     }
     if (sp_is(s, SP_E_NOT_FOUND)) return SP_SUCCESS;
     SP_TRY(s);
@@ -227,7 +291,7 @@ static sp_status user_epoch(struct sp_apply *a, struct sp_user_epoch *in) {
     return SP_SUCCESS;
 }
 
-/* ---- roles, keys ---- */
+/* ---- roles, keys, clients ---- */
 
 /* The version that a put gives, from what was found (found: SP_OK or SP_E_NOT_FOUND) and what was expected.
  */
@@ -259,10 +323,7 @@ static sp_status role_put(struct sp_apply *a, struct sp_role_put *in) {
         free(row);
         return put;
     }
-    struct sp_apply_event *e = event_push(a, SP_EVENT_ROLE);
-    e->tenant = row->tenant;
-    e->name = row->name;
-    e->row = row;
+    event_push_row(a, SP_EVENT_ROLE, row->tenant, SP_TEXT_SLICE(&row->name), row);
     return SP_SUCCESS;
 }
 
@@ -271,9 +332,7 @@ static sp_status role_delete(struct sp_apply *a, struct sp_role_delete *in) {
     SP_TRY(present(a->tables->ops->role_get(a->tables, in->tenant, in->name, &old)));
     SP_TRY(sp_apply_reserve(a, 1));
     SP_TRY(a->tables->ops->role_remove(a->tables, in->tenant, in->name));
-    struct sp_apply_event *e = event_push(a, SP_EVENT_ROLE_GONE);
-    e->tenant = in->tenant;
-    e->name = old.name;
+    event_push_row(a, SP_EVENT_ROLE_GONE, in->tenant, SP_TEXT_SLICE(&old.name), NULL);
     return SP_SUCCESS;
 }
 
@@ -292,10 +351,37 @@ static sp_status key_put(struct sp_apply *a, struct sp_key_put *in) {
         sp_free_wiped(row, sizeof(*row));
         return put;
     }
-    struct sp_apply_event *e = event_push(a, SP_EVENT_KEY);
-    e->tenant = row->tenant;
-    e->name = row->kid;
-    e->row = row;
+    event_push_row(a, SP_EVENT_KEY, row->tenant, SP_TEXT_SLICE(&row->kid), row);
+    return SP_SUCCESS;
+}
+
+static sp_status client_put(struct sp_apply *a, struct sp_client_put *in) {
+    SP_WIPED(client_row) old = {0};
+    sp_status found =
+        a->tables->ops->client_get(a->tables, in->row->tenant, SP_TEXT_SLICE(&in->row->id), &old);
+    uint64_t version;
+    SP_TRY(next_version(found, old.version, in->expect_version, &version));
+    SP_TRY(sp_apply_reserve(a, 1));
+    struct sp_client_row *row = malloc(sizeof(*row));
+    if (row == NULL) return sp_err(SP_E_NOMEM);
+    *row = *in->row;
+    row->version = version;
+    sp_status put = a->tables->ops->client_put(a->tables, row);
+    if (!sp_ok(put)) {
+        sp_free_wiped(row, sizeof(*row));
+        return put;
+    }
+    event_push_row(a, SP_EVENT_CLIENT, row->tenant, SP_TEXT_SLICE(&row->id), row);
+    return SP_SUCCESS;
+}
+
+static sp_status client_delete(struct sp_apply *a, struct sp_client_delete *in) {
+    SP_WIPED(client_row) old;
+    SP_TRY(present(a->tables->ops->client_get(a->tables, in->tenant, in->id, &old)));
+    if (!version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
+    SP_TRY(sp_apply_reserve(a, 1));
+    SP_TRY(a->tables->ops->client_remove(a->tables, in->tenant, in->id));
+    event_push_row(a, SP_EVENT_CLIENT_GONE, in->tenant, SP_TEXT_SLICE(&old.id), NULL);
     return SP_SUCCESS;
 }
 
@@ -389,6 +475,8 @@ static sp_status meta_change(struct sp_apply *a, const struct sp_meta_change *in
     if (in->next_incarnation) {
         if (meta->incarnation < in->incarnation_above) meta->incarnation = in->incarnation_above;
         SP_TRY(epoch_raise(&meta->incarnation));
+        sp_assert(in->feed_epoch != NULL);
+        sp_apply_feed_renew(a, in->feed_epoch);
     }
     if (in->alive_ms != 0) meta->alive_ms = in->alive_ms;
     if (in->count_boot) meta->boots++;
@@ -402,7 +490,7 @@ sp_status sp_apply_finish(struct sp_apply *a) {
     if (meta->audit_count != kept->audit_count || meta->audit_base != kept->audit_base)
         a->env.audit.seal(a->env.audit.arg, meta, meta->audit_mac);
     /* NOLINTNEXTLINE: bytes of padding can only make equal rows look changed, and then one row is written */
-    if (memcmp(meta, &a->kept.meta, sizeof(*meta)) == 0) return SP_SUCCESS;
+    if (memcmp(meta, kept, sizeof(*meta)) == 0) return SP_SUCCESS;
     return a->tables->ops->meta_put(a->tables, meta);
 }
 
@@ -431,6 +519,8 @@ static sp_status apply_change(struct sp_apply *a, struct sp_change *c) {
     case SP_CHANGE_PERSONAL_ERASE: return personal_erase(a, &c->personal_erase);
     case SP_CHANGE_SESSIONS_FORGET: return sp_apply_sessions_forget(a, &c->sessions_forget);
     case SP_CHANGE_AUDIT_PRUNE: return audit_prune(a, &c->audit_prune);
+    case SP_CHANGE_CLIENT_PUT: return client_put(a, &c->client_put);
+    case SP_CHANGE_CLIENT_DELETE: return client_delete(a, &c->client_delete);
     }
     return sp_err(SP_E_UNSUPPORTED);
 }
@@ -482,6 +572,7 @@ sp_status sp_apply_set(struct sp_apply *a, struct sp_store_commit *c) {
     struct sp_apply_state before = a->now;
     size_t events = a->n;
     c->failed = 0;
+    chain_begin(a);
     sp_status s = needs_mark(c) ? apply_marked(a, c) : apply_changes(a, c);
     if (sp_ok(s)) return s;
     a->now = before;

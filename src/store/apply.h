@@ -56,6 +56,8 @@ sp_status sp_apply_settle(struct sp_apply *a);
  * cannot fail half way. */
 sp_status sp_apply_reserve(struct sp_apply *a, size_t more);
 sp_status sp_apply_revoke(struct sp_apply *a, const struct sp_revocation_row *row);
+/* Another epoch of the feed; its chain begins at the current revoke_seq. */
+void sp_apply_feed_renew(struct sp_apply *a, const uint8_t *epoch);
 sp_status sp_apply_session_insert(struct sp_apply *a, struct sp_session_insert *in);
 sp_status sp_apply_session_rotate(struct sp_apply *a, struct sp_session_rotate *in);
 sp_status sp_apply_session_reissue(struct sp_apply *a, struct sp_session_reissue *in);
@@ -72,6 +74,9 @@ static inline void sp_wipe_session_row(struct sp_session_row *row) {
     sp_wipe(row, sizeof(*row));
 }
 static inline void sp_wipe_key_row(struct sp_key_row *row) {
+    sp_wipe(row, sizeof(*row));
+}
+static inline void sp_wipe_client_row(struct sp_client_row *row) {
     sp_wipe(row, sizeof(*row));
 }
 #define SP_WIPED(T) __attribute__((cleanup(sp_wipe_##T))) struct sp_##T

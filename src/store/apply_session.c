@@ -322,7 +322,8 @@ static sp_status purge_sessions(struct sp_apply *a, const struct sp_purge *in, u
 
 sp_status sp_apply_purge(struct sp_apply *a, struct sp_purge *in) {
     uint32_t revocations, sessions;
-    SP_TRY(a->tables->ops->revocations_purge(a->tables, in->now_s, in->most, &revocations));
+    const uint64_t given = a->now.meta.revoke_seq, up_to = given > in->keep_last ? given - in->keep_last : 0;
+    SP_TRY(a->tables->ops->revocations_purge(a->tables, in->now_s, up_to, in->most, &revocations));
     SP_TRY(purge_sessions(a, in, &sessions));
     in->ret_purged = revocations + sessions;
     return SP_SUCCESS;

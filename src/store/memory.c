@@ -157,6 +157,11 @@ sp_status sp_store_memory_new(struct sp_store **ret) {
     struct sp_meta_row meta;
     memset(&meta, 0, sizeof(meta));
     meta.incarnation = 1;
+    sp_status s = sp_random_fill(&sp_random_system, meta.feed_epoch, sizeof(meta.feed_epoch));
+    if (!sp_ok(s)) {
+        free(m);
+        return s;
+    }
     m->store.ops = &ops;
     sp_assert(pthread_mutex_init(&m->mutex, NULL) == 0);
     sp_memory_tables_init(&m->tables);
@@ -203,12 +208,18 @@ sp_status sp_store_memory_snapshot(struct sp_store *store, struct sp_memory_snap
 sp_status sp_store_memory_restore(struct sp_store *store, const struct sp_memory_snapshot *snapshot,
                                   bool bump_incarnation) {
     struct sp_memory *m = self(store);
+    uint8_t epoch[SP_ROW_FEED_EPOCH_BYTES];
+    SP_TRY(sp_random_fill(&sp_random_system, epoch, sizeof(epoch)));
     pthread_mutex_lock(&m->mutex);
     sp_status s = sp_memory_tables_assign(&m->tables, &snapshot->tables);
     if (sp_ok(s)) {
         m->apply.kept = snapshot->state;
         if (bump_incarnation) m->apply.kept.meta.incarnation++;
         m->apply.now = m->apply.kept;
+        if (bump_incarnation) {
+            sp_apply_feed_renew(&m->apply, epoch);
+            m->apply.kept = m->apply.now;
+        }
     }
     pthread_mutex_unlock(&m->mutex);
     return s;

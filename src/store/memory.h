@@ -11,7 +11,7 @@
 
 #include "core/store.h"
 
-/* SP_E_NOMEM. */
+/* SP_E_NOMEM; SP_E_UNAVAILABLE: no randomness for the feed's epoch. */
 sp_status sp_store_memory_new(struct sp_store **ret);
 
 /* ---- faults, for tests and simulations ---- */

@@ -16,6 +16,7 @@ enum sp_mkind {
     SP_MSESSIONS, /* by (tenant, sid) */
     SP_MREVOCATIONS,
     SP_MAUDIT,
+    SP_MCLIENTS,
     SP_MTABLES
 };
 

@@ -135,6 +135,25 @@ static sp_status keys(const struct sp_memory_tables *m, struct sp_store_read *r)
     return SP_SUCCESS;
 }
 
+/* ---- clients ---- */
+
+static bool ends_client(const struct sp_store_read *r, const void *row) {
+    return ((const struct sp_client_row *)row)->tenant != r->tenant;
+}
+
+static sp_status client(const struct sp_memory_tables *m, struct sp_store_read *r) {
+    struct sp_client_row key = {.tenant = r->tenant};
+    if (!sp_ok(SP_TEXT_SET(&key.id, r->key))) return sp_err(SP_E_NOT_FOUND);
+    return one(&m->t[SP_MCLIENTS], &key, r);
+}
+
+static sp_status clients(const struct sp_memory_tables *m, struct sp_store_read *r) {
+    const struct sp_mtable *t = &m->t[SP_MCLIENTS];
+    struct sp_client_row key = {.tenant = r->tenant};
+    if (!sp_ok(SP_TEXT_SET(&key.id, r->after))) return sp_err(SP_E_MALFORMED);
+    return run(&(struct query){t, after(t, &key), page_limit(r), ends_client, NULL}, r);
+}
+
 /* ---- sessions ---- */
 
 static sp_status session(const struct sp_memory_tables *m, struct sp_store_read *r) {
@@ -206,6 +225,8 @@ static sp_status dispatch(const struct sp_memory_tables *m, const struct sp_meta
     case SP_READ_KEYS: return keys(m, r);
     case SP_READ_REVOCATIONS: return revocations(m, r);
     case SP_READ_AUDIT: return audit(m, r);
+    case SP_READ_CLIENT: return client(m, r);
+    case SP_READ_CLIENTS: return clients(m, r);
     }
     return sp_err(SP_E_UNSUPPORTED);
 }

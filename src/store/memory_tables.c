@@ -28,6 +28,9 @@ static int compare_roles(const void *a, const void *b) {
 static int compare_keys(const void *a, const void *b) {
     COMPARE_TEXT(sp_key_row, kid);
 }
+static int compare_clients(const void *a, const void *b) {
+    COMPARE_TEXT(sp_client_row, id);
+}
 static int compare_sessions(const void *a, const void *b) {
     COMPARE_BYTES(sp_session_row, sid);
 }
@@ -74,6 +77,7 @@ static const struct sp_mtype types[SP_MTABLES] = {
     [SP_MSESSIONS] = {sizeof(struct sp_session_row), compare_sessions, NULL, NULL},
     [SP_MREVOCATIONS] = {sizeof(struct sp_revocation_row), compare_revocations, NULL, NULL},
     [SP_MAUDIT] = {sizeof(struct sp_audit_row), compare_audit, sp_audit_row_copy, audit_done},
+    [SP_MCLIENTS] = {sizeof(struct sp_client_row), compare_clients, NULL, NULL},
 };
 
 /* ---- the tables of apply.h ---- */
@@ -178,6 +182,22 @@ static sp_status key_put(struct sp_tables *t, const struct sp_key_row *row) {
     return put(t, SP_MKEYS, row);
 }
 
+static sp_status client_get(struct sp_tables *t, uint32_t tenant, sp_slice id, struct sp_client_row *ret) {
+    struct sp_client_row key = {.tenant = tenant};
+    if (!sp_ok(SP_TEXT_SET(&key.id, id))) return sp_err(SP_E_NOT_FOUND);
+    return get(t, SP_MCLIENTS, &key, ret);
+}
+
+static sp_status client_put(struct sp_tables *t, const struct sp_client_row *row) {
+    return put(t, SP_MCLIENTS, row);
+}
+
+static sp_status client_remove(struct sp_tables *t, uint32_t tenant, sp_slice id) {
+    struct sp_client_row key = {.tenant = tenant};
+    if (!sp_ok(SP_TEXT_SET(&key.id, id))) return SP_SUCCESS;
+    return drop(t, SP_MCLIENTS, &key);
+}
+
 static struct sp_session_row session_key(uint32_t tenant, const uint8_t *sid) {
     struct sp_session_row key = {.tenant = tenant};
     memcpy(key.sid, sid, sizeof(key.sid));
@@ -219,19 +239,21 @@ static sp_status revocation_exists(struct sp_tables *t, uint64_t seq) {
 }
 
 /* One pass for each that goes, by (expires_s, seq): a memory store has few, and its steps are small. */
-static const struct sp_revocation_row *first_to_expire(const struct sp_mtable *t) {
+static const struct sp_revocation_row *first_to_expire(const struct sp_mtable *t, uint64_t up_to) {
     const struct sp_revocation_row *first = NULL;
     for (size_t i = 0; i < t->n; i++) {
         const struct sp_revocation_row *row = t->rows[i];
+        if (row->seq > up_to) break;
         if (first == NULL || row->expires_s < first->expires_s) first = row;
     }
     return first;
 }
 
-static sp_status revocations_purge(struct sp_tables *t, int64_t now_s, uint32_t most, uint32_t *ret_n) {
+static sp_status revocations_purge(struct sp_tables *t, int64_t now_s, uint64_t up_to, uint32_t most,
+                                   uint32_t *ret_n) {
     uint32_t purged = 0;
     for (; purged < most; purged++) {
-        const struct sp_revocation_row *row = first_to_expire(&self(t)->t[SP_MREVOCATIONS]);
+        const struct sp_revocation_row *row = first_to_expire(&self(t)->t[SP_MREVOCATIONS], up_to);
         if (row == NULL || row->expires_s >= now_s) break;
         SP_TRY(drop(t, SP_MREVOCATIONS, row));
     }
@@ -307,6 +329,9 @@ static const struct sp_tables_ops ops = {
     .role_remove = role_remove,
     .key_get = key_get,
     .key_put = key_put,
+    .client_get = client_get,
+    .client_put = client_put,
+    .client_remove = client_remove,
     .session_get = session_get,
     .session_from = session_from,
     .session_insert = session_put,

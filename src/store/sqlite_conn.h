@@ -19,12 +19,13 @@
     X(UNDO, "ROLLBACK TO change_set")                                                                        \
     X(META_GET, "SELECT incarnation, boots, alive_ms, global_epoch, session_floor, floor_cause, floor_ms, "  \
                 "revoke_seq, "                                                                               \
-                "access_ttl_max_s, audit_count, audit_head, audit_mac, audit_base, audit_base_hash "         \
-                "FROM meta WHERE one = 1")                                                                   \
+                "access_ttl_max_s, audit_count, audit_head, audit_mac, audit_base, audit_base_hash, "        \
+                "feed_epoch, feed_head FROM meta WHERE one = 1")                                             \
     X(META_PUT,                                                                                              \
       "UPDATE meta SET incarnation = ?1, boots = ?2, alive_ms = ?3, global_epoch = ?4, session_floor = ?5, " \
       "floor_cause = ?6, floor_ms = ?7, revoke_seq = ?8, access_ttl_max_s = ?9, audit_count = ?10, "         \
-      "audit_head = ?11, audit_mac = ?12, audit_base = ?13, audit_base_hash = ?14 WHERE one = 1")            \
+      "audit_head = ?11, audit_mac = ?12, audit_base = ?13, audit_base_hash = ?14, feed_epoch = ?15, "       \
+      "feed_head = ?16 WHERE one = 1")                                                                       \
     X(META_PROBE, "UPDATE meta SET probes = probes + 1 WHERE one = 1")                                       \
     X(USER_GET, SP_SQL_USER " WHERE tenant = ?1 AND id = ?2")                                                \
     X(USER_BY_NAME, SP_SQL_USER " WHERE tenant = ?1 AND name = ?2")                                          \
@@ -48,6 +49,17 @@
                "signing_from_ms, "                                                                           \
                "retired_ms, gone_ms, public_jwk, sealed) "                                                   \
                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")                            \
+    X(CLIENT_GET, SP_SQL_CLIENT " WHERE tenant = ?1 AND id = ?2")                                            \
+    X(CLIENTS, SP_SQL_CLIENT " WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3")                          \
+    X(CLIENT_PUT,                                                                                            \
+      "INSERT OR REPLACE INTO clients (tenant, id, version, is_public, feed, disabled, auth_method, "        \
+      "grants, "                                                                                             \
+      "scopes, audiences, redirect_uris, jwks, rotate_refresh, secret0_used, secret0, secret0_created_ms, "  \
+      "secret0_expires_ms, secret1_used, secret1, secret1_created_ms, secret1_expires_ms, created_ms) "      \
+      "VALUES "                                                                                              \
+      "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "    \
+      "?22)")                                                                                                \
+    X(CLIENT_REMOVE, "DELETE FROM clients WHERE tenant = ?1 AND id = ?2")                                    \
     X(SESSION_GET, SP_SQL_SESSION " WHERE tenant = ?1 AND sid = ?2")                                         \
     X(SESSION_FROM, SP_SQL_SESSION " WHERE (tenant, sid) >= (?1, ?2) ORDER BY tenant, sid LIMIT 1")          \
     X(SESSIONS, SP_SQL_SESSION " WHERE tenant = ?1 AND sid > ?2 ORDER BY sid LIMIT ?3")                      \
@@ -63,7 +75,7 @@
                    "WHERE seq > ?1 AND expires_s >= ?2 ORDER BY seq LIMIT ?3")                               \
     X(REVOCATIONS_PURGE,                                                                                     \
       "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE expires_s < ?1 "              \
-      "ORDER BY expires_s, seq LIMIT ?2)")                                                                   \
+      "AND seq <= ?3 ORDER BY expires_s, seq LIMIT ?2)")                                                     \
     X(AUDIT_PUT, "INSERT INTO audit (seq, time_ms, action, outcome, actor, target, body, hash) "             \
                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                  \
     X(PERSONAL_PUT, "INSERT INTO audit_personal (seq, value) VALUES (?1, ?2)")                               \
@@ -83,6 +95,10 @@
     "SELECT tenant, kid, version, use, alg, state, number, created_ms, signing_from_ms, retired_ms, "        \
     "gone_ms, public_jwk, sealed "                                                                           \
     "FROM keys"
+#define SP_SQL_CLIENT                                                                                        \
+    "SELECT tenant, id, version, is_public, feed, disabled, auth_method, grants, scopes, audiences, "        \
+    "redirect_uris, jwks, rotate_refresh, secret0_used, secret0, secret0_created_ms, secret0_expires_ms, "   \
+    "secret1_used, secret1, secret1_created_ms, secret1_expires_ms, created_ms FROM clients"
 #define SP_SQL_SESSION "SELECT tenant, sid, user_id, hot, login FROM sessions"
 
 enum sp_sql {
@@ -130,6 +146,7 @@ void sp_bind_text(sqlite3_stmt *s, int at, sp_slice v);
 sp_status sp_row_user(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_role(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_key(struct sp_conn *c, sqlite3_stmt *s, void *ret);
+sp_status sp_row_client(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_session(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_revocation(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_audit(struct sp_conn *c, sqlite3_stmt *s, void *ret);

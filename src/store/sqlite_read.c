@@ -31,10 +31,12 @@ static void bind(sqlite3_stmt *s, const struct sp_store_read *r, uint32_t limit,
         sp_bind_blob(s, 2, r->key.p, r->key.n);
         break;
     case SP_READ_USER_BY_NAME:
+    case SP_READ_CLIENT:
         sp_bind_int(s, 1, r->tenant);
         sp_bind_text(s, 2, r->key);
         break;
     case SP_READ_USERS:
+    case SP_READ_CLIENTS:
         sp_bind_int(s, 1, r->tenant);
         sp_bind_text(s, 2, r->after);
         sp_bind_int(s, 3, wanted);
@@ -84,6 +86,8 @@ static const struct reading readings[] = {
     [SP_READ_KEYS] = {SP_SQL_KEYS, sp_row_key, sizeof(struct sp_key_row), ALL},
     [SP_READ_REVOCATIONS] = {SP_SQL_REVOCATIONS, sp_row_revocation, sizeof(struct sp_revocation_row), PAGE},
     [SP_READ_AUDIT] = {SP_SQL_AUDIT, sp_row_audit, sizeof(struct sp_audit_row), PAGE},
+    [SP_READ_CLIENT] = {SP_SQL_CLIENT_GET, sp_row_client, sizeof(struct sp_client_row), ONE},
+    [SP_READ_CLIENTS] = {SP_SQL_CLIENTS, sp_row_client, sizeof(struct sp_client_row), PAGE},
 };
 
 static uint32_t limit_of(const struct reading *how, uint32_t asked) {

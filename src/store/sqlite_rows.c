@@ -111,6 +111,35 @@ sp_status sp_row_key(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
     return loaded(c, &cols, "keys");
 }
 
+static void secret_columns(struct cols *cols, struct sp_client_secret *secret) {
+    secret->used = col_int(cols, 0, 1) != 0;
+    col_bytes(cols, secret->hash, sizeof(secret->hash));
+    secret->created_ms = col_time(cols);
+    secret->expires_ms = col_time(cols);
+}
+
+sp_status sp_row_client(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
+    struct cols cols = {.s = s};
+    struct sp_client_row *row = ret;
+    memset(row, 0, sizeof(*row));
+    row->tenant = col_u32(&cols);
+    COL_TEXT(&cols, &row->id);
+    row->version = col_count(&cols);
+    row->is_public = col_int(&cols, 0, 1) != 0;
+    row->feed = col_int(&cols, 0, 1) != 0;
+    row->disabled = col_int(&cols, 0, 1) != 0;
+    COL_TEXT(&cols, &row->auth_method);
+    COL_TEXT(&cols, &row->grants);
+    COL_TEXT(&cols, &row->scopes);
+    COL_TEXT(&cols, &row->audiences);
+    COL_TEXT(&cols, &row->redirect_uris);
+    COL_TEXT(&cols, &row->jwks);
+    row->rotate_refresh = col_int(&cols, 0, 1) != 0;
+    for (size_t i = 0; i < SP_ARRAY_LEN(row->secrets); i++) secret_columns(&cols, &row->secrets[i]);
+    row->created_ms = col_time(&cols);
+    return loaded(c, &cols, "clients");
+}
+
 sp_status sp_row_session(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
     struct cols cols = {.s = s};
     struct sp_session_row *row = ret;
@@ -185,6 +214,8 @@ static void meta_columns(struct cols *cols, struct sp_meta_row *row) {
     col_bytes(cols, row->audit_mac, sizeof(row->audit_mac));
     row->audit_base = col_count(cols);
     col_bytes(cols, row->audit_base_hash, sizeof(row->audit_base_hash));
+    col_bytes(cols, row->feed_epoch, sizeof(row->feed_epoch));
+    col_bytes(cols, row->feed_head, sizeof(row->feed_head));
 }
 
 sp_status sp_row_meta(struct sp_conn *c, struct sp_meta_row *ret) {

@@ -50,6 +50,23 @@ static const char *const steps[] = {
     "ALTER TABLE meta ADD COLUMN audit_base INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE meta ADD COLUMN audit_base_hash BLOB NOT NULL DEFAULT "
     "x'0000000000000000000000000000000000000000000000000000000000000000';",
+
+    /* The feed and its clients. A head of zeros: the chain begins with the first change set (store/apply.h).
+     * The epoch need only be another one than any other store's. */
+    "ALTER TABLE meta ADD COLUMN feed_epoch BLOB NOT NULL DEFAULT x'00000000000000000000000000000000';"
+    "ALTER TABLE meta ADD COLUMN feed_head BLOB NOT NULL"
+    " DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000';"
+    "UPDATE meta SET feed_epoch = randomblob(16);"
+    "CREATE TABLE clients (tenant INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,"
+    " is_public INTEGER NOT NULL, feed INTEGER NOT NULL, disabled INTEGER NOT NULL, auth_method TEXT NOT "
+    "NULL,"
+    " grants TEXT NOT NULL, scopes TEXT NOT NULL, audiences TEXT NOT NULL, redirect_uris TEXT NOT NULL,"
+    " jwks TEXT NOT NULL, rotate_refresh INTEGER NOT NULL,"
+    " secret0_used INTEGER NOT NULL, secret0 BLOB NOT NULL, secret0_created_ms INTEGER NOT NULL,"
+    " secret0_expires_ms INTEGER NOT NULL,"
+    " secret1_used INTEGER NOT NULL, secret1 BLOB NOT NULL, secret1_created_ms INTEGER NOT NULL,"
+    " secret1_expires_ms INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, PRIMARY KEY (tenant, id)) STRICT, WITHOUT ROWID;",
 };
 
 static sp_status exec(struct sp_conn *c, const char *sql) {

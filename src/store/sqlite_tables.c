@@ -149,6 +149,51 @@ static sp_status key_put(struct sp_tables *t, const struct sp_key_row *row) {
     return finish(c, s);
 }
 
+/* ---- clients ---- */
+
+static sp_status client_get(struct sp_tables *t, uint32_t tenant, sp_slice id, struct sp_client_row *ret) {
+    BEGIN(c, s, SP_SQL_CLIENT_GET);
+    sp_bind_int(s, 1, tenant);
+    sp_bind_text(s, 2, id);
+    return fetch(c, s, sp_row_client, ret);
+}
+
+static int bind_secret(sqlite3_stmt *s, int at, const struct sp_client_secret *secret) {
+    sp_bind_int(s, at++, secret->used);
+    sp_bind_blob(s, at++, secret->hash, sizeof(secret->hash));
+    sp_bind_int(s, at++, secret->created_ms);
+    sp_bind_int(s, at++, secret->expires_ms);
+    return at;
+}
+
+static sp_status client_put(struct sp_tables *t, const struct sp_client_row *row) {
+    BEGIN(c, s, SP_SQL_CLIENT_PUT);
+    sp_bind_int(s, 1, row->tenant);
+    sp_bind_text(s, 2, SP_TEXT_SLICE(&row->id));
+    sp_bind_int(s, 3, (int64_t)row->version);
+    sp_bind_int(s, 4, row->is_public);
+    sp_bind_int(s, 5, row->feed);
+    sp_bind_int(s, 6, row->disabled);
+    sp_bind_text(s, 7, SP_TEXT_SLICE(&row->auth_method));
+    sp_bind_text(s, 8, SP_TEXT_SLICE(&row->grants));
+    sp_bind_text(s, 9, SP_TEXT_SLICE(&row->scopes));
+    sp_bind_text(s, 10, SP_TEXT_SLICE(&row->audiences));
+    sp_bind_text(s, 11, SP_TEXT_SLICE(&row->redirect_uris));
+    sp_bind_text(s, 12, SP_TEXT_SLICE(&row->jwks));
+    sp_bind_int(s, 13, row->rotate_refresh);
+    int at = 14;
+    for (size_t i = 0; i < SP_ARRAY_LEN(row->secrets); i++) at = bind_secret(s, at, &row->secrets[i]);
+    sp_bind_int(s, at, row->created_ms);
+    return finish(c, s);
+}
+
+static sp_status client_remove(struct sp_tables *t, uint32_t tenant, sp_slice id) {
+    BEGIN(c, s, SP_SQL_CLIENT_REMOVE);
+    sp_bind_int(s, 1, tenant);
+    sp_bind_text(s, 2, id);
+    return finish(c, s);
+}
+
 /* ---- sessions ---- */
 
 static sp_status session_get(struct sp_tables *t, uint32_t tenant, const uint8_t *sid,
@@ -224,10 +269,12 @@ static sp_status revocation_exists(struct sp_tables *t, uint64_t seq) {
     return fetch(c, s, load_nothing, NULL);
 }
 
-static sp_status revocations_purge(struct sp_tables *t, int64_t now_s, uint32_t most, uint32_t *ret_n) {
+static sp_status revocations_purge(struct sp_tables *t, int64_t now_s, uint64_t up_to, uint32_t most,
+                                   uint32_t *ret_n) {
     BEGIN(c, s, SP_SQL_REVOCATIONS_PURGE);
     sp_bind_int(s, 1, now_s);
     sp_bind_int(s, 2, most);
+    sp_bind_int(s, 3, (int64_t)up_to);
     SP_TRY(finish(c, s));
     *ret_n = (uint32_t)sqlite3_changes(c->db);
     return SP_SUCCESS;
@@ -308,6 +355,8 @@ static sp_status meta_put(struct sp_tables *t, const struct sp_meta_row *row) {
     sp_bind_blob(s, 12, row->audit_mac, sizeof(row->audit_mac));
     sp_bind_int(s, 13, (int64_t)row->audit_base);
     sp_bind_blob(s, 14, row->audit_base_hash, sizeof(row->audit_base_hash));
+    sp_bind_blob(s, 15, row->feed_epoch, sizeof(row->feed_epoch));
+    sp_bind_blob(s, 16, row->feed_head, sizeof(row->feed_head));
     return finish(c, s);
 }
 
@@ -325,6 +374,9 @@ static const struct sp_tables_ops ops = {
     .role_remove = role_remove,
     .key_get = key_get,
     .key_put = key_put,
+    .client_get = client_get,
+    .client_put = client_put,
+    .client_remove = client_remove,
     .session_get = session_get,
     .session_from = session_from,
     .session_insert = session_insert,

@@ -37,6 +37,10 @@ struct sp_tables_ops {
     sp_status (*key_get)(struct sp_tables *, uint32_t tenant, sp_slice kid, struct sp_key_row *ret);
     sp_status (*key_put)(struct sp_tables *, const struct sp_key_row *row);
 
+    sp_status (*client_get)(struct sp_tables *, uint32_t tenant, sp_slice id, struct sp_client_row *ret);
+    sp_status (*client_put)(struct sp_tables *, const struct sp_client_row *row);
+    sp_status (*client_remove)(struct sp_tables *, uint32_t tenant, sp_slice id);
+
     sp_status (*session_get)(struct sp_tables *, uint32_t tenant, const uint8_t *sid,
                              struct sp_session_row *ret);
     /* The first at or after `from`, across tenants. SP_E_NOT_FOUND: the end. */
@@ -49,8 +53,9 @@ struct sp_tables_ops {
 
     sp_status (*revocation_put)(struct sp_tables *, const struct sp_revocation_row *row);
     sp_status (*revocation_exists)(struct sp_tables *, uint64_t seq); /* SP_E_NOT_FOUND */
-    /* Of those with expires_s < now_s, at most `most`, by (expires_s, seq). */
-    sp_status (*revocations_purge)(struct sp_tables *, int64_t now_s, uint32_t most, uint32_t *ret_n);
+    /* Of those with expires_s < now_s and seq <= up_to, at most `most`, by (expires_s, seq). */
+    sp_status (*revocations_purge)(struct sp_tables *, int64_t now_s, uint64_t up_to, uint32_t most,
+                                   uint32_t *ret_n);
 
     sp_status (*audit_put)(struct sp_tables *, uint64_t seq, const struct sp_audit_append *in,
                            const uint8_t *hash);

@@ -14,6 +14,8 @@ int conformance_directory(void); /* users, roles, keys */
 int conformance_rotate(void);
 int conformance_ends(void); /* inserts, ends, epochs, purge */
 int conformance_prune(void);
+int conformance_feed(void);
+int conformance_clients(void);
 int conformance_sets(void); /* atomicity, audit, events, paging, concurrency */
 
 #endif

@@ -15,7 +15,7 @@ static void session_is_stored_as_given_with_the_stores_epochs(void **state) {
     struct sp_session_row row = make_session(1, 1), found;
     struct sp_change raise[] = {
         {.kind = SP_CHANGE_GLOBAL_EPOCH, .global_epoch = {NOW_MS, NOW_S, false, SP_END_NONE, 0}},
-        {.kind = SP_CHANGE_META, .meta = {.next_incarnation = true}}};
+        {.kind = SP_CHANGE_META, .meta = {NEXT_INCARNATION}}};
     assert_int_equal(commit_set(f, raise, 2, NULL), SP_OK);
     text_set(&row.act, "someone");
     row.has_attempt = true;
@@ -206,7 +206,7 @@ static void meta_writes_only_what_is_set(void **state) {
     assert_commits(f, &c);
     c.meta = (struct sp_meta_change){.access_ttl_max_s = 300};
     assert_commits(f, &c);
-    c.meta = (struct sp_meta_change){.next_incarnation = true};
+    c.meta = (struct sp_meta_change){NEXT_INCARNATION};
     assert_commits(f, &c);
     meta = read_meta(f);
     assert_int_equal(meta.alive_ms, 7);

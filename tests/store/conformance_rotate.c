@@ -272,7 +272,7 @@ static void healing_needs_an_older_incarnation(void **state) {
     s.rotation.rotate.next_generation = 12;
     s.rotation.rotate.ret_session = &row;
     assert_refused(&s);
-    struct sp_change next = {.kind = SP_CHANGE_META, .meta = {.next_incarnation = true}};
+    struct sp_change next = {.kind = SP_CHANGE_META, .meta = {NEXT_INCARNATION}};
     assert_commits(s.f, &next);
     assert_commits(s.f, &s.rotation);
     assert_int_equal(row.generation, 12);

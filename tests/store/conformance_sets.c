@@ -337,10 +337,9 @@ static void only_ended_sessions_of_the_user_are_forgotten(void **state) {
 
 static void epochs_and_incarnations_can_be_made_to_jump(void **state) {
     struct fixture *f = *state;
-    struct sp_change set[] = {
-        {.kind = SP_CHANGE_META, .meta = {.next_incarnation = true, .incarnation_above = 40}},
-        {.kind = SP_CHANGE_GLOBAL_EPOCH,
-         .global_epoch = {.now_ms = NOW_MS, .expires_s = NOW_S, .at_least = 65536}}};
+    struct sp_change set[] = {{.kind = SP_CHANGE_META, .meta = {NEXT_INCARNATION, .incarnation_above = 40}},
+                              {.kind = SP_CHANGE_GLOBAL_EPOCH,
+                               .global_epoch = {.now_ms = NOW_MS, .expires_s = NOW_S, .at_least = 65536}}};
     assert_int_equal(sp_store_commit_wait(f->store, set, 2, NULL).code, SP_OK);
     assert_int_equal(set[1].global_epoch.ret_epoch, 65536);
     struct sp_store_read r = {.kind = SP_READ_META, .limit = 1};

@@ -20,6 +20,11 @@ static void record(void *arg, const struct sp_store_event *in) {
     if (in->role != NULL) e->name = in->role->name;
     if (in->role_name.n != 0) assert_true(sp_ok(SP_TEXT_SET(&e->name, in->role_name)));
     if (in->key != NULL) e->name = in->key->kid;
+    if (in->client != NULL) e->client = in->client->id;
+    if (in->client != NULL) e->client_version = in->client->version;
+    if (in->client_id.n != 0) assert_true(sp_ok(SP_TEXT_SET(&e->client, in->client_id)));
+    assert_true((in->kind == SP_EVENT_REVOKED) == (in->feed_head != NULL));
+    if (in->feed_head != NULL) memcpy(e->feed_head, in->feed_head, sizeof(e->feed_head));
     pthread_mutex_unlock(&f->mutex);
 }
 
@@ -59,9 +64,32 @@ void chain_seal(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac) {
     memcpy(ret_mac, mac, sizeof(mac));
 }
 
+void feed_start(void *arg, const uint8_t epoch[SP_ROW_FEED_EPOCH_BYTES],
+                uint8_t ret_head[SP_ROW_HASH_BYTES]) {
+    (void)arg;
+    uint8_t head[SP_ROW_HASH_BYTES] = {1};
+    mix(head, sp_slice_of(epoch, SP_ROW_FEED_EPOCH_BYTES));
+    memcpy(ret_head, head, sizeof(head));
+}
+
+void feed_link(void *arg, const uint8_t prev[SP_ROW_HASH_BYTES], const struct sp_revocation_row *row,
+               uint8_t ret_head[SP_ROW_HASH_BYTES]) {
+    (void)arg;
+    uint8_t head[SP_ROW_HASH_BYTES];
+    memcpy(head, prev, sizeof(head));
+    mix(head, sp_slice_of(&row->seq, sizeof(row->seq)));
+    mix(head, sp_slice_of(&row->what, sizeof(row->what)));
+    mix(head, SP_SLICE_ARRAY(row->id));
+    mix(head, sp_slice_of(&row->epoch, sizeof(row->epoch)));
+    mix(head, sp_slice_of(&row->expires_s, sizeof(row->expires_s)));
+    memcpy(ret_head, head, sizeof(head));
+}
+
 struct sp_store_env fixture_env(struct fixture *f) {
-    return (struct sp_store_env){
-        .publisher = {record, f}, .audit = {chain_link, chain_seal, NULL}, .log = sp_log_none};
+    return (struct sp_store_env){.publisher = {record, f},
+                                 .audit = {chain_link, chain_seal, NULL},
+                                 .feed = {feed_start, feed_link, NULL},
+                                 .log = sp_log_none};
 }
 
 /* ---- open, close ---- */
@@ -196,6 +224,26 @@ struct sp_key_row make_key(const char *kid, int64_t created_ms) {
     k.number = 7;
     k.created_ms = created_ms;
     return k;
+}
+
+struct sp_client_row make_client(const char *id) {
+    struct sp_client_row c;
+    memset(&c, 0, sizeof(c));
+    c.tenant = SP_TENANT_DEFAULT;
+    text_set(&c.id, id);
+    text_set(&c.auth_method, "client_secret_basic");
+    text_set(&c.grants, "client_credentials");
+    text_set(&c.scopes, "a b");
+    text_set(&c.audiences, "https://api.example");
+    text_set(&c.redirect_uris, "https://app.example/back");
+    text_set(&c.jwks, "{\"keys\":[]}");
+    c.feed = c.rotate_refresh = true;
+    c.created_ms = NOW_MS;
+    c.secrets[0].used = true;
+    memset(c.secrets[0].hash, 0x5c, sizeof(c.secrets[0].hash));
+    c.secrets[0].created_ms = NOW_MS;
+    c.secrets[0].expires_ms = NOW_MS + 1000;
+    return c;
 }
 
 void add_user(struct fixture *f, const struct sp_user_row *user) {

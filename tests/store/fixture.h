@@ -21,6 +21,9 @@ struct event {
     struct sp_revocation_row revocation;
     struct sp_role_row role;
     sp_text64 name; /* role or kid */
+    sp_text128 client;
+    uint64_t client_version;
+    uint8_t feed_head[SP_ROW_HASH_BYTES];
 };
 
 struct fixture {
@@ -46,6 +49,13 @@ struct sp_store_env fixture_env(struct fixture *f);
 void chain_link(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body, uint8_t *ret_hash);
 void chain_seal(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac);
 
+/* And its chain over revocations. */
+void feed_start(void *arg, const uint8_t epoch[SP_ROW_FEED_EPOCH_BYTES], uint8_t ret_head[SP_ROW_HASH_BYTES]);
+void feed_link(void *arg, const uint8_t prev[SP_ROW_HASH_BYTES], const struct sp_revocation_row *row,
+               uint8_t ret_head[SP_ROW_HASH_BYTES]);
+/* Epochs for a new incarnation: the same one each time would be a mistake in a server, but not here. */
+#define NEXT_INCARNATION .next_incarnation = true, .feed_epoch = (const uint8_t *)"another epoch 16"
+
 /* Commits one change set and gives its code; `failed` may be NULL. */
 enum sp_code commit_set(struct fixture *f, struct sp_change *changes, size_t n, size_t *ret_failed);
 enum sp_code commit_one(struct fixture *f, struct sp_change *change);
@@ -60,6 +70,8 @@ struct sp_user_row make_user(unsigned n);
 struct sp_session_row make_session(unsigned user, unsigned k);
 struct sp_role_row make_role(const char *name, const char *permissions);
 struct sp_key_row make_key(const char *kid, int64_t created_ms);
+/* May follow the feed; one secret, whose hash is 0x5c over and over. */
+struct sp_client_row make_client(const char *id);
 
 void add_user(struct fixture *f, const struct sp_user_row *user);
 void add_session(struct fixture *f, const struct sp_session_row *session);

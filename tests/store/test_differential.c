@@ -27,6 +27,7 @@ struct set {
     struct sp_session_row sessions[CHANGES_MAX];
     struct sp_role_row roles[CHANGES_MAX];
     struct sp_key_row keys[CHANGES_MAX];
+    struct sp_client_row clients[CHANGES_MAX];
     uint8_t bytes[CHANGES_MAX][SP_ROW_SECRET_BYTES];
     struct sp_user_row ret_users[CHANGES_MAX];
     struct sp_session_row ret_sessions[CHANGES_MAX];
@@ -100,6 +101,20 @@ static void make_directory_change(struct set *s, size_t i) {
     }
 }
 
+static void make_client_change(struct set *s, size_t i) {
+    struct sp_change *c = &s->changes[i];
+    static const char *const ids[] = {"orders", "order", "billing"};
+    const uint64_t expect = pick(2) == 0 ? SP_VERSION_ANY : pick(2) == 0 ? SP_VERSION_ABSENT : 1 + pick(4);
+    s->clients[i] = make_client(ids[pick(SP_ARRAY_LEN(ids))]);
+    s->clients[i].disabled = pick(2) == 0;
+    s->clients[i].secrets[1].hash[0] = (uint8_t)pick(256);
+    if (pick(3) == 0)
+        *c = (struct sp_change){.kind = SP_CHANGE_CLIENT_DELETE,
+                                .client_delete = {1, SP_TEXT_SLICE(&s->clients[i].id), expect}};
+    else
+        *c = (struct sp_change){.kind = SP_CHANGE_CLIENT_PUT, .client_put = {&s->clients[i], expect}};
+}
+
 static void make_session_change(struct set *s, size_t i) {
     struct sp_change *c = &s->changes[i];
     struct sp_session_row *row = some_session(s, i);
@@ -167,11 +182,13 @@ static void make_other_change(struct set *s, size_t i) {
                                 .meta = {.alive_ms = now_ms,
                                          .count_boot = pick(2) == 0,
                                          .next_incarnation = pick(10) == 0,
+                                         .feed_epoch = s->bytes[i],
                                          .access_ttl_max_s = pick(1000)}};
         break;
     case 3:
-        *c = (struct sp_change){.kind = SP_CHANGE_PURGE,
-                                .purge = {now_ms / 1000, now_ms - (int64_t)pick(100000), 1 + pick(10), 0}};
+        *c = (struct sp_change){
+            .kind = SP_CHANGE_PURGE,
+            .purge = {now_ms / 1000, now_ms - (int64_t)pick(100000), 1 + pick(10), pick(20), 0}};
         break;
     default:
         *c = (struct sp_change){.kind = SP_CHANGE_AUDIT,
@@ -188,7 +205,9 @@ static void make_set(struct set *s) {
     s->n = 1 + pick(1 + pick(CHANGES_MAX));
     for (size_t i = 0; i < s->n; i++) {
         unsigned room = pick(10);
-        if (room < 2)
+        if (room < 2 && pick(5) == 0)
+            make_client_change(s, i);
+        else if (room < 2)
             make_directory_change(s, i);
         else if (room < 8)
             make_session_change(s, i);
@@ -247,6 +266,7 @@ static void assert_same_state(struct fixture *a, struct fixture *b) {
     assert_same_rows(a, b, SP_READ_USERS, sizeof(struct sp_user_row));
     assert_same_rows(a, b, SP_READ_ROLES, sizeof(struct sp_role_row));
     assert_same_rows(a, b, SP_READ_KEYS, sizeof(struct sp_key_row));
+    assert_same_rows(a, b, SP_READ_CLIENTS, sizeof(struct sp_client_row));
     assert_same_rows(a, b, SP_READ_SESSIONS, sizeof(struct sp_session_row));
     assert_same_rows(a, b, SP_READ_REVOCATIONS, 0);
     assert_same_rows(a, b, SP_READ_AUDIT, 0);
@@ -260,11 +280,14 @@ static void assert_same_events(struct fixture *a, struct fixture *b) {
         assert_same_revocation(&x->revocation, &y->revocation);
         assert_memory_equal(&x->role, &y->role, sizeof(x->role));
         assert_memory_equal(&x->name, &y->name, sizeof(x->name));
+        assert_memory_equal(&x->client, &y->client, sizeof(x->client));
+        assert_int_equal(x->client_version, y->client_version);
+        assert_memory_equal(x->feed_head, y->feed_head, sizeof(x->feed_head));
     }
     a->events_n = b->events_n = 0;
 }
 
-/* Some record at the beginning of the log, and its hash. */
+/* The log has a few records more than the base, perhaps: some record of them, and its hash. */
 static void believe_log(struct fixture *f) {
     struct sp_store_read r = {.kind = SP_READ_AUDIT, .limit = 1 + pick(4)};
     believed_log.base = read_meta(f).audit_base;
@@ -298,6 +321,9 @@ static void memory_and_sqlite_never_differ(void **state) {
     print_message("seed %llu, %u steps\n", (unsigned long long)rng_state, steps);
     fixture_open(memory, "memory");
     fixture_open(sqlite, "sqlite");
+    struct sp_change same_epoch = {.kind = SP_CHANGE_META, .meta = {NEXT_INCARNATION}};
+    assert_commits(memory, &same_epoch); /* each was born with one of its own */
+    assert_commits(sqlite, &same_epoch);
     now_ms = NOW_MS;
     for (unsigned step = 0; step < steps; step++) {
         if (step % 2 == 0) believe(memory);

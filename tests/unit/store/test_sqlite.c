@@ -44,6 +44,9 @@ static void reopen_after(struct fixture *f, const char *sql, enum sp_code expect
     sp_store_close(f->store);
     meddle(f, sql);
     assert_int_equal(open_again(f, &f->store), expected);
+    if (expected != SP_OK) return;
+    struct sp_store_env env = fixture_env(f);
+    f->store->ops->set_env(f->store, &env);
 }
 
 static void second_server_is_refused(void **state) {
@@ -191,10 +194,14 @@ static void corrupt_meta_row_does_not_start(void **state) {
 
 /* ---- a store of an earlier release ---- */
 
-/* As it was before a log could be pruned: made from today's, which only added to it. */
-static const char as_before_pruning[] = "ALTER TABLE meta DROP COLUMN audit_base;"
-                                        "ALTER TABLE meta DROP COLUMN audit_base_hash;"
-                                        "PRAGMA user_version = 1";
+/* As it was before there was a feed, and before a log could be pruned: made from today's, which only added to
+ * them. */
+#define BEFORE_THE_FEED                                                                                      \
+    "ALTER TABLE meta DROP COLUMN feed_epoch; ALTER TABLE meta DROP COLUMN feed_head;"                       \
+    "DROP TABLE clients; PRAGMA user_version = 2;"
+static const char as_before_pruning[] = BEFORE_THE_FEED "ALTER TABLE meta DROP COLUMN audit_base;"
+                                                        "ALTER TABLE meta DROP COLUMN audit_base_hash;"
+                                                        "PRAGMA user_version = 1";
 
 static void store_from_before_pruning_opens_and_can_be_pruned(void **state) {
     struct fixture *f = *state;
@@ -203,7 +210,9 @@ static void store_from_before_pruning_opens_and_can_be_pruned(void **state) {
     assert_int_equal(commit_set(f, set, SP_ARRAY_LEN(set), NULL), SP_OK);
     const struct sp_meta_row before = read_meta(f);
     reopen_after(f, as_before_pruning, SP_OK);
-    const struct sp_meta_row after = read_meta(f);
+    struct sp_meta_row after = read_meta(f);
+    memcpy(after.feed_epoch, before.feed_epoch, sizeof(after.feed_epoch)); /* its own: below */
+    memcpy(after.feed_head, before.feed_head, sizeof(after.feed_head));
     assert_memory_equal(&after, &before, sizeof(after));
     assert_int_equal(after.audit_base, 0);
 
@@ -215,6 +224,40 @@ static void store_from_before_pruning_opens_and_can_be_pruned(void **state) {
     assert_commits(f, &prune);
     reopen_after(f, "SELECT 1", SP_OK);
     assert_int_equal(read_meta(f).audit_base, 1);
+}
+
+static void revoke_some(struct fixture *f, unsigned n) {
+    uint8_t jti[SP_ROW_ID_BYTES] = {0};
+    for (unsigned i = 0; i < n; i++) {
+        struct sp_change c = {.kind = SP_CHANGE_REVOKE_JTI, .revoke_jti = {1, jti, NOW_S + 10}};
+        assert_commits(f, &c);
+    }
+}
+
+/* Its revocations keep their sequence; the chain begins after them, under an epoch that no copy of it has. */
+static void store_from_before_the_feed_begins_its_chain_when_it_opens(void **state) {
+    struct fixture *f = *state;
+    static const uint8_t zeros[SP_ROW_HASH_BYTES] = {0};
+    uint8_t head[SP_ROW_HASH_BYTES];
+    revoke_some(f, 3);
+    const struct sp_meta_row before = read_meta(f);
+    reopen_after(f, BEFORE_THE_FEED, SP_OK);
+    const struct sp_meta_row upgraded = read_meta(f);
+    assert_int_equal(upgraded.revoke_seq, 3);
+    assert_memory_not_equal(upgraded.feed_epoch, zeros, sizeof(upgraded.feed_epoch));
+    assert_memory_not_equal(upgraded.feed_epoch, before.feed_epoch, sizeof(upgraded.feed_epoch));
+    assert_memory_equal(upgraded.feed_head, zeros, sizeof(zeros));
+
+    struct sp_change boot = {.kind = SP_CHANGE_META, .meta = {.count_boot = true}};
+    assert_commits(f, &boot);
+    feed_start(NULL, upgraded.feed_epoch, head);
+    assert_memory_equal(read_meta(f).feed_head, head, sizeof(head));
+    revoke_some(f, 1);
+    feed_link(NULL, head, &f->events[f->events_n - 1].revocation, head);
+    assert_memory_equal(read_meta(f).feed_head, head, sizeof(head));
+    reopen_after(f, "SELECT 1", SP_OK); /* and only once */
+    assert_memory_equal(read_meta(f).feed_epoch, upgraded.feed_epoch, sizeof(upgraded.feed_epoch));
+    assert_memory_equal(read_meta(f).feed_head, head, sizeof(head));
 }
 
 static void half_of_the_step_to_pruning_is_refused(void **state) {
@@ -317,6 +360,7 @@ int main(void) {
         SQLITE_TEST(corrupt_meta_row_does_not_start),
         SQLITE_TEST(store_from_before_pruning_opens_and_can_be_pruned),
         SQLITE_TEST(half_of_the_step_to_pruning_is_refused),
+        SQLITE_TEST(store_from_before_the_feed_begins_its_chain_when_it_opens),
         SQLITE_TEST(full_queue_says_so_and_takes_no_more),
         SQLITE_TEST(log_stays_bounded_under_load),
     };
