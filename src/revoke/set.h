@@ -44,9 +44,10 @@ struct sp_revoke_set;
 struct sp_revoke_set_opts {
     struct sp_reclaim *reclaim; /* borrowed; outlives the set */
     const struct sp_random
-        *random;        /* borrowed for the call: draws the fingerprint key. May be NULL with key */
-    const uint8_t *key; /* SP_REVOKE_KEY_BYTES: use this key (a snapshot's) instead of a random one */
-    size_t entries_max; /* 0: SP_REVOKE_ENTRIES_MAX, the most that there may be */
+        *random;         /* borrowed for the call: draws the fingerprint key. May be NULL with key */
+    const uint8_t *key;  /* SP_REVOKE_KEY_BYTES: use this key (a snapshot's) instead of a random one */
+    size_t entries_max;  /* 0: SP_REVOKE_ENTRIES_MAX, the most that there may be */
+    bool without_filter; /* for measurements and tests: what the filter is worth */
     /* For tests: forces collisions. NULL: keyed SipHash-2-4. */
     uint64_t (*hash_for_test)(const uint8_t *key, enum sp_revoke_kind kind, sp_slice id);
 };
