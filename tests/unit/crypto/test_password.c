@@ -1,5 +1,9 @@
 #include "crypto_test.h"
 
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "crypto/password.h"
 
 /* As cheap as Argon2id gets: these tests are about strings and verdicts. */
@@ -45,27 +49,72 @@ static void default_hash_states_its_costs(void **state) {
     assert_true(sp_password_needs_rehash(sp_buf_slice(&buf), &cheap));
 }
 
+/* Made by the reference implementation (argon2-cffi): "password", t=2, m=64. */
+#define REFERENCE                                                                                            \
+    "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Gpj7qOY5RCXJvcMzqcdQqvgR3wcPX7SleI4c9NtXk6E"
+
 static void hash_of_other_software_verifies(void **state) {
     (void)state;
-    /* the reference implementation: echo -n password | argon2 somesalt -id -t 2 -k 65536 -p 1 */
-    sp_slice phc = SP_SLICE_LIT(
-        "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc");
-    assert_int_equal(verdict(phc, SP_SLICE_LIT("password")), SP_PASSWORD_RIGHT);
-    assert_int_equal(verdict(phc, SP_SLICE_LIT("Password")), SP_PASSWORD_WRONG);
+    assert_int_equal(verdict(SP_SLICE_LIT(REFERENCE), SP_SLICE_LIT("password")), SP_PASSWORD_RIGHT);
+    assert_int_equal(verdict(SP_SLICE_LIT(REFERENCE), SP_SLICE_LIT("Password")), SP_PASSWORD_WRONG);
+}
+
+static void refused(const char *phc, enum sp_code how) {
+    enum sp_password_verdict v = SP_PASSWORD_WRONG;
+    assert_status(sp_password_verify(sp_slice_cstr(phc), SP_SLICE_LIT("password"), &v), how);
+    assert_int_equal(v, SP_PASSWORD_WRONG);
+    assert_true(sp_password_needs_rehash(sp_slice_cstr(phc), &cheap));
+}
+
+/* The password is right for each of them: what cannot be verified for sure is not called wrong. */
+static void hash_of_another_form_is_unsupported_and_not_wrong(void **state) {
+    (void)state;
+    refused("$argon2id$v=19$m=64,t=2,p=4$c29tZXNhbHRzb21lc2FsdA$QRGpImb4AVxCJOY0/cc1La1+F6vjYtI4YzEzMib4GJ4",
+            SP_E_UNSUPPORTED);
+    refused("$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$FqGkmHNGCd0BRW2kBt6fPZ2pPmyGwwChL8FGUhTOSSI",
+            SP_E_UNSUPPORTED);
+    refused("$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$eSqXvpoaUP6jbXltItIBAw", SP_E_UNSUPPORTED);
 }
 
 static void row_that_demands_too_much_is_not_computed(void **state) {
     (void)state;
-    static const char *const rows[] = {
-        "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-        "$argon2id$v=19$m=19456,t=4000000000,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-        "$argon2id$v=19$m=19456,t=2,p=255$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-    };
-    for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
-        enum sp_password_verdict v = SP_PASSWORD_WRONG;
-        assert_status(sp_password_verify(sp_slice_cstr(rows[i]), SP_SLICE_LIT("password"), &v), SP_E_LIMIT);
-        assert_int_equal(v, SP_PASSWORD_WRONG);
+    static const char tail[] = "$c29tZXNhbHRzb21lc2FsdA$Gpj7qOY5RCXJvcMzqcdQqvgR3wcPX7SleI4c9NtXk6E";
+    static const char *const costs[] = {"m=4294967295,t=2,p=1", "m=1048577,t=2,p=1", "m=7,t=2,p=1",
+                                        "m=64,t=4000000000,p=1", "m=64,t=0,p=1"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(costs); i++) {
+        char row[SP_PASSWORD_PHC_BYTES_MAX];
+        snprintf(row, sizeof(row), "$argon2id$v=19$%s%s", costs[i], tail);
+        refused(row, SP_E_LIMIT);
     }
+}
+
+/* As much address space as there is now, and a little: what Argon2id asks for is not to be had. */
+static void missing_memory_is_not_a_wrong_password(void **state) {
+    (void)state;
+    static const char greedy[] =
+        "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$Gpj7qOY5RCXJvcMzqcdQqvgR3wcPX7SleI4c9NtXk6E";
+    const struct sp_password_params much = {.m_kib = SP_PASSWORD_M_KIB_MAX, .t = 1, .p = 1};
+    enum sp_password_verdict v = SP_PASSWORD_RIGHT;
+    SP_AUTO(sp_buf) buf = SP_BUF_INIT(SP_PASSWORD_PHC_BYTES_MAX);
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu", &pages), 1);
+    fclose(f);
+    struct rlimit before, little;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    little = before;
+    little.rlim_cur = (pages + 16384) * (rlim_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(setrlimit(RLIMIT_AS, &little), 0);
+    sp_status verified = sp_password_verify(sp_slice_cstr(greedy), SP_SLICE_LIT("password"), &v);
+    sp_status absent = sp_password_verify_absent(&much, SP_SLICE_LIT("password"));
+    sp_status hashed = sp_password_hash(&much, SP_SLICE_LIT("password"), &buf);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_status(verified, SP_E_NOMEM);
+    assert_int_equal(v, SP_PASSWORD_RIGHT); /* untouched */
+    assert_status(absent, SP_E_NOMEM);
+    assert_status(hashed, SP_E_NOMEM);
+    assert_int_equal(buf.n, 0);
 }
 
 static void malformed_rows_are_told_from_wrong_passwords(void **state) {
@@ -79,6 +128,10 @@ static void malformed_rows_are_told_from_wrong_passwords(void **state) {
         "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$",
         "$argon2id$v=19$m=+64,t=1,p=1$c29$abc",
         "$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        REFERENCE "$",
+        REFERENCE "=",
+
+        "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Gpj7qOY5RCXJvcMzqcdQqvgR3wcPX7SleI4c9NtXk6F",
     };
     for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
         enum sp_password_verdict v = SP_PASSWORD_WRONG;
@@ -111,6 +164,8 @@ int main(void) {
         cmocka_unit_test(password_is_not_cut_at_nul),
         cmocka_unit_test(default_hash_states_its_costs),
         cmocka_unit_test(hash_of_other_software_verifies),
+        cmocka_unit_test(hash_of_another_form_is_unsupported_and_not_wrong),
+        cmocka_unit_test(missing_memory_is_not_a_wrong_password),
         cmocka_unit_test(row_that_demands_too_much_is_not_computed),
         cmocka_unit_test(malformed_rows_are_told_from_wrong_passwords),
         cmocka_unit_test(absent_user_costs_the_same_call),
