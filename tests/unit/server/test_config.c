@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "crypto/password.h"
 #include "server/config.h"
 
 static struct sp_config config;
@@ -77,6 +78,20 @@ static void bad_values_are_refused_and_change_nothing(void **state) {
         assert_memory_equal(&before, &config, sizeof(config));
         assert_non_null(strstr(error, "expected"));
     }
+}
+
+/* What the configuration allows, the hashing must be able to do. */
+static void costs_of_passwords_end_where_hashing_ends(void **state) {
+    (void)state;
+    char at_most[64], above[64];
+    snprintf(at_most, sizeof(at_most), "passwords.memory_kib=%d", SP_PASSWORD_M_KIB_MAX);
+    snprintf(above, sizeof(above), "passwords.memory_kib=%d", SP_PASSWORD_M_KIB_MAX + 1);
+    assert_true(set(at_most));
+    assert_false(set(above));
+    snprintf(at_most, sizeof(at_most), "passwords.passes=%d", SP_PASSWORD_T_MAX);
+    snprintf(above, sizeof(above), "passwords.passes=%d", SP_PASSWORD_T_MAX + 1);
+    assert_true(set(at_most));
+    assert_false(set(above));
 }
 
 static void unknown_keys_are_refused(void **state) {
@@ -242,6 +257,7 @@ int main(void) {
         cmocka_unit_test_setup(defaults_run_as_they_are, defaults),
         cmocka_unit_test_setup(durations_are_in_the_unit_of_their_key, defaults),
         cmocka_unit_test_setup(bad_values_are_refused_and_change_nothing, defaults),
+        cmocka_unit_test_setup(costs_of_passwords_end_where_hashing_ends, defaults),
         cmocka_unit_test_setup(unknown_keys_are_refused, defaults),
         cmocka_unit_test_setup(a_file_sets_values_and_is_named_as_their_source, defaults),
         cmocka_unit_test_setup(a_bad_file_is_told_with_line_key_and_expectation, defaults),
