@@ -7,6 +7,7 @@
 #include "core/app_internal.h"
 
 #include "base/assert.h"
+#include "core/feed_chain.h"
 
 enum { REVOCATIONS_PAGE = 1000 };
 
@@ -30,6 +31,7 @@ static void on_seal(void *arg, const struct sp_meta_row *meta, uint8_t *ret_mac)
 static void set_env(struct sp_app *app) {
     struct sp_store_env env = {.publisher = {.publish = on_event, .arg = app},
                                .audit = {.link = on_link, .seal = on_seal, .arg = app},
+                               .feed = sp_feed_hooks_make(),
                                .log = app->deps.log};
     app->deps.store->ops->set_env(app->deps.store, &env);
 }

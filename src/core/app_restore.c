@@ -11,6 +11,7 @@
 #include "core/app_restore.h"
 
 #include "core/audit.h"
+#include "core/feed_chain.h"
 #include "core/keys.h"
 
 struct restore {
@@ -124,6 +125,7 @@ static sp_status carry_out(struct restore *r) {
     SP_TRY(verify_audit(r));
     if (r->meta.global_epoch > UINT32_MAX - SP_EPOCH_JUMP) return sp_err(SP_E_LIMIT);
     const struct sp_store_env env = {.audit = sp_audit_hooks_make(sp_keys_audit(r->keys)),
+                                     .feed = sp_feed_hooks_make(),
                                      .log = sp_log_none};
     r->store->ops->set_env(r->store, &env);
     return commit(r);

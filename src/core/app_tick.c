@@ -93,7 +93,8 @@ static void purge(struct sp_app *app, int64_t now_ms) {
     sp_op_change(&op->base, SP_CHANGE_PURGE)->purge =
         (struct sp_purge){.now_s = now_ms / 1000,
                           .sessions_before_ms = now_ms - app->config.end_kept_s * 1000,
-                          .most = PURGE_MOST};
+                          .most = PURGE_MOST,
+                          .keep_last = SP_REVOCATIONS_KEPT};
     sp_op_commit(&op->base, chore_done);
 }
 

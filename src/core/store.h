@@ -235,6 +235,11 @@ struct sp_meta_change {
 /* One bounded step of forgetting (at most `most` rows each): revocations with expires_s < now_s, but for the
  * keep_last newest, which stay without a gap; sessions that ended, or expired, before sessions_before_ms,
  * walking on from where the last step stopped. */
+enum {
+    /* The last so many stay when a store is purged: 60 bytes each, and what a server that starts can serve to
+     * those who were connected before. Who is further behind takes a snapshot. */
+    SP_REVOCATIONS_KEPT = 4096,
+};
 struct sp_purge {
     int64_t now_s;
     int64_t sessions_before_ms;
