@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LAST_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z: later, the year has five digits */
+
 /* Exactly n decimal digits off the front. */
 static bool take_digits(sp_slice *s, size_t n, int *ret) {
     int v = 0;
@@ -70,7 +72,8 @@ sp_status sp_time_parse(sp_slice text, int64_t *ret_ms) {
     t.tm_mon -= 1;
     struct tm normal = t;
     int64_t seconds = timegm(&normal);
-    if (!is_date(&t, seconds) || seconds < offset_s) return sp_err(SP_E_MALFORMED);
+    if (!is_date(&t, seconds) || seconds < offset_s || seconds - offset_s > LAST_S)
+        return sp_err(SP_E_MALFORMED);
     *ret_ms = (seconds - offset_s) * 1000 + ms;
     return SP_SUCCESS;
 }

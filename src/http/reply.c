@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "http/traceparent.h"
 
 static const struct {
     int status;
@@ -49,26 +50,13 @@ static void add_common_headers(struct sp_exchange *x) {
     sp_x_header(x, "X-Request-Id", SP_SLICE_ARRAY(x->request_id));
 }
 
-static bool lower_hex(sp_slice s) {
-    bool all_zero = true;
-    for (size_t i = 0; i < s.n; i++) {
-        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f'))) return false;
-        if (s.p[i] != '0') all_zero = false;
-    }
-    return !all_zero;
-}
-
-/* The trace id of a W3C traceparent, so that our log line can be found from the caller's trace; "-" without a
- * well-formed one. It is the client's word and decides nothing. */
+/* So that our log line can be found from the caller's trace; "-" without a well-formed one. It is the
+ * client's word and decides nothing. */
 static sp_slice trace_id(const struct sp_exchange *x) {
-    enum { TRACEPARENT_CHARS = 55, TRACE_AT = 3, TRACE_CHARS = 32, PARENT_AT = 36, PARENT_CHARS = 16 };
-    sp_slice v = SP_SLICE_EMPTY;
-    bool single = sp_http_req_header(x->req, "traceparent", &v) == SP_HTTP_SINGLE;
-    bool shaped = single && v.n == TRACEPARENT_CHARS && sp_slice_starts(v, SP_SLICE_LIT("00-")) &&
-                  v.p[PARENT_AT - 1] == '-' && v.p[PARENT_AT + PARENT_CHARS] == '-';
-    if (!shaped || !lower_hex(sp_slice_of(v.p + PARENT_AT, PARENT_CHARS))) return SP_SLICE_LIT("-");
-    sp_slice id = sp_slice_of(v.p + TRACE_AT, TRACE_CHARS);
-    return lower_hex(id) ? id : SP_SLICE_LIT("-");
+    sp_slice v = SP_SLICE_EMPTY, id = SP_SLICE_LIT("-");
+    if (sp_http_req_header(x->req, "traceparent", &v) == SP_HTTP_SINGLE)
+        SP_IGNORE(sp_traceparent_parse(v, &id));
+    return id;
 }
 
 int64_t sp_x_clock_us(void) {
@@ -114,21 +102,29 @@ static void exchange_free(struct sp_exchange *x) {
     free(x);
 }
 
-static void send_reply(struct sp_exchange *x, int status) {
-    struct sp_http_header headers[SP_REPLY_HEADERS_MAX];
+static struct sp_http_response make_response(const struct sp_exchange *x, int status,
+                                             struct sp_http_header headers[SP_REPLY_HEADERS_MAX]) {
     for (size_t i = 0; i < x->n_headers; i++) {
         headers[i].name = sp_slice_cstr(x->header[i].name);
         headers[i].value = sp_slice_of(x->header_text.p + x->header[i].at, x->header[i].n);
     }
-    struct sp_http_response response = {
-        .status = status, .headers = headers, .n_headers = x->n_headers, .body = sp_buf_slice(&x->out)};
+    return (struct sp_http_response){.status = status, .headers = headers, .n_headers = x->n_headers};
+}
+
+/* The client has its 500 from the server. */
+static void log_refused(const struct sp_exchange *x, sp_status st) {
+    SP_LOG(&x->api->log, SP_LOG_ERROR, "http_reply_refused",
+           SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)),
+           SP_LOGF_TEXT("why", sp_slice_cstr(sp_code_name(st.code))));
+}
+
+static void send_reply(struct sp_exchange *x, int status) {
+    struct sp_http_header headers[SP_REPLY_HEADERS_MAX];
+    struct sp_http_response response = make_response(x, status, headers);
+    response.body = sp_buf_slice(&x->out);
     observe(x, status);
     sp_status st = sp_http_reply(x->req, &response);
-    if (!sp_ok(st)) { /* the client has its 500 from the server */
-        SP_LOG(&x->api->log, SP_LOG_ERROR, "http_reply_refused",
-               SP_LOGF_TEXT("request_id", SP_SLICE_ARRAY(x->request_id)),
-               SP_LOGF_TEXT("why", sp_slice_cstr(sp_code_name(st.code))));
-    }
+    if (!sp_ok(st)) log_refused(x, st);
     exchange_free(x);
 }
 
@@ -236,17 +232,37 @@ void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome) {
     sp_x_outcome_why(x, outcome, &(struct sp_why){.reason = NULL});
 }
 
+static void fail(struct sp_exchange *x) {
+    x->n_headers = 0; /* half of an answer's headers (a cookie, say) must not go out with its failure */
+    sp_buf_clear(&x->header_text);
+    x->failed = false;
+    sp_x_outcome(x, SP_OUTCOME_INTERNAL);
+}
+
 void sp_x_reply(struct sp_exchange *x, int status) {
     if (x->out.n > 0 && !has_header(x, "Content-Type")) header_cstr(x, "Content-Type", "application/json");
     add_common_headers(x);
     if (x->failed || x->json.failed) {
-        x->n_headers = 0; /* half of an answer's headers (a cookie, say) must not go out with its failure */
-        sp_buf_clear(&x->header_text);
-        x->failed = false;
-        sp_x_outcome(x, SP_OUTCOME_INTERNAL);
+        fail(x);
         return;
     }
     send_reply(x, status);
+}
+
+sp_status sp_x_stream(struct sp_exchange *x, int status, const struct sp_http_stream_opts *opts,
+                      struct sp_http_stream **ret_stream) {
+    add_common_headers(x);
+    if (x->failed) {
+        fail(x);
+        return sp_err(SP_E_NOMEM);
+    }
+    struct sp_http_header headers[SP_REPLY_HEADERS_MAX];
+    const struct sp_http_response head = make_response(x, status, headers);
+    observe(x, status);
+    sp_status st = sp_http_stream_begin(x->req, &head, opts, ret_stream);
+    if (!sp_ok(st)) log_refused(x, st);
+    exchange_free(x);
+    return st;
 }
 
 void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result) {

@@ -269,7 +269,9 @@ static void the_log_names_route_and_trace_but_nothing_secret(void **state) {
     static const char *const bad[] = {"traceparent: 00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
                                       "traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01",
                                       "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-                                      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736", "traceparent: "};
+                                      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-zz",
+                                      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736",
+                                      "traceparent: "};
     for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
         ask("GET /healthz", NULL, bad[i], NULL);
         assert_non_null(strstr(fake.log, "trace_id=- "));
