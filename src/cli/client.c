@@ -1,7 +1,6 @@
 /* A client for one server that we know: HTTP/1.1 over the admin socket, Connection: close, read to the end.
- * It trusts the peer because only the server's own uid (or root) can have bound a socket in a 0700 directory,
- * so the few lines of parsing below need not be a strict HTTP client; anything unexpected is an error all the
- * same. */
+ * It trusts the peer because only the server's own uid (or root) can have bound a socket in a 0700 directory.
+ */
 #include "cli/client.h"
 
 #include <errno.h>
@@ -15,11 +14,6 @@
 
 static const char default_data[] = "sallyport-data";
 static const char socket_name[] = "admin.sock";
-
-void sp_answer_done(struct sp_answer *a) {
-    json_decref(a->body);
-    a->body = NULL;
-}
 
 const char *sp_client_data(const struct sp_invocation *in) {
     return in->data != NULL ? in->data : default_data;
@@ -111,25 +105,11 @@ static bool receive_all(int fd, struct sp_buf *b) {
     }
 }
 
-/* "HTTP/1.1 200 OK\r\n...\r\n\r\nbody" */
-static bool parse_answer(sp_slice all, struct sp_answer *ret) {
-    static const char version[] = "HTTP/1.1 ";
-    const uint8_t *end = memmem(all.p, all.n, "\r\n\r\n", 4);
-    uint64_t status;
-    if (all.n < 12 || end == NULL || memcmp(all.p, version, 9) != 0 ||
-        !sp_slice_to_u64(sp_slice_of(all.p + 9, 3), &status))
-        return false;
-    sp_slice body = sp_slice_of(end + 4, all.n - (size_t)(end + 4 - all.p));
-    ret->status = (int)status;
-    ret->body = body.n == 0 ? NULL : json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, NULL);
-    return body.n == 0 || ret->body != NULL;
-}
-
 static int exchange(int fd, const char *method, const char *path, const json_t *body, struct sp_answer *ret) {
     SP_AUTO(sp_buf) request = SP_BUF_INIT(256 * 1024);
     SP_AUTO(sp_buf) answer = SP_BUF_INIT(SP_ANSWER_BYTES_MAX);
     bool ok = sp_ok(build_request(&request, method, path, body)) && send_all(fd, sp_buf_slice(&request)) &&
-              receive_all(fd, &answer) && parse_answer(sp_buf_slice(&answer), ret);
+              receive_all(fd, &answer) && sp_ok(sp_answer_parse(sp_buf_slice(&answer), ret));
     if (ok) return SP_EXIT_OK;
     fprintf(stderr, "sallyport: the server's answer could not be read\n");
     return SP_EXIT_UNREACHABLE;

@@ -2,21 +2,14 @@
 #ifndef SP_CLI_CLIENT_H
 #define SP_CLI_CLIENT_H
 
-#include <jansson.h>
-
 #include "base/buf.h"
+#include "cli/answer.h"
 #include "cli/command.h"
 
 enum {
     SP_ANSWER_BYTES_MAX = 64 * 1024 * 1024, /* a page of the longest list is far below */
     SP_CLIENT_TIMEOUT_S = 120,              /* verifying a long audit chain takes its time */
 };
-
-struct sp_answer {
-    int status;
-    json_t *body; /* NULL: none */
-};
-void sp_answer_done(struct sp_answer *a);
 
 /* `body` (borrowed; NULL: none) is sent as JSON. Returns an exit status: SP_EXIT_OK with *ret filled when the
  * server answered 2xx; otherwise what went wrong has been said on stderr. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/checkpoint.h"
 #include "cli/client.h"
 #include "cli/output.h"
 
@@ -221,25 +222,15 @@ int sp_cmd_audit_checkpoint(const struct sp_invocation *in) {
     return fflush(stdout) == 0 ? SP_EXIT_OK : SP_EXIT_FAILED;
 }
 
-static int checkpoint_query(const struct sp_invocation *in, const char *file, struct sp_buf *b) {
-    json_error_t error;
-    json_t *c = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
-    json_int_t count = 0, time_ms = 0;
-    const char *head = NULL, *mac = NULL;
-    if (c == NULL || json_unpack(c, "{s:I, s:I, s:s, s:s}", "count", &count, "time_ms", &time_ms, "head",
-                                 &head, "mac", &mac) != 0) {
-        json_decref(c);
-        return sp_usage_error(in->command, "%s is not a checkpoint: %s", file,
-                              c == NULL ? error.text : "members are missing");
-    }
-    sp_status s =
-        sp_buf_printf(b, "&checkpoint_count=%lld&checkpoint_time=%lld&checkpoint_head=", (long long)count,
-                      (long long)time_ms);
-    if (sp_ok(s)) s = sp_path_append(b, head);
-    if (sp_ok(s)) s = sp_buf_append_cstr(b, "&checkpoint_mac=");
-    if (sp_ok(s)) s = sp_path_append(b, mac);
-    json_decref(c);
-    return sp_ok(s) ? SP_EXIT_OK : sp_usage_error(in->command, "%s is not a checkpoint", file);
+static int checkpoint_query(const struct sp_invocation *in, const char *file, struct sp_buf *query) {
+    char text[CHECKPOINT_BYTES_MAX], error[SP_CHECKPOINT_ERROR_BYTES] = "it is too long";
+    FILE *f = fopen(file, "re");
+    if (f == NULL) return sp_usage_error(in->command, "%s: %s", file, strerror(errno));
+    size_t n = fread(text, 1, sizeof(text), f);
+    bool whole = !ferror(f) && n < sizeof(text);
+    fclose(f);
+    if (whole && sp_ok(sp_checkpoint_query(sp_slice_of(text, n), query, error))) return SP_EXIT_OK;
+    return sp_usage_error(in->command, "%s is not a checkpoint: %s", file, error);
 }
 
 /* ---- verify ---- */

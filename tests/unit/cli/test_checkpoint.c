@@ -1,0 +1,56 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "cli/checkpoint.h"
+
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static char error[SP_CHECKPOINT_ERROR_BYTES];
+
+static void a_checkpoint_becomes_the_query_that_looks_for_it(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) query = SP_BUF_INIT(4096);
+    const sp_slice text = SP_SLICE_LIT("{\"issuer\":\"i\",\"count\":7,\"time_ms\":8,\"head\":\"" HASH
+                                       "\",\"mac\":\"" HASH "\"}\n");
+    assert_true(sp_ok(sp_checkpoint_query(text, &query, error)));
+    assert_true(sp_slice_eq(
+        sp_buf_slice(&query),
+        SP_SLICE_LIT("&checkpoint_count=7&checkpoint_time=8&checkpoint_head=" HASH "&checkpoint_mac=" HASH)));
+}
+
+static void what_is_no_checkpoint_is_told(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"count\":-1,\"time_ms\":8,\"head\":\"" HASH "\",\"mac\":\"" HASH "\"}",
+        "{\"count\":1,\"time_ms\":-8,\"head\":\"" HASH "\",\"mac\":\"" HASH "\"}",
+        "{\"count\":1,\"count\":1,\"time_ms\":8,\"head\":\"" HASH "\",\"mac\":\"" HASH "\"}",
+        "{\"count\":1.5,\"time_ms\":8,\"head\":\"" HASH "\",\"mac\":\"" HASH "\"}",
+        "{\"count\":1,\"time_ms\":8,\"head\":\"" HASH "0\",\"mac\":\"" HASH "\"}",
+        "{\"count\":1,\"time_ms\":8,\"head\":\"&count=2\",\"mac\":\"" HASH "\"}",
+        "{\"count\":1,\"time_ms\":8,\"head\":5,\"mac\":\"" HASH "\"}",
+        "{\"count\":1,\"time_ms\":8,\"head\":\"" HASH "\",\"mac\":\"" HASH "\"} more",
+    };
+    for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
+        SP_AUTO(sp_buf) query = SP_BUF_INIT(4096);
+        error[0] = 0;
+        if (sp_ok(sp_checkpoint_query(sp_slice_cstr(bad[i]), &query, error))) fail_msg("%s", bad[i]);
+        assert_int_equal(query.n, 0);
+        assert_int_not_equal(error[0], 0);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_checkpoint_becomes_the_query_that_looks_for_it),
+        cmocka_unit_test(what_is_no_checkpoint_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
