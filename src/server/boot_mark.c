@@ -8,17 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/slice.h"
-
-enum { PATH_BYTES = 1280, TEXT_BYTES = 48 /* two numbers */ };
+enum { PATH_BYTES = 1280 };
 
 static sp_status mark_path(const char *dir, const char *suffix, char out[PATH_BYTES]) {
     int n = snprintf(out, PATH_BYTES, "%s/boots%s", dir, suffix);
     return n > 0 && n < PATH_BYTES ? SP_SUCCESS : sp_err(SP_E_LIMIT);
 }
 
-/* "BOOTS AUDIT_COUNT\n"; the number of starts alone is how it once was. */
-static sp_status parse(sp_slice line, struct sp_boot_mark *ret) {
+sp_status sp_boot_mark_parse(sp_slice line, struct sp_boot_mark *ret) {
     struct sp_boot_mark mark = {0};
     if (line.n > 0 && line.p[line.n - 1] == '\n') line.n--;
     const uint8_t *space = line.n > 0 ? memchr(line.p, ' ', line.n) : NULL;
@@ -31,8 +28,13 @@ static sp_status parse(sp_slice line, struct sp_boot_mark *ret) {
     return SP_SUCCESS;
 }
 
+size_t sp_boot_mark_text(const struct sp_boot_mark *mark, char ret[SP_BOOT_MARK_TEXT_BYTES]) {
+    return (size_t)snprintf(ret, SP_BOOT_MARK_TEXT_BYTES, "%" PRIu64 " %" PRIu64 "\n", mark->boots,
+                            mark->audit_count);
+}
+
 sp_status sp_boot_mark_read(const char *data_dir, struct sp_boot_mark *ret) {
-    char path[PATH_BYTES], text[TEXT_BYTES];
+    char path[PATH_BYTES], text[SP_BOOT_MARK_TEXT_BYTES]; /* one byte more than there may be */
     SP_TRY(mark_path(data_dir, "", path));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
@@ -42,14 +44,15 @@ sp_status sp_boot_mark_read(const char *data_dir, struct sp_boot_mark *ret) {
     if (fd < 0) return sp_err(SP_E_IO);
     ssize_t n = read(fd, text, sizeof(text));
     close(fd);
-    return n < 1 ? sp_err(SP_E_IO) : parse(sp_slice_of(text, (size_t)n), ret);
+    return n < 1 ? sp_err(SP_E_IO) : sp_boot_mark_parse(sp_slice_of(text, (size_t)n), ret);
 }
 
 static sp_status write_synced(const char *path, const struct sp_boot_mark *mark) {
+    char text[SP_BOOT_MARK_TEXT_BYTES];
+    const size_t n = sp_boot_mark_text(mark, text);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return sp_err(SP_E_IO);
-    int n = dprintf(fd, "%" PRIu64 " %" PRIu64 "\n", mark->boots, mark->audit_count);
-    int failed = n < 0 || fsync(fd) != 0;
+    int failed = write(fd, text, n) != (ssize_t)n || fsync(fd) != 0;
     return close(fd) == 0 && !failed ? SP_SUCCESS : sp_err(SP_E_IO);
 }
 

@@ -8,6 +8,7 @@
 #ifndef SP_SERVER_BOOT_MARK_H
 #define SP_SERVER_BOOT_MARK_H
 
+#include "base/slice.h"
 #include "base/status.h"
 
 #include <stdint.h>
@@ -15,6 +16,12 @@
 struct sp_boot_mark {
     uint64_t boots, audit_count;
 };
+
+enum { SP_BOOT_MARK_TEXT_BYTES = 20 + 1 + 20 + 1 + 1 }; /* two numbers, space, newline, NUL */
+/* "BOOTS AUDIT_COUNT\n", without the newline, or BOOTS alone, as it once was. SP_E_MALFORMED. */
+sp_status sp_boot_mark_parse(sp_slice text, struct sp_boot_mark *ret);
+/* The text that is written; its length. */
+size_t sp_boot_mark_text(const struct sp_boot_mark *mark, char ret[SP_BOOT_MARK_TEXT_BYTES]);
 
 /* All 0 when there is no mark. SP_E_MALFORMED, SP_E_IO. */
 sp_status sp_boot_mark_read(const char *data_dir, struct sp_boot_mark *ret);

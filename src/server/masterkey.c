@@ -13,8 +13,17 @@ enum { TEXT_BYTES = SP_BASE64URL_CHARS(SP_MASTER_KEY_BYTES) };
 
 static const char variable[] = "SALLYPORT_MASTER_KEY";
 
+sp_status sp_master_key_parse(sp_slice text, uint8_t ret[SP_MASTER_KEY_BYTES]) {
+    return sp_base64url_decode_exact(text, ret, SP_MASTER_KEY_BYTES);
+}
+
+sp_status sp_master_key_parse_file(sp_slice content, uint8_t ret[SP_MASTER_KEY_BYTES]) {
+    if (content.n == TEXT_BYTES + 1 && content.p[TEXT_BYTES] == '\n') content.n--;
+    return sp_master_key_parse(content, ret);
+}
+
 static sp_status from_environment(char *text, uint8_t *ret) {
-    sp_status s = sp_base64url_decode_exact(sp_slice_cstr(text), ret, SP_MASTER_KEY_BYTES);
+    sp_status s = sp_master_key_parse(sp_slice_cstr(text), ret);
     sp_wipe(text, strlen(text)); /* /proc/PID/environ shows this very memory */
     unsetenv(variable);
     return s;
@@ -36,12 +45,7 @@ static sp_status read_file(int fd, mode_t forbidden, uint8_t *ret) {
     if (!S_ISREG(st.st_mode) || (st.st_mode & forbidden) != 0) return sp_err(SP_E_REFUSED);
     char text[TEXT_BYTES + 2];
     ssize_t n = read(fd, text, sizeof(text));
-    sp_status s = n < 0 ? sp_err(SP_E_IO) : SP_SUCCESS;
-    if (sp_ok(s)) {
-        size_t len = (size_t)n;
-        if (len == TEXT_BYTES + 1 && text[TEXT_BYTES] == '\n') len--;
-        s = sp_base64url_decode_exact(sp_slice_of(text, len), ret, SP_MASTER_KEY_BYTES);
-    }
+    sp_status s = n < 0 ? sp_err(SP_E_IO) : sp_master_key_parse_file(sp_slice_of(text, (size_t)n), ret);
     sp_wipe(text, sizeof(text));
     return s;
 }
