@@ -210,13 +210,13 @@ struct sp_http_stream_opts {
     /* Written and not yet taken by the kernel (which itself takes little that it cannot send). 0: the default
      * above; SP_E_LIMIT over half of response_bytes_max. */
     size_t pending_bytes_max;
-    /* Nothing is pending any more since the last write: write more. Comes once after each write or several,
-     * also if the socket took all of it at once, in its turn with other connections: a long body is made by
-     * writing one piece from begin's caller and one from each on_drained. NULL: not told. */
+    /* Nothing is pending any more: write more. Comes once after the headers and after each write or several,
+     * also if the socket took all of it at once, in its turn with other connections: so a long body is made
+     * by writing one piece in each on_drained. NULL: not told. */
     void (*on_drained)(void *arg);
     /* The stream was cut and no longer exists. Comes exactly once, unless sp_http_stream_end or _abort came
      * before it. It must not free the server. */
-    void (*on_gone)(void *arg, enum sp_http_gone why);
+    void (*on_gone)(void *arg, enum sp_http_gone why); /* never NULL */
     void *arg;
 };
 

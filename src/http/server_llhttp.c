@@ -312,6 +312,10 @@ static bool is_without_request(const struct sp_http_conn *c) {
     return sp_http_conn_is_idle(c) || c->state == CONN_HANDSHAKE;
 }
 
+static bool is_streaming(const struct sp_http_conn *c) {
+    return c->state == CONN_STREAMING;
+}
+
 static bool is_any(const struct sp_http_conn *c) {
     (void)c;
     return true;
@@ -344,7 +348,7 @@ static void on_drain_done(struct sp_loop_timer *timer) {
 }
 
 static bool is_empty(const struct sp_http_server *s) {
-    return s->stats.open == 0 && s->stats.parked == 0;
+    return s->stats.open == 0 && s->stats.parked == 0 && s->gone_first == NULL;
 }
 
 void sp_http_server_drain(struct sp_http_server *s, int64_t limit_ms, void (*done)(void *arg), void *arg) {
@@ -355,6 +359,7 @@ void sp_http_server_drain(struct sp_http_server *s, int64_t limit_ms, void (*don
     sp_loop_timer_start(&s->drain_limit, limit_ms);
     sp_loop_timer_start(&s->drain_fresh, SP_HTTP_DRAIN_FRESH_MS);
     close_where(s, is_used_up);
+    close_where(s, is_streaming);
     if (is_empty(s)) sp_loop_timer_start(&s->drain_done, 0);
 }
 
@@ -423,6 +428,7 @@ sp_status sp_http_server_new(struct sp_loop *loop, const struct sp_http_opts *op
     sp_loop_timer_init(&s->drain_fresh, loop, on_drain_fresh);
     sp_loop_timer_init(&s->drain_limit, loop, on_drain_limit);
     sp_loop_timer_init(&s->drain_done, loop, on_drain_done);
+    sp_http_streams_init(s);
     *ret_server = s;
     return SP_SUCCESS;
 }
@@ -434,6 +440,7 @@ void sp_http_server_free(struct sp_http_server *s) {
     s->draining = true;
     s->done = NULL;
     close_where(s, is_any);
+    sp_http_streams_done(s);
     sp_loop_timer_cancel(&s->sweep);
     sp_loop_timer_cancel(&s->drain_fresh);
     sp_loop_timer_cancel(&s->drain_limit);

@@ -6,6 +6,7 @@
  * beside it
  *   server_llhttp_request.c  what handlers may ask of a request
  *   server_llhttp_reply.c    from a response to bytes
+ *   server_llhttp_stream.c   answers that grow while they are read
  *   server_llhttp_address.c  connections by client address
  *   server_llhttp_listen.c   listening sockets
  *   server_tls.c, server_tls_conn.c   certificates; TLS on a connection's socket
@@ -31,6 +32,9 @@
 #define SP_HTTP_ACCEPT_TURN 64      /* likewise, connections of one listener */
 #define SP_HTTP_DRAIN_FRESH_MS 1000 /* a client that connected just before we drain may still ask once */
 #define SP_HTTP_ACCEPT_PAUSE_MS 100 /* after EMFILE and friends */
+/* What the kernel takes for a stream beyond what it can send: enough to keep a fast line busy until our next
+ * turn, little enough that a reader who has stopped holds our memory and not megabytes of the kernel's. */
+#define SP_HTTP_STREAM_UNSENT_BYTES (128 * 1024)
 
 /* Why this layer itself answers; rows of a table in server_llhttp_reply.c. */
 enum sp_http_failure {
@@ -86,10 +90,22 @@ struct sp_http_req {
  *   HANDED    reply, not all sent          WRITING
  *   HANDED    end of stream                HANDED, `eof`: the client may have closed only its half
  *   HANDED    reset                        GONE, and the memory stays until the reply
+ *   HANDED    a stream begins              STREAMING
+ *   STREAMING the stream ends, all sent    READING | LINGER | GONE
+ *   STREAMING the stream ends, not all     WRITING
+ *   STREAMING end of stream, reset, cut    GONE, and the stream's owner is told
  *   WRITING   all sent                     READING | LINGER | GONE
  *   LINGER    end of stream, limit         GONE
  *   any       deadline                     READING in a request: 408; otherwise GONE */
-enum conn_state { CONN_HANDSHAKE, CONN_READING, CONN_HANDED, CONN_WRITING, CONN_LINGER, CONN_GONE };
+enum conn_state {
+    CONN_HANDSHAKE,
+    CONN_READING,
+    CONN_HANDED,
+    CONN_STREAMING,
+    CONN_WRITING,
+    CONN_LINGER,
+    CONN_GONE
+};
 
 /* Each kind of deadline has one length, so a queue in order of arrival is in order of expiry: O(1) to set and
  * to clear, and one timer for all of them. */
@@ -124,7 +140,10 @@ struct sp_http_conn {
     struct event read_ev, write_ev;
     struct sp_buf out; /* what the socket did not take */
     size_t out_sent;
-    size_t lingered;
+    union {
+        size_t lingered;               /* LINGER */
+        struct sp_http_stream *stream; /* STREAMING */
+    };
     uint64_t address_key; /* 0: not counted */
     void *user;
     struct sp_http_peer peer;
@@ -167,7 +186,9 @@ struct sp_http_server {
     struct sp_http_req *free_reqs;
     size_t n_free_reqs;
     struct address_table addresses;
-    struct sp_buf head; /* the response head being made */
+    struct sp_buf head;                            /* the response head being made */
+    struct sp_http_stream *gone_first, *gone_last; /* streams that were cut, their owners not told yet */
+    struct event tell_gone;
     int64_t date_s;
     char date[32];
     bool draining, freed;
@@ -198,6 +219,13 @@ enum flush_result { FLUSH_DONE, FLUSH_BLOCKED, FLUSH_FAILED };
 /* Sends from `out`; empties it when all of it is sent. */
 enum flush_result sp_http_conn_flush(struct sp_http_conn *c);
 bool sp_http_conn_is_idle(const struct sp_http_conn *c);
+/* Lets go of the request that was answered and keeps what was read ahead of it for the next one, if anything
+ * was. False: no memory. */
+bool sp_http_conn_next_req(struct sp_http_conn *c);
+void sp_http_conn_reading_on(struct sp_http_conn *c);
+static inline size_t sp_http_conn_pending(const struct sp_http_conn *c) {
+    return c->out.n - c->out_sent;
+}
 
 /* server_llhttp_parse.c */
 enum parse_result { PARSE_MORE, PARSE_COMPLETE, PARSE_FAILED /* req->failure says why */ };
@@ -207,6 +235,22 @@ enum parse_result sp_http_parse(struct sp_http_req *req);
 /* server_llhttp_reply.c */
 void sp_http_fail(struct sp_http_conn *c, enum sp_http_failure failure); /* answers and ends the connection */
 sp_status sp_http_send_continue(struct sp_http_conn *c);
+void sp_http_send_internal_error(struct sp_http_conn *c); /* in the place of an answer that cannot be sent */
+enum reply_framing { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_UNTIL_CLOSE };
+/* Whether a handler's response can be sent as it is. */
+sp_status sp_http_check_response(const struct sp_http_server *s, const struct sp_http_response *r);
+/* Into s->head, which the caller clears. */
+sp_status sp_http_make_head(struct sp_http_server *s, const struct sp_http_response *r,
+                            enum reply_framing framing, bool close);
+/* A whole answer: what the socket does not take follows by itself. */
+void sp_http_send(struct sp_http_conn *c, sp_slice head, sp_slice body);
+
+/* server_llhttp_stream.c */
+void sp_http_stream_cut(struct sp_http_conn *c, enum sp_http_gone why);
+void sp_http_stream_lost(struct sp_http_conn *c); /* its connection closes */
+void sp_http_stream_writable(struct sp_http_conn *c);
+void sp_http_streams_init(struct sp_http_server *s);
+void sp_http_streams_done(struct sp_http_server *s); /* tells those who were not told yet */
 
 /* server_llhttp_address.c */
 sp_status sp_http_address_init(struct address_table *t, size_t connections_max);

@@ -22,8 +22,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/assert.h"
-
 static void advance(struct sp_http_conn *c);
 
 /* --- Reading on and off. --- */
@@ -33,7 +31,7 @@ static void read_pending(struct sp_http_conn *c) {
     if (c->tls != NULL && c->reading && sp_tls_has_pending(c->tls)) event_active(&c->read_ev, EV_READ, 0);
 }
 
-static void reading_on(struct sp_http_conn *c) {
+void sp_http_conn_reading_on(struct sp_http_conn *c) {
     if (c->reading || c->eof || c->state == CONN_GONE) return;
     if (event_add(&c->read_ev, NULL) != 0) {
         sp_http_conn_close(c);
@@ -67,6 +65,7 @@ static void list_remove(struct sp_http_server *s, struct sp_http_conn *c) {
 void sp_http_conn_close(struct sp_http_conn *c) {
     if (c->state == CONN_GONE) return;
     struct sp_http_server *s = c->server;
+    if (c->state == CONN_STREAMING) sp_http_stream_lost(c);
     c->state = CONN_GONE;
     sp_http_deadline_set(c, DEADLINE_NONE);
     /* Unconditionally: advance may have made read_ev active without its being added. The changelist tells
@@ -101,6 +100,7 @@ static enum deadline deadline_of(const struct sp_http_conn *c) {
         if (sp_http_conn_is_idle(c)) return DEADLINE_IDLE;
         return c->req->head_done ? DEADLINE_BODY : DEADLINE_HEADER;
     case CONN_WRITING: return DEADLINE_WRITE;
+    case CONN_STREAMING: return sp_http_conn_pending(c) > 0 ? DEADLINE_WRITE : DEADLINE_NONE;
     case CONN_LINGER: return DEADLINE_LINGER;
     case CONN_HANDED:
     case CONN_GONE: break;
@@ -148,27 +148,27 @@ static void dispatch(struct sp_http_conn *c) {
     s->opts.on_request(s->opts.arg, req);
 }
 
-/* Moves what was read ahead to the front of the buffer and starts over. */
-static void next_request(struct sp_http_conn *c) {
+bool sp_http_conn_next_req(struct sp_http_conn *c) {
     struct sp_http_req *req = c->req;
-    sp_assert(req != NULL); /* it was answered just now; answers without a request close */
+    /* A stream let go of its request when it began. */
+    if (req == NULL || !req->head_done) return true;
     const size_t n = req->end - req->parsed;
-    c->state = CONN_READING;
-    c->deadline_anew = true;
-    if (n == 0) {
-        c->req = NULL;
-        sp_http_req_release(c->server, req);
-        return;
+    struct sp_http_req *fresh = NULL;
+    if (n > 0) {
+        fresh = sp_http_req_take(c->server, c);
+        if (fresh == NULL) return false;
+        memcpy(fresh->buf, req->buf + req->parsed, n);
+        fresh->end = fresh->high = n;
     }
-    struct sp_http_req *fresh = sp_http_req_take(c->server, c);
-    if (fresh == NULL) {
-        sp_http_conn_close(c);
-        return;
-    }
-    memcpy(fresh->buf, req->buf + req->parsed, n);
-    fresh->end = fresh->high = n;
     c->req = fresh;
     sp_http_req_release(c->server, req);
+    return true;
+}
+
+static void next_request(struct sp_http_conn *c) {
+    c->state = CONN_READING;
+    c->deadline_anew = true;
+    if (!sp_http_conn_next_req(c)) sp_http_conn_close(c);
 }
 
 static void linger(struct sp_http_conn *c) {
@@ -178,7 +178,7 @@ static void linger(struct sp_http_conn *c) {
         sp_http_conn_close(c);
         return;
     }
-    reading_on(c);
+    sp_http_conn_reading_on(c);
 }
 
 void sp_http_conn_sent(struct sp_http_conn *c) {
@@ -187,7 +187,7 @@ void sp_http_conn_sent(struct sp_http_conn *c) {
         !c->eof && (c->req == NULL || c->req->failure != FAIL_NONE || c->req->end > c->req->parsed);
     if (!c->close_after) {
         next_request(c);
-        reading_on(c);
+        sp_http_conn_reading_on(c);
     } else if (unread) {
         linger(c);
     } else {
@@ -231,7 +231,7 @@ static void advance(struct sp_http_conn *c) {
 static void on_end(struct sp_http_conn *c) {
     c->eof = true;
     reading_off(c); /* level-triggered: it would wake us for ever */
-    if (c->state == CONN_LINGER) sp_http_conn_close(c);
+    if (c->state == CONN_LINGER || c->state == CONN_STREAMING) sp_http_conn_close(c);
 }
 
 static bool read_tls(struct sp_http_conn *c, void *p, size_t cap, size_t *ret_n) {
@@ -287,6 +287,27 @@ static void read_request(struct sp_http_conn *c) {
     }
 }
 
+/* For the end of the stream. Beyond its share nothing is read: who left is then noticed by writing. */
+static void read_while_streaming(struct sp_http_conn *c) {
+    if (c->req == NULL) c->req = sp_http_req_take(c->server, c);
+    struct sp_http_req *req = c->req;
+    if (req == NULL) {
+        sp_http_stream_cut(c, SP_HTTP_GONE_FAILED);
+        return;
+    }
+    size_t n;
+    if (req->end >= SP_HTTP_READ_AHEAD_BYTES) {
+        reading_off(c);
+    } else if (read_some(c, req->buf + req->end, SP_HTTP_READ_AHEAD_BYTES - req->end, &n)) {
+        req->end += n;
+        req->high = req->end;
+    }
+    if (c->state == CONN_STREAMING && req->end == 0) {
+        sp_http_req_release(c->server, req);
+        c->req = NULL;
+    }
+}
+
 static void read_and_discard(struct sp_http_conn *c) {
     uint8_t scrap[4096];
     size_t n = 0;
@@ -304,7 +325,7 @@ static void wait_to_write(struct sp_http_conn *c) {
 
 static void wait_to_read(struct sp_http_conn *c) {
     event_del(&c->write_ev);
-    reading_on(c);
+    sp_http_conn_reading_on(c);
 }
 
 static void refuse_handshake(struct sp_http_conn *c, bool plain_http) {
@@ -353,7 +374,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     } else if (c->state == CONN_LINGER) {
         read_and_discard(c);
     } else if (c->state != CONN_GONE) {
-        read_request(c);
+        if (c->state == CONN_STREAMING)
+            read_while_streaming(c);
+        else
+            read_request(c);
         read_pending(c);
     }
     sp_http_conn_leave(c);
@@ -408,6 +432,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
         shake_hands(c);
     } else if (c->state == CONN_WRITING) {
         write_rest(c);
+    } else if (c->state == CONN_STREAMING) {
+        sp_http_stream_writable(c);
+        if (c->state == CONN_READING) advance(c);
     }
     sp_http_conn_leave(c);
 }
@@ -419,6 +446,8 @@ void sp_http_conn_expired(struct sp_http_conn *c) {
     c->server->stats.timeouts++;
     if (c->state == CONN_READING && !sp_http_conn_is_idle(c)) {
         sp_http_fail(c, FAIL_TIMEOUT);
+    } else if (c->state == CONN_STREAMING) {
+        sp_http_stream_cut(c, SP_HTTP_GONE_STALLED);
     } else {
         sp_http_conn_close(c);
     }

@@ -124,7 +124,7 @@ static bool has_no_body(int status) {
     return status == 204 || status == 304;
 }
 
-static sp_status check(const struct sp_http_server *s, const struct sp_http_response *r) {
+sp_status sp_http_check_response(const struct sp_http_server *s, const struct sp_http_response *r) {
     if (r->status < 200 || r->status > 599) return sp_err(SP_E_MALFORMED);
     if (has_no_body(r->status) && r->body.n > 0) return sp_err(SP_E_MALFORMED);
     if (r->n_headers > SP_HTTP_RESPONSE_HEADERS_MAX || r->body.n > s->opts.response_bytes_max) {
@@ -157,14 +157,24 @@ static sp_status append_length(struct sp_buf *b, size_t n) {
     return sp_buf_append(b, SP_SLICE_LIT("\r\n"));
 }
 
-static sp_status make_head(struct sp_http_server *s, const struct sp_http_response *r, bool close) {
+static sp_status append_framing(struct sp_buf *b, enum reply_framing framing, size_t n) {
+    switch (framing) {
+    case FRAMING_LENGTH: return append_length(b, n);
+    case FRAMING_CHUNKED: return sp_buf_append(b, SP_SLICE_LIT("Transfer-Encoding: chunked\r\n"));
+    case FRAMING_UNTIL_CLOSE: break;
+    }
+    return SP_SUCCESS;
+}
+
+sp_status sp_http_make_head(struct sp_http_server *s, const struct sp_http_response *r,
+                            enum reply_framing framing, bool close) {
     struct sp_buf *b = &s->head;
     SP_TRY(append_status_line(b, r->status));
     SP_TRY(append_header(b, SP_SLICE_LIT("Date"), sp_slice_cstr(date_now(s))));
     for (size_t i = 0; i < r->n_headers; i++) {
         SP_TRY(append_header(b, r->headers[i].name, r->headers[i].value));
     }
-    if (!has_no_body(r->status)) SP_TRY(append_length(b, r->body.n));
+    if (!has_no_body(r->status)) SP_TRY(append_framing(b, framing, r->body.n));
     if (close) SP_TRY(sp_buf_append(b, SP_SLICE_LIT("Connection: close\r\n")));
     return sp_buf_append(b, SP_SLICE_LIT("\r\n"));
 }
@@ -197,7 +207,7 @@ static void send_tls(struct sp_http_conn *c, sp_slice head, sp_slice body) {
     }
 }
 
-static void send_or_keep(struct sp_http_conn *c, sp_slice head, sp_slice body) {
+void sp_http_send(struct sp_http_conn *c, sp_slice head, sp_slice body) {
     if (c->tls != NULL) {
         send_tls(c, head, body);
         return;
@@ -232,10 +242,10 @@ static bool is_head(const struct sp_http_req *req) {
 static sp_status send_response(struct sp_http_conn *c, const struct sp_http_response *r) {
     struct sp_http_server *s = c->server;
     const bool close = c->close_after || r->close;
-    const sp_status made = make_head(s, r, close);
+    const sp_status made = sp_http_make_head(s, r, FRAMING_LENGTH, close);
     if (sp_ok(made)) {
         c->close_after = close;
-        send_or_keep(c, sp_buf_slice(&s->head), is_head(c->req) ? SP_SLICE_EMPTY : r->body);
+        sp_http_send(c, sp_buf_slice(&s->head), is_head(c->req) ? SP_SLICE_EMPTY : r->body);
     }
     sp_buf_clear(&s->head);
     return made;
@@ -286,6 +296,10 @@ void sp_http_fail(struct sp_http_conn *c, enum sp_http_failure failure) {
     send_failure(c, failure);
 }
 
+void sp_http_send_internal_error(struct sp_http_conn *c) {
+    send_failure(c, FAIL_INTERNAL);
+}
+
 sp_status sp_http_send_continue(struct sp_http_conn *c) {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     /* Nothing else is under way to this client; a socket that does not take 25 bytes then is no use. */
@@ -301,10 +315,10 @@ sp_status sp_http_send_continue(struct sp_http_conn *c) {
 /* --- The handler's reply. --- */
 
 static sp_status send_reply(struct sp_http_conn *c, const struct sp_http_response *r) {
-    sp_status status = check(c->server, r);
+    sp_status status = sp_http_check_response(c->server, r);
     c->close_after = !sp_http_req_keep_alive(c->req);
     if (sp_ok(status)) status = send_response(c, r);
-    if (!sp_ok(status)) send_failure(c, FAIL_INTERNAL);
+    if (!sp_ok(status)) sp_http_send_internal_error(c);
     return status;
 }
 
@@ -317,7 +331,7 @@ sp_status sp_http_reply(struct sp_http_req *req, const struct sp_http_response *
     c->server->stats.parked--;
     if (c->state == CONN_GONE) {
         c->server->stats.dropped++;
-        status = check(c->server, response);
+        status = sp_http_check_response(c->server, response);
     } else {
         status = send_reply(c, response);
         sp_http_conn_replied(c);

@@ -100,6 +100,71 @@ sp_status sp_http_reply(struct sp_http_req *req, const struct sp_http_response *
     return SP_SUCCESS;
 }
 
+/* One at a time. What is written stands in reply.body. */
+struct sp_http_stream {
+    struct sp_http_stream_opts opts;
+    bool open;
+};
+static struct sp_http_stream stream;
+
+sp_status sp_http_stream_begin(struct sp_http_req *req, const struct sp_http_response *head,
+                               const struct sp_http_stream_opts *opts, struct sp_http_stream **ret_stream) {
+    assert_false(stream.open);
+    assert_non_null(opts->on_gone);
+    SP_TRY(sp_http_reply(req, head));
+    if (!sp_ok(fake.stream_refused)) {
+        reply.status = 500;
+        return fake.stream_refused;
+    }
+    reply.streamed = true;
+    stream = (struct sp_http_stream){.opts = *opts, .open = true};
+    *ret_stream = &stream;
+    return SP_SUCCESS;
+}
+sp_status sp_http_stream_write(struct sp_http_stream *s, sp_slice bytes) {
+    assert_true(s->open);
+    assert_true(bytes.n < sizeof(reply.body) - reply.body_n);
+    if (bytes.n > 0) memcpy(reply.body + reply.body_n, bytes.p, bytes.n);
+    reply.body_n += bytes.n;
+    reply.body[reply.body_n] = '\0';
+    return SP_SUCCESS;
+}
+sp_status sp_http_chunk_make(sp_slice bytes, struct sp_buf *framed, struct sp_http_chunk *ret_chunk) {
+    SP_TRY(sp_buf_append(framed, bytes));
+    const sp_slice own = sp_slice_of(framed->p + framed->n - bytes.n, bytes.n);
+    *ret_chunk = (struct sp_http_chunk){own, own};
+    return SP_SUCCESS;
+}
+sp_status sp_http_stream_write_chunk(struct sp_http_stream *s, const struct sp_http_chunk *chunk) {
+    return sp_http_stream_write(s, chunk->bytes);
+}
+size_t sp_http_stream_pending(const struct sp_http_stream *s) {
+    assert_true(s->open);
+    return 0;
+}
+void sp_http_stream_end(struct sp_http_stream *s) {
+    assert_true(s->open);
+    s->open = false;
+    reply.ended = true;
+}
+void sp_http_stream_abort(struct sp_http_stream *s) {
+    assert_true(s->open);
+    s->open = false;
+}
+
+void fake_stream_drained(void) {
+    assert_true(stream.open && stream.opts.on_drained != NULL);
+    stream.opts.on_drained(stream.opts.arg);
+}
+void fake_stream_gone(enum sp_http_gone why) {
+    assert_true(stream.open);
+    stream.open = false;
+    stream.opts.on_gone(stream.opts.arg, why);
+}
+bool fake_stream_open(void) {
+    return stream.open;
+}
+
 /* ---- the app ---- */
 
 static struct {

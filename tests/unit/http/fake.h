@@ -19,6 +19,7 @@ enum { FAKE_HEADERS_MAX = 32, FAKE_TEXT_MAX = 65536 };
 struct reply {
     int status;
     int times; /* replies sent */
+    bool streamed, ended;
     size_t n_headers;
     struct {
         char name[64];
@@ -48,7 +49,8 @@ struct fake {
     sp_slice scope, roles;
     struct sp_http_peer peer;
     void *listener;
-    char log[4096]; /* text fields of the last line: "name=value " each */
+    sp_status stream_refused; /* what sp_http_stream_begin fails with */
+    char log[4096];           /* text fields of the last line: "name=value " each */
 };
 extern struct fake fake;
 extern struct reply reply;
@@ -62,6 +64,11 @@ int fake_teardown(void **state);
 void ask(const char *line, const char *body, ...) __attribute__((sentinel));
 /* The same with a body of n bytes. */
 void ask_bytes(const char *line, sp_slice body, ...) __attribute__((sentinel));
+
+/* What the server tells the owner of the stream that was begun last. */
+void fake_stream_drained(void);
+void fake_stream_gone(enum sp_http_gone why);
+bool fake_stream_open(void);
 
 /* The i-th value of a header, or NULL. */
 const char *header(const char *name, size_t i);

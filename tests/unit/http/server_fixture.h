@@ -24,7 +24,8 @@ struct fixture {
     struct sp_loop *loop;
     struct sp_http_server *server;
     uint16_t port;
-    bool park; /* the handler keeps the request instead of answering */
+    bool park;                               /* the handler keeps the request instead of answering */
+    void (*handle)(struct sp_http_req *req); /* or this answers */
     struct sp_http_response response;
     sp_status reply_status;
     size_t calls;
@@ -63,6 +64,8 @@ static inline void on_request(void *arg, struct sp_http_req *req) {
     if (f->park) {
         assert_true(f->n_parked < PARKED_MAX);
         f->parked[f->n_parked++] = req;
+    } else if (f->handle != NULL) {
+        f->handle(req);
     } else {
         f->reply_status = sp_http_reply(req, &f->response);
     }
