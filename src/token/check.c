@@ -86,22 +86,27 @@ enum sp_reject sp_check_signature(sp_slice token, const struct sp_key_lookup *ke
 }
 
 /* Dates are at most SP_CLAIM_DATE_MAX, so adding a minute cannot overflow. */
-static enum sp_reject check_times(const struct sp_claims *c, int64_t leeway_s, int64_t now_s) {
-    if (c->exp == SP_CLAIM_NO_DATE) return SP_REJECT_MISSING_EXP;
-    if (now_s >= c->exp + leeway_s) return SP_REJECT_EXPIRED;
-    if (c->nbf != SP_CLAIM_NO_DATE && c->nbf - leeway_s > now_s) return SP_REJECT_NOT_YET_VALID;
-    if (c->iat != SP_CLAIM_NO_DATE && c->iat - leeway_s > now_s) return SP_REJECT_ISSUED_IN_FUTURE;
+enum sp_reject sp_check_times(struct sp_check_times t, uint32_t leeway, int64_t now_s) {
+    int64_t leeway_s = leeway < SP_CHECK_LEEWAY_MAX_S ? leeway : SP_CHECK_LEEWAY_MAX_S;
+    if (t.exp == SP_CLAIM_NO_DATE) return SP_REJECT_MISSING_EXP;
+    if (now_s >= t.exp + leeway_s) return SP_REJECT_EXPIRED;
+    if (t.nbf != SP_CLAIM_NO_DATE && t.nbf - leeway_s > now_s) return SP_REJECT_NOT_YET_VALID;
+    if (t.iat != SP_CLAIM_NO_DATE && t.iat - leeway_s > now_s) return SP_REJECT_ISSUED_IN_FUTURE;
+    return SP_REJECT_NONE;
+}
+
+enum sp_reject sp_check_addressee(const struct sp_claims *claims, const struct sp_check_policy *policy) {
+    if (policy->issuer.n != 0 && !sp_slice_eq(claims->iss, policy->issuer)) return SP_REJECT_BAD_ISSUER;
+    if (policy->audience.n != 0 && !sp_strings_contain(claims->aud, policy->audience))
+        return SP_REJECT_BAD_AUDIENCE;
     return SP_REJECT_NONE;
 }
 
 enum sp_reject sp_check_claims(const struct sp_claims *claims, const struct sp_check_policy *policy,
                                int64_t now_s) {
-    uint32_t leeway_s = policy->leeway_s < SP_CHECK_LEEWAY_MAX_S ? policy->leeway_s : SP_CHECK_LEEWAY_MAX_S;
-    SP_CHECK(check_times(claims, leeway_s, now_s));
-    if (policy->issuer.n != 0 && !sp_slice_eq(claims->iss, policy->issuer)) return SP_REJECT_BAD_ISSUER;
-    if (policy->audience.n != 0 && !sp_strings_contain(claims->aud, policy->audience))
-        return SP_REJECT_BAD_AUDIENCE;
-    return SP_REJECT_NONE;
+    const struct sp_check_times times = {.exp = claims->exp, .nbf = claims->nbf, .iat = claims->iat};
+    SP_CHECK(sp_check_times(times, policy->leeway_s, now_s));
+    return sp_check_addressee(claims, policy);
 }
 
 enum sp_reject sp_check_token(sp_slice token, const struct sp_key_lookup *keys,

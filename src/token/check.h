@@ -70,8 +70,16 @@ struct sp_checked {
 enum sp_reject sp_check_signature(sp_slice token, const struct sp_key_lookup *keys,
                                   const struct sp_check_policy *policy, struct sp_check_scratch *scratch,
                                   struct sp_checked *ret_checked);
-/* Stage 2. MISSING_EXP, EXPIRED, NOT_YET_VALID, ISSUED_IN_FUTURE, BAD_ISSUER, BAD_AUDIENCE. A token is good
- * while nbf - leeway <= now < exp + leeway, and iat <= now + leeway. */
+/* Stage 2, in its two parts: what depends on the time (MISSING_EXP, EXPIRED, NOT_YET_VALID,
+ * ISSUED_IN_FUTURE), and what depends on the policy alone (BAD_ISSUER, BAD_AUDIENCE), whose answer for one
+ * token never changes. */
+struct sp_check_times {
+    int64_t exp, nbf, iat; /* as in struct sp_claims */
+};
+enum sp_reject sp_check_times(struct sp_check_times times, uint32_t leeway_s, int64_t now_s);
+enum sp_reject sp_check_addressee(const struct sp_claims *claims, const struct sp_check_policy *policy);
+/* Both parts. MISSING_EXP, EXPIRED, NOT_YET_VALID, ISSUED_IN_FUTURE, BAD_ISSUER, BAD_AUDIENCE. A token is
+ * good while nbf - leeway <= now < exp + leeway, and iat <= now + leeway. */
 enum sp_reject sp_check_claims(const struct sp_claims *claims, const struct sp_check_policy *policy,
                                int64_t now_s);
 /* Both; in raw mode only the first. */

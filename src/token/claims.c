@@ -217,36 +217,39 @@ enum sp_reject sp_claims_parse(sp_slice payload, enum sp_claims_profile profile,
     return SP_REJECT_NONE;
 }
 
-/* The bytes that a field borrows; NULL for those that are values. */
-static sp_slice *borrowed(const struct sp_claim_field *field, struct sp_claims *claims) {
-    void *value = (char *)claims + field->offset;
-    switch (field->kind) {
-    case SP_CLAIM_STRING:
-    case SP_CLAIM_SCOPE:
-    case SP_CLAIM_WORDS:
-    case SP_CLAIM_CNF: return value;
-    case SP_CLAIM_AUDIENCE: return &((struct sp_strings *)value)->bytes;
-    case SP_CLAIM_DATE:
-    case SP_CLAIM_EPOCH: break;
-    }
-    return NULL;
+/* The strings in the order in which they lie in a block. */
+#define STRING(member_) offsetof(struct sp_claims, member_)
+static const size_t string_at[SP_CLAIMS_STRINGS] = {
+    [SP_CLAIMS_ISS] = STRING(iss),
+    [SP_CLAIMS_SUB] = STRING(sub),
+    [SP_CLAIMS_AUD] = STRING(aud.bytes),
+    [SP_CLAIMS_CLIENT_ID] = STRING(client_id),
+    [SP_CLAIMS_JTI] = STRING(jti),
+    [SP_CLAIMS_SID] = STRING(sid),
+    [SP_CLAIMS_AMR] = STRING(amr),
+    [SP_CLAIMS_ROLES] = STRING(roles),
+    [SP_CLAIMS_PERMISSIONS] = STRING(permissions),
+    [SP_CLAIMS_SCOPE] = STRING(scope),
+    [SP_CLAIMS_JKT] = STRING(jkt),
+};
+static sp_slice *string_of(struct sp_claims *claims, size_t i) {
+    return (sp_slice *)(void *)((char *)claims + string_at[i]);
+}
+static sp_slice string_in(const struct sp_claims *claims, size_t i) {
+    return *(const sp_slice *)(const void *)((const char *)claims + string_at[i]);
 }
 
 size_t sp_claims_bytes(const struct sp_claims *claims) {
-    struct sp_claims copy = *claims;
     size_t n = 0;
-    for (size_t i = 0; i < sp_claim_fields_n; i++) {
-        const sp_slice *s = borrowed(&sp_claim_fields[i], &copy);
-        if (s != NULL) n += s->n;
-    }
+    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) n += string_in(claims, i).n;
     return n;
 }
 
 void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_claims *ret_claims) {
     struct sp_claims copy = *claims;
-    for (size_t i = 0; i < sp_claim_fields_n; i++) {
-        sp_slice *s = borrowed(&sp_claim_fields[i], &copy);
-        if (s == NULL || s->p == NULL) continue;
+    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+        sp_slice *s = string_of(&copy, i);
+        if (s->p == NULL) continue;
         memcpy(dst, s->p, s->n);
         s->p = dst;
         dst += s->n;
@@ -255,8 +258,65 @@ void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_clai
 }
 
 void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *dst) {
-    for (size_t i = 0; i < sp_claim_fields_n; i++) {
-        sp_slice *s = borrowed(&sp_claim_fields[i], claims);
-        if (s != NULL && s->p != NULL) s->p = dst + (s->p - block.p);
+    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+        sp_slice *s = string_of(claims, i);
+        if (s->p != NULL) s->p = dst + (s->p - block.p);
     }
+}
+
+enum packed_flag {
+    AUD_IS_ONE = 1 << SP_CLAIMS_STRINGS,
+    HAS_ROLES = AUD_IS_ONE << 1,
+    HAS_PERMISSIONS = HAS_ROLES << 1,
+    HAS_EPU = HAS_PERMISSIONS << 1,
+    HAS_EPG = HAS_EPU << 1
+};
+_Static_assert(HAS_EPG <= UINT16_MAX, "the flags fit");
+
+static unsigned flags_of(const struct sp_claims *c) {
+    unsigned flags = 0;
+    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) flags |= (unsigned)(string_in(c, i).p != NULL) << i;
+    if (c->aud.is_one) flags |= AUD_IS_ONE;
+    if (c->has_roles) flags |= HAS_ROLES;
+    if (c->has_permissions) flags |= HAS_PERMISSIONS;
+    if (c->has_epu) flags |= HAS_EPU;
+    if (c->has_epg) flags |= HAS_EPG;
+    return flags;
+}
+
+sp_status sp_claims_pack(const struct sp_claims *claims, struct sp_claims_packed *ret_packed) {
+    struct sp_claims_packed p = {.iat = claims->iat,
+                                 .exp = claims->exp,
+                                 .nbf = claims->nbf,
+                                 .auth_time = claims->auth_time,
+                                 .epu = claims->has_epu ? claims->epu : 0,
+                                 .epg = claims->has_epg ? claims->epg : 0,
+                                 .flags = (uint16_t)flags_of(claims)};
+    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+        size_t n = string_in(claims, i).n;
+        if (n > UINT16_MAX) return sp_err(SP_E_LIMIT);
+        p.string_n[i] = (uint16_t)n;
+    }
+    *ret_packed = p;
+    return SP_SUCCESS;
+}
+
+void sp_claims_unpack(const struct sp_claims_packed *packed, const uint8_t *block,
+                      struct sp_claims *ret_claims) {
+    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+        bool present = (packed->flags >> i & 1) != 0;
+        *string_of(ret_claims, i) = (sp_slice){present ? block : NULL, packed->string_n[i]};
+        block += packed->string_n[i];
+    }
+    ret_claims->aud.is_one = (packed->flags & AUD_IS_ONE) != 0;
+    ret_claims->has_roles = (packed->flags & HAS_ROLES) != 0;
+    ret_claims->has_permissions = (packed->flags & HAS_PERMISSIONS) != 0;
+    ret_claims->has_epu = (packed->flags & HAS_EPU) != 0;
+    ret_claims->has_epg = (packed->flags & HAS_EPG) != 0;
+    ret_claims->iat = packed->iat;
+    ret_claims->exp = packed->exp;
+    ret_claims->nbf = packed->nbf;
+    ret_claims->auth_time = packed->auth_time;
+    ret_claims->epu = packed->epu;
+    ret_claims->epg = packed->epg;
 }

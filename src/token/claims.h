@@ -57,6 +57,36 @@ void sp_claims_init(struct sp_claims *claims);
  * that outlives the scratch. */
 size_t sp_claims_bytes(const struct sp_claims *claims);
 void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_claims *ret_claims);
+
+/* Claims in a line of memory: the numbers, and the lengths of the strings, which lie one after another in a
+ * block (that of sp_claims_copy). For a cache that holds a million of them. */
+enum sp_claims_string {
+    SP_CLAIMS_ISS,
+    SP_CLAIMS_SUB,
+    SP_CLAIMS_AUD,
+    SP_CLAIMS_CLIENT_ID,
+    SP_CLAIMS_JTI,
+    SP_CLAIMS_SID,
+    SP_CLAIMS_AMR,
+    SP_CLAIMS_ROLES,
+    SP_CLAIMS_PERMISSIONS,
+    SP_CLAIMS_SCOPE,
+    SP_CLAIMS_JKT,
+    SP_CLAIMS_STRINGS
+};
+struct sp_claims_packed {
+    int64_t iat, exp, nbf, auth_time;
+    uint32_t epu, epg; /* 0 when absent, which is what an absent epoch counts as */
+    uint16_t string_n[SP_CLAIMS_STRINGS];
+    uint16_t flags; /* a bit for each string that is not NULL, then those of claims.c */
+};
+static inline bool sp_claims_packed_has(const struct sp_claims_packed *packed, enum sp_claims_string s) {
+    return (packed->flags >> s & 1) != 0;
+}
+/* `claims` as sp_claims_copy leaves them. SP_E_LIMIT: a string is longer than 65,535 bytes. */
+sp_status sp_claims_pack(const struct sp_claims *claims, struct sp_claims_packed *ret_packed);
+void sp_claims_unpack(const struct sp_claims_packed *packed, const uint8_t *block,
+                      struct sp_claims *ret_claims);
 /* Claims whose slices all lie in a block, after that block was copied to `dst`: one memcpy and this. */
 void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *dst);
 

@@ -22,12 +22,13 @@ struct counters {
 struct sp_verifier_reader {
     struct sp_verifier *v;
     struct sp_reclaim_reader *seat;
-    struct sp_verifier_reader *next; /* guarded by the verifier's lock */
-    struct counters counters;        /* written by the reader's thread only */
-    struct sp_cached_token fact;     /* the last token that was not in the cache */
-    sp_slice block;                  /* of the last accepted claims */
+    struct sp_verifier_reader *next;              /* guarded by the verifier's lock */
+    struct counters counters;                     /* written by the reader's thread only */
+    struct sp_claims claims;                      /* the last that were accepted, */
+    sp_slice block;                               /* and what they borrow */
+    struct sp_token_facts facts;                  /* the last token that was not in the cache, */
+    uint8_t strings[SP_VERIFIER_BLOCK_BYTES_MAX]; /* and its block */
     struct sp_check_scratch scratch;
-    uint8_t strings[SP_VERIFIER_BLOCK_BYTES_MAX]; /* the block of `fact` */
 };
 
 struct sp_verifier {
@@ -66,96 +67,101 @@ static uint64_t sid_mark(const struct sp_verifier *v, sp_slice text) {
 /* A token that could not be revoked is refused, whoever signed it. */
 static enum sp_reject make_marks(const struct sp_verifier *v, const struct sp_claims *claims,
                                  struct sp_token_marks *ret) {
-    struct sp_token_marks m = {.has_sid = claims->sid.p != NULL};
+    struct sp_token_marks m = {0};
     if (!sp_ok(sp_id_parse(claims->sub, &m.sub))) return SP_REJECT_BAD_PAYLOAD;
     m.jti = jti_mark(v, claims->jti);
-    if (m.has_sid) m.sid = sid_mark(v, claims->sid);
-    if (m.jti == 0 || (m.has_sid && m.sid == 0)) return SP_REJECT_BAD_PAYLOAD;
+    if (m.jti == 0) return SP_REJECT_BAD_PAYLOAD;
+    if (claims->sid.p != NULL && (m.sid = sid_mark(v, claims->sid)) == 0) return SP_REJECT_BAD_PAYLOAD;
     *ret = m;
     return SP_REJECT_NONE;
 }
 
 /* Gathers the claims of a new token in the reader's own block. They are never longer than the payload; if
  * they were, the token is refused rather than cut. */
-static enum sp_reject gather_claims(struct sp_verifier_reader *r, const struct sp_claims *claims) {
+static enum sp_reject gather_claims(struct sp_verifier_reader *r, const struct sp_claims *claims,
+                                    sp_slice *ret_block) {
+    struct sp_claims gathered;
     size_t n = sp_claims_bytes(claims);
     if (n > sizeof r->strings) return SP_REJECT_BAD_PAYLOAD;
-    sp_claims_copy(claims, r->strings, &r->fact.claims);
-    r->fact.block = sp_slice_of(r->strings, n);
+    sp_claims_copy(claims, r->strings, &gathered);
+    if (!sp_ok(sp_claims_pack(&gathered, &r->facts.claims))) return SP_REJECT_BAD_PAYLOAD;
+    *ret_block = sp_slice_of(r->strings, n);
     return SP_REJECT_NONE;
 }
 
-/* The cold path: everything that depends only on the bytes and the keys. */
+/* The cold path: everything that depends only on the bytes, the keys and the policy. */
 static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier_reader *r,
-                                       const struct sp_keyset *keys, sp_slice token, int64_t now_s) {
+                                       const struct sp_keyset *keys, sp_slice token, int64_t now_s,
+                                       struct sp_cached_token *ret) {
+    struct sp_cached_token new = {.facts = &r->facts};
     struct sp_key_lookup lookup = sp_keyset_lookup(keys);
     struct sp_checked checked;
     SP_CHECK(sp_check_signature(token, &lookup, &v->policy, &r->scratch, &checked));
-    SP_CHECK(make_marks(v, &checked.claims, &r->fact.marks));
-    SP_CHECK(gather_claims(r, &checked.claims));
-    r->fact.token = token;
-    r->fact.key_identity = sp_keyset_identity(keys, checked.jwk);
+    SP_CHECK(make_marks(v, &checked.claims, &r->facts.marks));
+    SP_CHECK(gather_claims(r, &checked.claims, &new.block));
+    r->facts.addressee = sp_check_addressee(&checked.claims, &v->policy);
+    r->facts.key_identity = sp_keyset_identity(keys, checked.jwk);
     /* A token that expires with this call would only push out others. */
-    if (v->cache != NULL && checked.claims.exp > now_s) sp_token_cache_insert(v->cache, &r->fact, now_s);
+    if (v->cache != NULL && checked.claims.exp > now_s)
+        sp_token_cache_insert(v->cache, token, new.facts, new.block, now_s);
+    *ret = new;
     return SP_REJECT_NONE;
 }
 
-/* The token's fact, from the cache or the reader's scratch. */
-static enum sp_reject find_fact(struct sp_verifier *v, struct sp_verifier_reader *r, sp_slice token,
-                                int64_t now_s, const struct sp_cached_token **ret) {
+/* What is known of the token, from the cache or found out now. */
+static enum sp_reject find_facts(struct sp_verifier *v, struct sp_verifier_reader *r, sp_slice token,
+                                 int64_t now_s, struct sp_cached_token *ret) {
     const struct sp_keyset *keys = atomic_load_explicit(&v->keys, memory_order_seq_cst);
-    const struct sp_cached_token *cached = v->cache != NULL ? sp_token_cache_find(v->cache, token) : NULL;
-    if (cached != NULL && sp_keyset_has(keys, cached->key_identity)) {
+    if (v->cache != NULL && sp_token_cache_find(v->cache, token, ret) &&
+        sp_keyset_has(keys, ret->facts->key_identity)) {
         count(&r->counters.hits);
-        *ret = cached;
         return SP_REJECT_NONE;
     }
     count(&r->counters.misses);
-    SP_CHECK(verify_signature(v, r, keys, token, now_s));
-    *ret = &r->fact;
-    return SP_REJECT_NONE;
+    return verify_signature(v, r, keys, token, now_s, ret);
 }
 
-static enum sp_reject judge_revocation(const struct sp_verifier *v, const struct sp_cached_token *fact,
+static enum sp_reject judge_revocation(const struct sp_verifier *v, const struct sp_token_facts *facts,
                                        int64_t now_s) {
-    const struct sp_token_marks *m = &fact->marks;
-    uint32_t epu = fact->claims.has_epu ? fact->claims.epu : 0;
-    uint32_t epg = fact->claims.has_epg ? fact->claims.epg : 0;
-    if (sp_epochs_check(v->epochs, SP_SLICE_ARRAY(m->sub.b), epu, epg) != SP_EPOCH_CURRENT)
+    const struct sp_token_marks *m = &facts->marks;
+    sp_slice sub = SP_SLICE_ARRAY(m->sub.b);
+    if (sp_epochs_check(v->epochs, sub, facts->claims.epu, facts->claims.epg) != SP_EPOCH_CURRENT)
         return SP_REJECT_REVOKED;
     if (sp_revoke_set_contains_fingerprint(v->set, m->jti, now_s)) return SP_REJECT_REVOKED;
-    if (m->has_sid && sp_revoke_set_contains_fingerprint(v->set, m->sid, now_s)) return SP_REJECT_REVOKED;
+    if (m->sid != 0 && sp_revoke_set_contains_fingerprint(v->set, m->sid, now_s)) return SP_REJECT_REVOKED;
     return SP_REJECT_NONE;
 }
 
 /* The time at which a token is judged whose end does not matter: the last second of its life, at most now. */
-static int64_t before_end(const struct sp_claims *claims, int64_t now_s) {
-    bool ended = claims->exp != SP_CLAIM_NO_DATE && now_s >= claims->exp;
-    return ended ? claims->exp - 1 : now_s;
+static int64_t before_end(int64_t exp, int64_t now_s) {
+    return exp != SP_CLAIM_NO_DATE && now_s >= exp ? exp - 1 : now_s;
 }
 
 /* What is judged afresh, for cached and new tokens alike. */
-static enum sp_reject judge(const struct sp_verifier *v, const struct sp_cached_token *fact, unsigned flags,
+static enum sp_reject judge(const struct sp_verifier *v, const struct sp_token_facts *facts, unsigned flags,
                             int64_t now_s) {
+    const struct sp_claims_packed *c = &facts->claims;
     bool ignore_end = (flags & SP_VERIFY_IGNORE_END) != 0;
-    int64_t at = ignore_end ? before_end(&fact->claims, now_s) : now_s;
-    SP_CHECK(sp_check_claims(&fact->claims, &v->policy, at));
-    if (!ignore_end) SP_CHECK(judge_revocation(v, fact, now_s));
-    if (fact->claims.jkt.p != NULL && (flags & SP_VERIFY_PROOF_BY_CALLER) == 0)
+    int64_t at = ignore_end ? before_end(c->exp, now_s) : now_s;
+    const struct sp_check_times times = {.exp = c->exp, .nbf = c->nbf, .iat = c->iat};
+    SP_CHECK(sp_check_times(times, v->policy.leeway_s, at));
+    SP_CHECK(facts->addressee);
+    if (!ignore_end) SP_CHECK(judge_revocation(v, facts, now_s));
+    if (sp_claims_packed_has(c, SP_CLAIMS_JKT) && (flags & SP_VERIFY_PROOF_BY_CALLER) == 0)
         return SP_REJECT_PROOF_REQUIRED;
     return SP_REJECT_NONE;
 }
 
 static enum sp_reject check(struct sp_verifier *v, struct sp_verifier_reader *r, unsigned flags,
-                            sp_slice token, int64_t now_s, const struct sp_claims **ret_claims) {
+                            sp_slice token, int64_t now_s) {
     /* seq_cst, and read before the sets: who closes because an add failed is seen by every later check. */
     bool closed = atomic_load_explicit(&v->closed, memory_order_seq_cst) != 0;
     if (closed && (flags & SP_VERIFY_IGNORE_END) == 0) return SP_REJECT_STALE;
-    const struct sp_cached_token *fact;
-    SP_CHECK(find_fact(v, r, token, now_s, &fact));
-    SP_CHECK(judge(v, fact, flags, now_s));
-    r->block = fact->block;
-    *ret_claims = &fact->claims;
+    struct sp_cached_token found;
+    SP_CHECK(find_facts(v, r, token, now_s, &found));
+    SP_CHECK(judge(v, found.facts, flags, now_s));
+    r->block = found.block;
+    sp_claims_unpack(&found.facts->claims, found.block.p, &r->claims);
     return SP_REJECT_NONE;
 }
 
@@ -163,10 +169,9 @@ enum sp_reject sp_verifier_check_flags(struct sp_verifier *v, struct sp_verifier
                                        unsigned flags, sp_slice token, int64_t now_s,
                                        const struct sp_claims **ret_claims) {
     sp_assert(reader->v == v && sp_reclaim_is_inside(reader->seat));
-    const struct sp_claims *claims = NULL;
-    enum sp_reject verdict = check(v, reader, flags, token, now_s, &claims);
+    enum sp_reject verdict = check(v, reader, flags, token, now_s);
     count(&reader->counters.verdicts[verdict]);
-    if (ret_claims != NULL) *ret_claims = claims;
+    if (ret_claims != NULL) *ret_claims = sp_reject_is_ok(verdict) ? &reader->claims : NULL;
     return verdict;
 }
 

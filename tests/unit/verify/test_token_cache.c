@@ -31,21 +31,38 @@ static sp_slice text_of(uint32_t n, char *buf) {
     (void)snprintf(buf + TEXT_BYTES - 17, 17, "%016x", n);
     return sp_slice_of(buf, TEXT_BYTES);
 }
+static void insert_text(struct cache *k, sp_slice text, uint32_t n, uint64_t identity, int64_t exp) {
+    struct ids ids = make_ids(n, n);
+    struct sp_claims claims = make_claims(&ids);
+    struct sp_token_facts facts = {.key_identity = identity, .addressee = SP_REJECT_NONE};
+    uint8_t block[SP_PAYLOAD_BYTES_MAX];
+    claims.exp = exp;
+    sp_claims_copy(&claims, block, &claims);
+    assert_true(sp_ok(sp_claims_pack(&claims, &facts.claims)));
+    sp_token_cache_insert(k->c, text, &facts, sp_slice_of(block, sp_claims_bytes(&claims)), T0);
+}
 static void insert(struct cache *k, uint32_t n, uint64_t identity, int64_t exp) {
     char buf[TEXT_BYTES];
-    struct ids ids = make_ids(n, n);
-    struct sp_cached_token fact = {
-        .token = text_of(n, buf), .key_identity = identity, .claims = make_claims(&ids)};
-    fact.claims.exp = exp;
-    sp_token_cache_insert(k->c, &fact, T0);
+    insert_text(k, text_of(n, buf), n, identity, exp);
 }
+static void assert_says(const struct sp_cached_token *e, uint32_t n) {
+    struct ids ids = make_ids(n, n);
+    struct sp_claims claims;
+    sp_claims_unpack(&e->facts->claims, e->block.p, &claims);
+    assert_true(sp_slice_eq_cstr(claims.iss, ISSUER));
+    assert_true(sp_slice_eq(claims.jti, SP_SLICE_ARRAY(ids.jti_text)));
+    assert_true(sp_slice_eq_cstr(claims.permissions, "orders:read orders:write"));
+}
+/* The identity of the key under which the token stands there, 0 when it does not. */
 static uint64_t find(struct cache *k, uint32_t n) {
     char buf[TEXT_BYTES];
+    struct sp_cached_token e;
+    uint64_t identity = 0;
     sp_reclaim_enter(k->reader);
-    const struct sp_cached_token *e = sp_token_cache_find(k->c, text_of(n, buf));
-    uint64_t identity = e == NULL ? 0 : e->key_identity;
-    if (e != NULL) assert_true(sp_slice_eq(e->token, text_of(n, buf)));
-    if (e != NULL) assert_true(sp_slice_eq_cstr(e->claims.iss, ISSUER));
+    if (sp_token_cache_find(k->c, text_of(n, buf), &e)) {
+        identity = e.facts->key_identity;
+        assert_says(&e, n);
+    }
     sp_reclaim_exit(k->reader);
     return identity;
 }
@@ -65,16 +82,17 @@ static void same_tail_with_another_head_is_not_found(void **state) {
     char buf[TEXT_BYTES];
     insert(&k, 1, 5, T0 + 9);
     sp_slice text = text_of(1, buf);
+    struct sp_cached_token e;
     sp_reclaim_enter(k.reader);
     for (size_t i = 0; i < TEXT_BYTES; i++) {
         buf[i] ^= 1;
-        assert_null(sp_token_cache_find(k.c, text));
+        assert_false(sp_token_cache_find(k.c, text, &e));
         buf[i] ^= 1;
     }
-    assert_null(sp_token_cache_find(k.c, sp_slice_of(buf + 1, TEXT_BYTES - 1)));
-    assert_null(sp_token_cache_find(k.c, sp_slice_of(buf, SP_TOKEN_CACHE_TAIL_BYTES - 1)));
-    assert_null(sp_token_cache_find(k.c, SP_SLICE_EMPTY));
-    assert_non_null(sp_token_cache_find(k.c, text));
+    assert_false(sp_token_cache_find(k.c, sp_slice_of(buf + 1, TEXT_BYTES - 1), &e));
+    assert_false(sp_token_cache_find(k.c, sp_slice_of(buf, SP_TOKEN_CACHE_TAIL_BYTES - 1), &e));
+    assert_false(sp_token_cache_find(k.c, SP_SLICE_EMPTY, &e));
+    assert_true(sp_token_cache_find(k.c, text, &e));
     sp_reclaim_exit(k.reader);
     cache_done(&k);
 }
@@ -152,11 +170,10 @@ static void evicted_token_stays_readable_until_its_reader_exits(void **state) {
     char buf[TEXT_BYTES];
     insert(&k, 1, 5, T0 + 9);
     sp_reclaim_enter(k.reader);
-    const struct sp_cached_token *e = sp_token_cache_find(k.c, text_of(1, buf));
-    assert_non_null(e);
+    struct sp_cached_token e;
+    assert_true(sp_token_cache_find(k.c, text_of(1, buf), &e));
     for (uint32_t n = 2; n < 500; n++) insert(&k, n, 5, T0 + 9);
-    assert_true(sp_slice_eq(e->token, text_of(1, buf)));
-    assert_true(sp_slice_eq_cstr(e->claims.iss, ISSUER));
+    assert_says(&e, 1);
     sp_reclaim_exit(k.reader);
     cache_done(&k);
 }
