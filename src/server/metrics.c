@@ -35,6 +35,8 @@ enum connection_count {
     DROPPED,
     OPEN,
     PARKED,
+    STREAMS,
+    STREAMS_CUT,
     CONNECTION_COUNTS
 };
 
@@ -80,7 +82,9 @@ void sp_metrics_connections(struct sp_metrics_lane *lane, const struct sp_http_s
                                              [HANDSHAKES_FAILED] = stats->handshakes_failed,
                                              [TIMEOUTS] = stats->timeouts,
                                              [DROPPED] = stats->dropped,
+                                             [STREAMS_CUT] = stats->streams_cut,
                                              [OPEN] = stats->open,
+                                             [STREAMS] = stats->streams,
                                              [PARKED] = stats->parked};
     for (size_t i = 0; i < CONNECTION_COUNTS; i++)
         atomic_store_explicit(&lane->connections[i], now[i], memory_order_relaxed);
@@ -225,6 +229,7 @@ static void put_connections(struct text *t, const struct sp_metrics *m) {
         const char *name, *type, *help;
     } rows[] = {
         {OPEN, "sallyport_http_connections_open", "gauge", "Open connections."},
+        {STREAMS, "sallyport_http_streams_open", "gauge", "Open connections whose answer is being streamed."},
         {PARKED, "sallyport_http_requests_in_flight", "gauge", "Requests that wait for their use case."},
         {ACCEPTED, "sallyport_http_connections_accepted_total", "counter", "Connections accepted."},
         {REFUSED, "sallyport_http_connections_refused_total", "counter", "Connections over a limit."},
@@ -236,6 +241,8 @@ static void put_connections(struct text *t, const struct sp_metrics *m) {
          "TLS handshakes refused or broken off, and plain HTTP on a TLS listener."},
         {TIMEOUTS, "sallyport_http_timeouts_total", "counter", "Connections closed by a deadline."},
         {DROPPED, "sallyport_http_replies_dropped_total", "counter", "Answers whose client had gone."},
+        {STREAMS_CUT, "sallyport_http_streams_cut_total", "counter",
+         "Streams cut because their client read too slowly."},
     };
     for (size_t i = 0; i < SP_ARRAY_LEN(rows); i++) {
         uint64_t sum = 0;
