@@ -1,10 +1,10 @@
 /* Bytes into a connection, cut into pieces as the input says, with handlers that answer now, later or never
- * before the client has gone.
+ * before the client has gone, whole or by a stream.
  *
- * The first bytes of the input steer (how to cut, when to park, how to leave), the rest goes to the server.
- * What must hold: a handler sees only what the contract of http/server.h allows, every request is answered at
- * most once and in order, whatever is answered is framed, and nothing is left over when the client has gone.
- */
+ * The first byte of the input steers (how to cut, when to park, how to leave, what to answer with), the rest
+ * goes to the server. What must hold: a handler sees only what the contract of http/server.h allows, every
+ * request is answered at most once and in order, whatever is answered is framed, the owner of a stream hears
+ * of its end exactly once, and nothing is left over when the client has gone. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,8 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static struct sp_loop *loop;
 static struct sp_http_server *server;
 static struct sp_http_req *parked;
-static bool park, answered;
-static size_t calls, replies;
+static struct sp_http_stream *stream;
+static bool park, streams, aborts, answered;
+static size_t calls, replies, begun, over;
 
 static void check_text(sp_slice s, bool token) {
     for (size_t i = 0; i < s.n; i++) {
@@ -65,11 +66,45 @@ static void check_request(struct sp_http_req *req) {
     check_framing(req);
 }
 
+static void on_gone(void *arg, enum sp_http_gone why) {
+    (void)why;
+    sp_assert(stream != NULL && arg == &stream);
+    stream = NULL;
+    over++;
+}
+
+static void end_stream(void) {
+    struct sp_http_stream *s = stream;
+    stream = NULL;
+    if (s == NULL) return;
+    over++;
+    if (aborts) {
+        sp_http_stream_abort(s);
+    } else {
+        sp_http_stream_end(s); /* may give out the next request */
+    }
+}
+
+/* Ends with the call of a handler who answers at once; otherwise later, or never. */
+static void reply_with_stream(struct sp_http_req *req) {
+    const struct sp_http_response ok = {.status = 200};
+    const struct sp_http_stream_opts opts = {.on_gone = on_gone, .arg = &stream};
+    sp_assert(stream == NULL);
+    begun++;
+    sp_assert(sp_ok(sp_http_stream_begin(req, &ok, &opts, &stream)));
+    SP_IGNORE(sp_http_stream_write(stream, SP_SLICE_LIT("streamed"))); /* the client may have gone */
+    if (!park) end_stream();
+}
+
 static void reply(struct sp_http_req *req) {
     const struct sp_http_response ok = {.status = 200, .body = sp_http_req_body(req)};
     check_request(req); /* still as it was, whatever happened meanwhile */
     replies++;
-    sp_assert(sp_ok(sp_http_reply(req, &ok)));
+    if (streams) {
+        reply_with_stream(req);
+    } else {
+        sp_assert(sp_ok(sp_http_reply(req, &ok)));
+    }
 }
 
 static void on_request(void *arg, struct sp_http_req *req) {
@@ -85,6 +120,7 @@ static void on_request(void *arg, struct sp_http_req *req) {
 }
 
 static void reply_parked(void) {
+    end_stream();
     struct sp_http_req *req = parked;
     parked = NULL;
     if (req != NULL) reply(req);
@@ -125,6 +161,7 @@ static void leave(int fd, bool half) {
     step();
     reply_parked();
     for (int i = 0; i < 8; i++) step();
+    sp_assert(stream == NULL && begun == over);
 }
 
 static void feed(int fd, const uint8_t *p, size_t n, uint8_t steer) {
@@ -145,14 +182,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     begin();
     int pair[2];
     sp_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    calls = replies = 0;
+    calls = replies = begun = over = 0;
     answered = false;
     park = (data[0] & 8) != 0;
+    streams = (data[0] & 32) != 0;
+    aborts = (data[0] & 64) != 0;
     sp_assert(sp_ok(sp_http_server_adopt(server, pair[0], NULL)));
     feed(pair[1], data + 1, n - 1, data[0]);
     leave(pair[1], (data[0] & 16) != 0);
     struct sp_http_stats stats;
     sp_http_server_stats(server, &stats);
-    sp_assert(calls == replies && stats.open == 0 && stats.parked == 0);
+    sp_assert(calls == replies && stats.open == 0 && stats.parked == 0 && stats.streams == 0);
     return 0;
 }
