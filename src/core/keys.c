@@ -24,7 +24,7 @@ enum {
 struct loaded {
     struct sp_key_row row;
     enum sp_alg alg;
-    struct sp_sig_key *key;         /* ACCESS */
+    struct sp_sig_key *key;         /* ACCESS, FEED */
     struct sp_refresh_key *refresh; /* REFRESH */
 };
 
@@ -39,6 +39,8 @@ struct sp_key_snapshot {
     struct sp_jwk *verification;
     size_t n_verification;
     struct sp_buf jwks;
+    struct sp_feed_key feed[SP_KEYS_FEED_MAX];
+    size_t n_feed;
 };
 
 struct sp_keys {
@@ -92,6 +94,12 @@ static sp_status load_access(struct loaded *l, sp_slice plain) {
     return check_thumbprint(&l->row, l->key);
 }
 
+/* Only what signs the feed today: a row that names another algorithm is none of ours. */
+static sp_status load_feed(struct loaded *l, sp_slice plain) {
+    SP_TRY(load_access(l, plain));
+    return l->alg == SP_ALG_EDDSA ? SP_SUCCESS : sp_err(SP_E_MALFORMED);
+}
+
 static sp_status load_refresh(struct loaded *l, sp_slice plain) {
     if (plain.n != SP_REFRESH_KEY_BYTES || l->row.number == 0) return sp_err(SP_E_MALFORMED);
     l->refresh = calloc(1, sizeof(*l->refresh));
@@ -104,6 +112,7 @@ static sp_status load(struct loaded *l, sp_slice master_key) {
     SP_AUTO(sp_buf) plain = SP_BUF_INIT(SP_SIG_PRIVATE_BYTES_MAX);
     SP_TRY(sp_key_unseal(&l->row, master_key, &plain));
     if (l->row.use == SP_KEY_ACCESS) return load_access(l, sp_buf_slice(&plain));
+    if (l->row.use == SP_KEY_FEED) return load_feed(l, sp_buf_slice(&plain));
     if (l->row.use == SP_KEY_REFRESH) return load_refresh(l, sp_buf_slice(&plain));
     return plain.n == SECRET_BYTES ? SP_SUCCESS : sp_err(SP_E_MALFORMED);
 }
@@ -179,6 +188,39 @@ static sp_status snapshot_choose(struct sp_key_snapshot *s) {
     return access != NULL && refresh != NULL ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
 }
 
+/* Who signs now stands first, then by age; of several that sign, which a change passes through, the youngest.
+ */
+static bool feed_key_before(const struct sp_key_row *a, const struct sp_key_row *b) {
+    if (a->state != b->state) {
+        if (a->state == SP_KEY_SIGNING || b->state == SP_KEY_SIGNING) return a->state == SP_KEY_SIGNING;
+        return a->state == SP_KEY_ANNOUNCED;
+    }
+    return a->signing_from_ms >= b->signing_from_ms;
+}
+
+static sp_status snapshot_feed(struct sp_key_snapshot *s) {
+    const struct loaded *sorted[SP_KEYS_FEED_MAX];
+    for (size_t i = 0; i < s->n; i++) {
+        const struct loaded *l = &s->loaded[i];
+        if (l->row.use != SP_KEY_FEED) continue;
+        if (s->n_feed == SP_KEYS_FEED_MAX) return sp_err(SP_E_LIMIT);
+        size_t at = s->n_feed++;
+        while (at != 0 && feed_key_before(&l->row, &sorted[at - 1]->row)) {
+            sorted[at] = sorted[at - 1];
+            at--;
+        }
+        sorted[at] = l;
+    }
+    for (size_t i = 0; i < s->n_feed; i++) {
+        struct sp_feed_key *f = &s->feed[i];
+        f->kid = SP_TEXT_SLICE(&sorted[i]->row.kid);
+        f->state = sorted[i]->row.state;
+        f->key = sorted[i]->key;
+        SP_TRY(sp_jwk_thumbprint(f->key, f->thumbprint));
+    }
+    return s->n_feed != 0 && s->feed[0].state == SP_KEY_SIGNING ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
+}
+
 static sp_status snapshot_publish(struct sp_key_snapshot *s) {
     struct sp_jwk_public_row public_rows[SP_KEYS_ACCESS_HELD];
     for (size_t i = 0; i < s->n; i++) {
@@ -202,6 +244,7 @@ static sp_status snapshot_fill(struct sp_key_snapshot *s, const struct sp_key_ro
         if (row_is_live(&rows[i])) SP_TRY(snapshot_load(s, &rows[i], master_key));
     }
     SP_TRY(snapshot_choose(s));
+    SP_TRY(snapshot_feed(s));
     return snapshot_publish(s);
 }
 
@@ -327,11 +370,16 @@ const struct sp_sig_key *sp_snapshot_private(const struct sp_key_snapshot *s, sp
                                              enum sp_alg *ret_alg) {
     for (size_t i = 0; i < s->n; i++) {
         const struct loaded *l = &s->loaded[i];
-        if (l->key == NULL || !sp_slice_eq(SP_TEXT_SLICE(&l->row.kid), kid)) continue;
+        if (l->row.use != SP_KEY_ACCESS || !sp_slice_eq(SP_TEXT_SLICE(&l->row.kid), kid)) continue;
         *ret_alg = l->alg;
         return l->key;
     }
     return NULL;
+}
+
+size_t sp_snapshot_feed_keys(const struct sp_key_snapshot *s, const struct sp_feed_key **ret) {
+    *ret = s->feed;
+    return s->n_feed;
 }
 
 const struct sp_refresh_key *sp_snapshot_refresh_current(const struct sp_key_snapshot *s) {

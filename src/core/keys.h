@@ -9,7 +9,9 @@
  *
  *   ACCESS   signs access tokens; kid is the RFC 7638 thumbprint, or random for HS256
  *   REFRESH  tag and ratchet of refresh tokens, numbered 1..255; a retired one lives as long as the longest
- * session SID_TAG, CSRF, AUDIT   made once, never rotated
+ *            session
+ *   FEED     signs the revocation feed (Ed25519); kid is the thumbprint. Rotated by hand; a retired one
+ * stays, to vouch for its successor SID_TAG, CSRF, AUDIT   made once, never rotated
  *
  * What must change and when is decided by sp_keys_plan, which is pure; sp_keys_carry_out makes the rows; the
  * caller commits them; the store's publisher brings each row back through sp_keys_apply. */
@@ -30,9 +32,12 @@ enum {
     SP_MASTER_KEY_BYTES = 32,
     SP_KEYS_ACCESS_MAX = 16,  /* live access keys that rotating may make ... */
     SP_KEYS_ACCESS_HELD = 32, /* ... and that a verifier holds: the rest is for keys that must be replaced */
-    SP_KEYS_MAX =
-        SP_KEYS_ACCESS_HELD + 255 + 3, /* live rows: with every number of refresh keys, and the fixed ones */
-    SP_KEY_STEPS_MAX = 64,             /* one plan; a longer one goes on at the next tick */
+    SP_KEYS_FEED_MAX = 8,     /* live feed keys: rotated by hand, kept for SP_KEY_FEED_KEPT_S */
+    SP_KEYS_MAX = SP_KEYS_ACCESS_HELD + 255 + SP_KEYS_FEED_MAX +
+                  3,                 /* live rows: with every number of refresh keys, and the fixed ones */
+    SP_KEY_FEED_KEPT_S = 90 * 86400, /* how long a verifier may be away and still learn the new feed key */
+    SP_KEY_HOLD_MAX_S = 60, /* how long an announced key waits for verifiers that do not have it yet */
+    SP_KEY_STEPS_MAX = 64,  /* one plan; a longer one goes on at the next tick */
     SP_KEY_GONE_EXTRA_S =
         60, /* a retired key outlives the last token that it signed by the slack and this much */
 };
@@ -49,6 +54,9 @@ struct sp_key_schedule {
     int64_t announce_s;
     int64_t access_ttl_max_s; /* longest ever configured (meta.access_ttl_max_s) */
     int64_t absolute_ttl_s;   /* longest session */
+    /* A live verifier has not confirmed the keys as they are: announced ones that are due wait for it, at
+     * most SP_KEY_HOLD_MAX_S. */
+    bool hold_announced;
 };
 
 enum sp_key_step_kind {
@@ -62,7 +70,7 @@ struct sp_key_step {
     enum sp_key_step_kind kind;
     size_t row;
     enum sp_key_use use;
-    enum sp_alg alg; /* CREATE of ACCESS */
+    enum sp_alg alg; /* CREATE of ACCESS, FEED */
     enum sp_key_state state;
     uint8_t number; /* CREATE of REFRESH */
 };
@@ -73,13 +81,14 @@ struct sp_key_plan {
 /* What time and configuration ask for: with no rows at all, everything that a first start makes. */
 void sp_keys_plan(const struct sp_key_row *rows, size_t n, int64_t now_ms,
                   const struct sp_key_schedule *schedule, struct sp_key_plan *ret);
-/* What an administrator asks for. `use` is ACCESS or REFRESH; refresh keys always sign at once, because no
- * verifier has to learn them. SP_E_LIMIT: every number of refresh keys is taken. SP_E_BUSY: a successor is
- * announced already (and not immediately). */
+/* What an administrator asks for. `use` is ACCESS, REFRESH or FEED; refresh keys always sign at once, because
+ * no verifier has to learn them; feed keys never do (SP_E_REFUSED), because no verifier would believe them.
+ * SP_E_LIMIT: every number of refresh keys is taken. SP_E_BUSY: a successor is announced already (and not
+ * immediately). */
 sp_status sp_keys_plan_rotate(const struct sp_key_row *rows, size_t n, enum sp_key_use use, bool immediately,
                               const struct sp_key_schedule *schedule, struct sp_key_plan *ret);
-/* SP_E_NOT_FOUND: no such kid; SP_E_REFUSED: SID_TAG, CSRF and AUDIT keys, which are never revoked;
- * SP_E_CONFLICT: it is gone or revoked already. */
+/* SP_E_NOT_FOUND: no such kid; SP_E_REFUSED: SID_TAG, CSRF and AUDIT keys, which are never revoked, and a
+ * FEED key that signs, which must be rotated first; SP_E_CONFLICT: it is gone or revoked already. */
 sp_status sp_keys_plan_revoke(const struct sp_key_row *rows, size_t n, sp_slice kid,
                               const struct sp_key_schedule *schedule, struct sp_key_plan *ret);
 
@@ -150,6 +159,16 @@ struct sp_key_signing sp_snapshot_signing(const struct sp_key_snapshot *s);
  * under the old key a moment ago is still finished. */
 const struct sp_sig_key *sp_snapshot_private(const struct sp_key_snapshot *s, sp_slice kid,
                                              enum sp_alg *ret_alg);
+/* The feed keys, the one that signs first, then the announced, then the retired from the youngest on.
+ * Borrowed from the snapshot. */
+struct sp_feed_key {
+    sp_slice kid;
+    uint8_t thumbprint[SP_SHA256_BYTES];
+    enum sp_key_state state;
+    const struct sp_sig_key *key; /* private */
+};
+/* At least 1, at most SP_KEYS_FEED_MAX. */
+size_t sp_snapshot_feed_keys(const struct sp_key_snapshot *s, const struct sp_feed_key **ret);
 /* The refresh key under which new sessions are born. Always there. */
 const struct sp_refresh_key *sp_snapshot_refresh_current(const struct sp_key_snapshot *s);
 /* By number, signing or retired; NULL: none. An sp_refresh_key_find, with the snapshot as arg. */

@@ -117,13 +117,15 @@ static sp_status create(const struct maker *m, const struct sp_key_step *step, s
         .signing_from_ms = step->state == SP_KEY_SIGNING ? m->now_ms : 0,
     };
     ret->expect_version = SP_VERSION_ABSENT;
-    return step->use == SP_KEY_ACCESS ? make_access(m, step->alg, row) : make_secret(m, row);
+    const bool is_pair = step->use == SP_KEY_ACCESS || step->use == SP_KEY_FEED;
+    return is_pair ? make_access(m, step->alg, row) : make_secret(m, row);
 }
 
 /* ---- moving on ---- */
 
 /* Nothing that the key vouches for can pass anywhere after this. */
 static int64_t gone_ms(const struct maker *m, enum sp_key_use use) {
+    if (use == SP_KEY_FEED) return m->now_ms + (int64_t)SP_KEY_FEED_KEPT_S * 1000;
     const int64_t lifetime_s =
         use == SP_KEY_ACCESS ? m->schedule->access_ttl_max_s : m->schedule->absolute_ttl_s;
     return m->now_ms + (lifetime_s + SP_REVOKE_SLACK_S + SP_KEY_GONE_EXTRA_S) * 1000;
@@ -215,6 +217,7 @@ const char *sp_key_use_name(enum sp_key_use use) {
     case SP_KEY_SID_TAG: return "sid_tag";
     case SP_KEY_CSRF: return "csrf";
     case SP_KEY_AUDIT: return "audit";
+    case SP_KEY_FEED: return "feed";
     }
     return "unknown";
 }

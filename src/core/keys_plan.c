@@ -66,6 +66,13 @@ static bool is_due(int64_t since_ms, int64_t after_s, int64_t now_ms) {
     return now_ms - since_ms >= after_s * 1000;
 }
 
+/* An announced key has been in the JWKS for long enough, and verifiers that follow the feed have it, or have
+ * had the time. */
+static bool announced_is_due(const struct planner *p, int row, int64_t now_ms) {
+    const int64_t after_s = p->schedule->announce_s + (p->schedule->hold_announced ? SP_KEY_HOLD_MAX_S : 0);
+    return is_due(p->rows[row].created_ms, after_s, now_ms);
+}
+
 /* ---- access keys ---- */
 
 static void create_access(struct planner *p, enum sp_key_state state) {
@@ -108,7 +115,7 @@ static void plan_access(struct planner *p, int64_t now_ms) {
         sign_next(p, announced);
         retire_all(p, SP_KEY_ACCESS, NONE);
         drop_foreign_announced(p);
-    } else if (announced != NONE && is_due(p->rows[announced].created_ms, s->announce_s, now_ms)) {
+    } else if (announced != NONE && announced_is_due(p, announced, now_ms)) {
         sign_next(p, announced);
         retire_all(p, SP_KEY_ACCESS, NONE);
     } else if (announced == NONE && s->rotate_every_s != 0 && !access_is_full(p) &&
@@ -162,6 +169,36 @@ static void plan_refresh(struct planner *p, int64_t now_ms) {
     }
 }
 
+/* ---- feed keys ---- */
+
+static void create_feed(struct planner *p, enum sp_key_state state) {
+    add_step(p, (struct sp_key_step){
+                    .kind = SP_KEY_STEP_CREATE, .use = SP_KEY_FEED, .alg = SP_ALG_EDDSA, .state = state});
+}
+
+static bool feed_is_full(const struct planner *p) {
+    size_t live = 0;
+    for (size_t i = 0; i < p->n; i++) live += p->rows[i].use == SP_KEY_FEED && row_is_live(&p->rows[i]);
+    return live >= SP_KEYS_FEED_MAX;
+}
+
+/* A store from before the feed gets its first key here. */
+static void plan_feed(struct planner *p, int64_t now_ms) {
+    const int signing = find(p, SP_KEY_FEED, SP_KEY_SIGNING);
+    const int announced = find(p, SP_KEY_FEED, SP_KEY_ANNOUNCED);
+    if (signing == NONE) {
+        if (announced == NONE)
+            create_feed(p, SP_KEY_SIGNING);
+        else
+            add_move(p, SP_KEY_STEP_SIGN, announced);
+    } else if (announced != NONE && announced_is_due(p, announced, now_ms)) {
+        add_move(p, SP_KEY_STEP_SIGN, announced);
+        retire_all(p, SP_KEY_FEED, NONE);
+    } else {
+        retire_all(p, SP_KEY_FEED, signing);
+    }
+}
+
 /* ---- the others ---- */
 
 /* Only a server without any key makes these: made anew beside an existing store, a SID_TAG key would lose
@@ -188,6 +225,7 @@ void sp_keys_plan(const struct sp_key_row *rows, size_t n, int64_t now_ms,
     plan_fixed(&p);
     plan_access(&p, now_ms);
     plan_refresh(&p, now_ms);
+    plan_feed(&p, now_ms);
     plan_drops(&p, now_ms);
     *ret = p.plan;
 }
@@ -207,6 +245,14 @@ static sp_status rotate_access(struct planner *p, bool immediately) {
     return SP_SUCCESS;
 }
 
+static sp_status rotate_feed(struct planner *p, bool immediately) {
+    if (immediately) return sp_err(SP_E_REFUSED);
+    if (find(p, SP_KEY_FEED, SP_KEY_ANNOUNCED) != NONE) return sp_err(SP_E_BUSY);
+    if (feed_is_full(p)) return sp_err(SP_E_LIMIT);
+    create_feed(p, SP_KEY_ANNOUNCED);
+    return SP_SUCCESS;
+}
+
 sp_status sp_keys_plan_rotate(const struct sp_key_row *rows, size_t n, enum sp_key_use use, bool immediately,
                               const struct sp_key_schedule *schedule, struct sp_key_plan *ret) {
     struct planner p = planner_init(rows, n, schedule);
@@ -215,6 +261,8 @@ sp_status sp_keys_plan_rotate(const struct sp_key_row *rows, size_t n, enum sp_k
     } else if (use == SP_KEY_REFRESH) {
         if (!create_refresh(&p, find(&p, SP_KEY_REFRESH, SP_KEY_SIGNING))) return sp_err(SP_E_LIMIT);
         retire_all(&p, SP_KEY_REFRESH, NONE);
+    } else if (use == SP_KEY_FEED) {
+        SP_TRY(rotate_feed(&p, immediately));
     } else {
         return sp_err(SP_E_REFUSED);
     }
@@ -245,7 +293,9 @@ sp_status sp_keys_plan_revoke(const struct sp_key_row *rows, size_t n, sp_slice 
     struct planner p = planner_init(rows, n, schedule);
     const int row = find_kid(&p, kid);
     if (row == NONE) return sp_err(SP_E_NOT_FOUND);
-    if (rows[row].use != SP_KEY_ACCESS && rows[row].use != SP_KEY_REFRESH) return sp_err(SP_E_REFUSED);
+    const bool is_idle_feed = rows[row].use == SP_KEY_FEED && rows[row].state != SP_KEY_SIGNING;
+    if (rows[row].use != SP_KEY_ACCESS && rows[row].use != SP_KEY_REFRESH && !is_idle_feed)
+        return sp_err(SP_E_REFUSED);
     if (!row_is_live(&rows[row])) return sp_err(SP_E_CONFLICT);
     SP_TRY(replace(&p, row));
     add_move(&p, SP_KEY_STEP_REVOKE, row);

@@ -115,6 +115,7 @@ enum sp_key_use {
     SP_KEY_SID_TAG = 3, /* user tag in session ids; never rotates */
     SP_KEY_CSRF = 4,
     SP_KEY_AUDIT = 5, /* MAC over the audit head */
+    SP_KEY_FEED = 6,  /* signs the revocation feed; never a token */
 };
 enum sp_key_state {
     SP_KEY_ANNOUNCED = 1,

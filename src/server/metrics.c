@@ -346,7 +346,7 @@ static void put_meta(struct text *t, const struct sp_meta_row *meta) {
 
 static void put_key_counts(struct text *t, const struct sp_measures *a) {
     static const char name[] = "sallyport_keys";
-    for (int use = SP_KEY_ACCESS; use <= SP_KEY_AUDIT; use++) {
+    for (int use = SP_KEY_ACCESS; use <= SP_KEY_FEED; use++) {
         for (int state = SP_KEY_ANNOUNCED; state <= SP_KEY_REVOKED; state++) {
             uint64_t n = 0;
             for (size_t i = 0; i < a->n_keys; i++)
@@ -377,6 +377,7 @@ static void put_keys(struct text *t, const struct sp_measures *a) {
     family(t, "sallyport_signing_key_age_seconds", "gauge", "For how long the key in use has been in use.");
     put_key_age(t, a, SP_KEY_ACCESS);
     put_key_age(t, a, SP_KEY_REFRESH);
+    put_key_age(t, a, SP_KEY_FEED);
 }
 
 /* ---- verifier, hash pool ---- */

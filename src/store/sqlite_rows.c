@@ -97,7 +97,7 @@ sp_status sp_row_key(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
     row->tenant = col_u32(&cols);
     COL_TEXT(&cols, &row->kid);
     row->version = col_count(&cols);
-    row->use = (enum sp_key_use)col_int(&cols, SP_KEY_ACCESS, SP_KEY_AUDIT);
+    row->use = (enum sp_key_use)col_int(&cols, SP_KEY_ACCESS, SP_KEY_FEED);
     COL_TEXT(&cols, &row->alg);
     row->state = (enum sp_key_state)col_int(&cols, SP_KEY_ANNOUNCED, SP_KEY_REVOKED);
     row->number = (uint8_t)col_int(&cols, 0, UINT8_MAX);

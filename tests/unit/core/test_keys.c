@@ -131,11 +131,12 @@ static void first_start_makes_every_key_once(void **state) {
     struct table t;
     struct sp_key_schedule s = usual();
     table_init(&t);
-    assert_int_equal(run_plan(&t, T0, &s), 5);
+    assert_int_equal(run_plan(&t, T0, &s), 6);
     assert_int_equal(only(&t, SP_KEY_REFRESH, SP_KEY_SIGNING)->number, 1);
     (void)only(&t, SP_KEY_SID_TAG, SP_KEY_SIGNING);
     (void)only(&t, SP_KEY_CSRF, SP_KEY_SIGNING);
     (void)only(&t, SP_KEY_AUDIT, SP_KEY_SIGNING);
+    (void)only(&t, SP_KEY_FEED, SP_KEY_SIGNING);
     struct sp_key_row *access = only(&t, SP_KEY_ACCESS, SP_KEY_SIGNING);
     assert_true(sp_slice_eq_cstr(SP_TEXT_SLICE(&access->alg), "ES256"));
     assert_int_equal(access->kid.n, 43); /* a thumbprint */
@@ -320,6 +321,112 @@ static void successor_is_announced_then_signs_then_the_old_one_goes(void **state
     assert_true(sp_slice_eq(SP_TEXT_SLICE(&gone->kid), SP_TEXT_SLICE(&first)));
     assert_int_equal(gone->sealed.n, 0); /* forgotten */
     table_done(&t);
+}
+
+/* ---- the feed's key ---- */
+
+static void store_from_before_the_feed_gets_its_key_and_no_other(void **state) {
+    (void)state;
+    struct table t;
+    struct ring r;
+    struct sp_key_schedule s = usual();
+    table_init(&t);
+    run_plan(&t, T0, &s);
+    *only(&t, SP_KEY_FEED, SP_KEY_SIGNING) = t.rows[t.n - 1];
+    t.n--;
+    assert_int_equal(ring_try(&r, &t, master).code, SP_E_NOT_FOUND);
+    ring_done(&r);
+    assert_int_equal(run_plan(&t, T0, &s), 1);
+    (void)only(&t, SP_KEY_FEED, SP_KEY_SIGNING);
+    ring_init(&r, &t);
+    ring_done(&r);
+    table_done(&t);
+}
+
+static void feed_key_signs_no_token_and_stands_in_no_jwks(void **state) {
+    (void)state;
+    struct table t;
+    struct ring r;
+    struct sp_key_schedule s = usual();
+    const struct sp_feed_key *feed;
+    enum sp_alg alg;
+    size_t n;
+    table_init(&t);
+    run_plan(&t, T0, &s);
+    ring_init(&r, &t);
+    sp_seats_enter(r.seats);
+    const struct sp_key_snapshot *now = sp_keys_now(r.keys);
+    assert_int_equal(sp_snapshot_feed_keys(now, &feed), 1);
+    assert_null(sp_snapshot_private(now, feed[0].kid, &alg));
+    (void)sp_snapshot_verification(now, &n);
+    assert_int_equal(n, 1);
+    const sp_slice jwks = sp_snapshot_jwks(now);
+    assert_null(memmem(jwks.p, jwks.n, feed[0].kid.p, feed[0].kid.n));
+    sp_seats_leave(r.seats);
+    ring_done(&r);
+    table_done(&t);
+}
+
+static void rotate_feed(struct table *t, int64_t now_ms, const struct sp_key_schedule *s) {
+    struct sp_key_plan plan;
+    assert_true(sp_ok(sp_keys_plan_rotate(t->rows, t->n, SP_KEY_FEED, false, s, &plan)));
+    carry_out(t, &plan, now_ms, s);
+}
+
+static void feed_key_is_announced_and_its_successor_comes_first_in_the_ring(void **state) {
+    (void)state;
+    struct table t;
+    struct ring r;
+    struct sp_key_plan plan;
+    struct sp_key_schedule s = usual();
+    const struct sp_feed_key *feed;
+    table_init(&t);
+    s.rotate_every_s = 0;
+    run_plan(&t, T0, &s);
+    const sp_text64 first = only(&t, SP_KEY_FEED, SP_KEY_SIGNING)->kid;
+    assert_int_equal(sp_keys_plan_rotate(t.rows, t.n, SP_KEY_FEED, true, &s, &plan).code, SP_E_REFUSED);
+    assert_int_equal(sp_keys_plan_revoke(t.rows, t.n, SP_TEXT_SLICE(&first), &s, &plan).code, SP_E_REFUSED);
+    rotate_feed(&t, T0, &s);
+    assert_int_equal(sp_keys_plan_rotate(t.rows, t.n, SP_KEY_FEED, false, &s, &plan).code, SP_E_BUSY);
+    assert_int_equal(run_plan(&t, T0 + s.announce_s * 1000 - 1, &s), 0);
+    run_plan(&t, T0 + s.announce_s * 1000, &s);
+    assert_true(
+        sp_slice_eq(SP_TEXT_SLICE(&only(&t, SP_KEY_FEED, SP_KEY_RETIRED)->kid), SP_TEXT_SLICE(&first)));
+    ring_init(&r, &t);
+    sp_seats_enter(r.seats);
+    assert_int_equal(sp_snapshot_feed_keys(sp_keys_now(r.keys), &feed), 2);
+    assert_int_equal(feed[0].state, SP_KEY_SIGNING);
+    assert_int_equal(feed[1].state, SP_KEY_RETIRED);
+    assert_true(sp_slice_eq(feed[1].kid, SP_TEXT_SLICE(&first)));
+    sp_seats_leave(r.seats);
+    ring_done(&r);
+    const int64_t gone_ms = T0 + s.announce_s * 1000 + (int64_t)SP_KEY_FEED_KEPT_S * 1000;
+    assert_int_equal(run_plan(&t, gone_ms - 1, &s), 0);
+    run_plan(&t, gone_ms, &s);
+    (void)only(&t, SP_KEY_FEED, SP_KEY_GONE);
+    table_done(&t);
+}
+
+static void announced_keys_wait_for_verifiers_but_not_for_ever(void **state) {
+    (void)state;
+    static const enum sp_key_use uses[] = {SP_KEY_ACCESS, SP_KEY_FEED};
+    for (size_t i = 0; i < SP_ARRAY_LEN(uses); i++) {
+        struct table t;
+        struct sp_key_plan plan;
+        struct sp_key_schedule s = usual(), held = usual();
+        table_init(&t);
+        s.rotate_every_s = held.rotate_every_s = 0;
+        held.hold_announced = true;
+        run_plan(&t, T0, &s);
+        assert_true(sp_ok(sp_keys_plan_rotate(t.rows, t.n, uses[i], false, &s, &plan)));
+        carry_out(&t, &plan, T0, &s);
+        const int64_t due_ms = T0 + s.announce_s * 1000;
+        assert_int_equal(run_plan(&t, due_ms, &held), 0);
+        assert_int_equal(run_plan(&t, due_ms + SP_KEY_HOLD_MAX_S * 1000 - 1, &held), 0);
+        assert_int_equal(run_plan(&t, due_ms + SP_KEY_HOLD_MAX_S * 1000, &held), 2);
+        assert_int_equal(count(&t, uses[i], SP_KEY_ANNOUNCED), 0);
+        table_done(&t);
+    }
 }
 
 /* One minute a step would be 525,600 steps; ten minutes show every deadline within its tolerance. */
@@ -625,6 +732,10 @@ int main(void) {
         cmocka_unit_test(public_jwk_column_is_not_believed),
         cmocka_unit_test(ring_without_a_fixed_key_does_not_open_and_no_plan_makes_a_new_one),
         cmocka_unit_test(successor_is_announced_then_signs_then_the_old_one_goes),
+        cmocka_unit_test(store_from_before_the_feed_gets_its_key_and_no_other),
+        cmocka_unit_test(feed_key_signs_no_token_and_stands_in_no_jwks),
+        cmocka_unit_test(feed_key_is_announced_and_its_successor_comes_first_in_the_ring),
+        cmocka_unit_test(announced_keys_wait_for_verifiers_but_not_for_ever),
         cmocka_unit_test(a_year_of_rotations_keeps_every_promise),
         cmocka_unit_test(refresh_numbers_are_never_shared_and_run_out_safely),
         cmocka_unit_test(changed_algorithm_is_in_force_after_one_plan),
