@@ -1,0 +1,364 @@
+/* Who follows the feed, what they have confirmed, and who waits to hear of it.
+ *
+ * A verifier has a seat in a table that grows, found by a hash of its name. A waiter has one bit for each
+ * seat that was live and had not confirmed when the wait began; a confirmation clears it, and so does
+ * leaving. So an acknowledgement costs one look at each waiter, and a waiter one pass over the seats. */
+#include "core/feed_internal.h"
+
+enum { SEATS_FIRST = 16, WORD_BITS = 64 };
+_Static_assert(SP_FEED_VERIFIERS_MAX < UINT16_MAX, "the index holds seat + 1");
+
+/* ---- seats ---- */
+
+static uint64_t hash_of(const struct sp_feed *f, sp_slice client, sp_slice instance) {
+    uint8_t name[sizeof(((struct feed_seat *)0)->client.s) + 1 + SP_FEED_INSTANCE_BYTES_MAX];
+    memcpy(name, client.p, client.n);
+    name[client.n] = '/'; /* in neither */
+    memcpy(name + client.n + 1, instance.p, instance.n);
+    return sp_siphash(f->node, sp_slice_of(name, client.n + 1 + instance.n));
+}
+
+static size_t index_mask(const struct sp_feed *f) {
+    return 2 * f->verifiers_cap - 1;
+}
+static void index_add(struct sp_feed *f, size_t seat) {
+    size_t at = f->verifiers[seat].hash & index_mask(f);
+    while (f->index[at] != 0) at = (at + 1) & index_mask(f);
+    f->index[at] = (uint16_t)(seat + 1);
+}
+static void index_build(struct sp_feed *f) {
+    memset(f->index, 0, 2 * f->verifiers_cap * sizeof(*f->index));
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        if (f->verifiers[i].taken) index_add(f, i);
+    }
+}
+
+static struct feed_seat *find(const struct sp_feed *f, sp_slice client, sp_slice instance) {
+    if (f->verifiers_cap == 0) return NULL;
+    const uint64_t hash = hash_of(f, client, instance);
+    for (size_t at = hash & index_mask(f); f->index[at] != 0; at = (at + 1) & index_mask(f)) {
+        struct feed_seat *v = &f->verifiers[f->index[at] - 1];
+        if (v->hash == hash && sp_slice_eq(SP_TEXT_SLICE(&v->client), client) &&
+            sp_slice_eq(SP_TEXT_SLICE(&v->instance), instance))
+            return v;
+    }
+    return NULL;
+}
+
+static bool grow(struct sp_feed *f) {
+    const size_t cap = f->verifiers_cap == 0 ? SEATS_FIRST : 2 * f->verifiers_cap;
+    if (cap > SP_FEED_VERIFIERS_MAX) return false;
+    struct feed_seat *seats = calloc(cap, sizeof(*seats));
+    uint16_t *index = calloc(2 * cap, sizeof(*index));
+    if (seats == NULL || index == NULL) {
+        free(seats);
+        free(index);
+        return false;
+    }
+    if (f->verifiers_cap != 0) memcpy(seats, f->verifiers, f->verifiers_cap * sizeof(*seats));
+    free(f->verifiers);
+    free(f->index);
+    f->verifiers = seats;
+    f->index = index;
+    f->verifiers_cap = cap;
+    index_build(f);
+    return true;
+}
+
+static bool is_live(const struct feed_seat *v, int64_t boot_ms) {
+    return v->taken && v->has_acked && boot_ms - v->acked_boot_ms <= (int64_t)v->max_staleness_s * 1000;
+}
+static bool is_idle(const struct feed_seat *v, int64_t boot_ms) {
+    return v->taken && v->streams == 0 && !is_live(v, boot_ms);
+}
+
+/* A free seat; when all are taken that of whoever is neither connected nor live, and was so for longest. */
+static struct feed_seat *free_seat(struct sp_feed *f, int64_t boot_ms) {
+    struct feed_seat *found = NULL;
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        struct feed_seat *v = &f->verifiers[i];
+        if (!v->taken) return v;
+        if (is_idle(v, boot_ms) && (found == NULL || v->heard_boot_ms < found->heard_boot_ms)) found = v;
+    }
+    const size_t cap = f->verifiers_cap;
+    if (grow(f)) return &f->verifiers[cap];
+    return found;
+}
+
+static void forget_in_waiters(struct sp_feed *f, size_t seat);
+
+static struct feed_seat *take_seat(struct sp_feed *f, sp_slice client, sp_slice instance, int64_t boot_ms) {
+    struct feed_seat *v = find(f, client, instance);
+    if (v != NULL) return v;
+    v = free_seat(f, boot_ms);
+    if (v == NULL) return NULL;
+    const bool was_taken = v->taken;
+    *v = (struct feed_seat){.taken = true,
+                            .hash = hash_of(f, client, instance),
+                            .heard_boot_ms = boot_ms,
+                            .since_ms = sp_clock_wall_ms(&f->clock)};
+    sp_assert(sp_ok(SP_TEXT_SET(&v->client, client)) && sp_ok(SP_TEXT_SET(&v->instance, instance)));
+    if (was_taken) {
+        forget_in_waiters(f, (size_t)(v - f->verifiers));
+        index_build(f);
+    } else {
+        index_add(f, (size_t)(v - f->verifiers));
+    }
+    return v;
+}
+
+static void leave_seat(struct sp_feed *f, struct feed_seat *v) {
+    *v = (struct feed_seat){.taken = false};
+    index_build(f);
+}
+
+void feed_verifiers_done(struct sp_feed *f) {
+    free(f->verifiers);
+    free(f->index);
+}
+
+/* ---- waiters ---- */
+
+static void unlink_waiter(struct sp_feed *f, struct sp_feed_waiter *w) {
+    struct sp_feed_waiter **at = &f->waiters;
+    while (*at != w) at = &(*at)->next;
+    *at = w->next;
+    f->n_waiters--;
+    w->is_waiting = false;
+}
+
+static void waiter_run(struct sp_task *task) {
+    struct sp_feed_waiter *w = SP_CONTAINER_OF(task, struct sp_feed_waiter, task);
+    w->done(w);
+}
+
+static void finish_waiter(struct sp_feed *f, struct sp_feed_waiter *w) {
+    w->receipt.after_ms = sp_clock_boot_ms(&f->clock) - w->began_ms;
+    free(w->open);
+    w->open = NULL;
+    sp_executor_post(w->executor, &w->task);
+}
+
+/* The verifier of this seat has confirmed up to `seq`, or is no more. */
+static void tell_waiters(struct sp_feed *f, size_t seat, uint64_t seq) {
+    for (struct sp_feed_waiter *w = f->waiters, *next; w != NULL; w = next) {
+        uint64_t *word = &w->open[seat / WORD_BITS];
+        const uint64_t bit = (uint64_t)1 << (seat % WORD_BITS);
+        next = w->next;
+        if (w->seq > seq || (*word & bit) == 0) continue;
+        *word &= ~bit;
+        if (++w->receipt.confirmed < w->receipt.verifiers) continue;
+        unlink_waiter(f, w);
+        finish_waiter(f, w);
+    }
+}
+
+/* The seat is given to somebody else, whose confirmations are not those of who had it. */
+static void forget_in_waiters(struct sp_feed *f, size_t seat) {
+    for (struct sp_feed_waiter *w = f->waiters; w != NULL; w = w->next)
+        w->open[seat / WORD_BITS] &= ~((uint64_t)1 << (seat % WORD_BITS));
+}
+
+/* Counts who is live, and marks who has not confirmed. */
+static void count_for(const struct sp_feed *f, struct sp_feed_waiter *w, int64_t boot_ms) {
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        const struct feed_seat *v = &f->verifiers[i];
+        if (!is_live(v, boot_ms)) continue;
+        w->receipt.verifiers++;
+        if (v->seq >= w->seq) {
+            w->receipt.confirmed++;
+        } else if (w->open != NULL) {
+            w->open[i / WORD_BITS] |= (uint64_t)1 << (i % WORD_BITS);
+        }
+    }
+}
+
+void sp_feed_wait(struct sp_feed *f, struct sp_feed_waiter *w, int64_t began_ms) {
+    w->task.run = waiter_run;
+    w->began_ms = began_ms;
+    w->receipt = (struct sp_feed_receipt){0};
+    feed_lock(f);
+    w->seq = f->at.seq;
+    const bool is_room = f->n_waiters < SP_FEED_WAITERS_MAX;
+    w->open = is_room ? calloc(SP_FEED_VERIFIERS_MAX / WORD_BITS, sizeof(*w->open)) : NULL;
+    count_for(f, w, sp_clock_boot_ms(&f->clock));
+    if (w->open == NULL || w->receipt.confirmed == w->receipt.verifiers) {
+        w->is_waiting = false;
+        finish_waiter(f, w);
+    } else {
+        w->is_waiting = true;
+        w->next = f->waiters;
+        f->waiters = w;
+        f->n_waiters++;
+    }
+    feed_unlock(f);
+}
+
+void sp_feed_wait_no_longer(struct sp_feed *f, struct sp_feed_waiter *w) {
+    feed_lock(f);
+    if (w->is_waiting) {
+        unlink_waiter(f, w);
+        finish_waiter(f, w);
+    }
+    feed_unlock(f);
+}
+
+/* ---- acknowledgements ---- */
+
+/* The index of the keys document with this digest, 0 when it is none of the last. */
+static uint64_t keys_index_of(const struct sp_feed *f, const uint8_t *digest) {
+    const uint64_t newest = f->keys_document->index;
+    for (uint64_t i = newest; i != 0 && newest - i < FEED_KEYS_REMEMBERED; i--) {
+        if (memcmp(f->keys_before[i % FEED_KEYS_REMEMBERED], digest, SP_FEED_DIGEST_BYTES) == 0) return i;
+    }
+    return 0;
+}
+
+static void note_ack(struct sp_feed *f, struct feed_seat *v, const struct sp_feed_ack *ack, int64_t boot_ms) {
+    const bool has_roles = memcmp(f->roles_document->digest, ack->roles, SP_FEED_DIGEST_BYTES) == 0;
+    v->has_acked = true;
+    if (ack->at.seq > v->seq) v->seq = ack->at.seq;
+    v->roles_index = has_roles ? f->roles_document->index : 0;
+    v->keys_index = keys_index_of(f, ack->keys);
+    v->acked_boot_ms = v->heard_boot_ms = boot_ms;
+    v->acked_ms = sp_clock_wall_ms(&f->clock);
+    v->max_staleness_s = ack->max_staleness_s;
+    (void)SP_TEXT_SET(&v->address, ack->address); /* for people: one that does not fit is left out */
+}
+
+/* An older acknowledgement that was overtaken on the way changes nothing but that the verifier lives. */
+static sp_status acknowledge(struct sp_feed *f, const struct sp_feed_ack *ack) {
+    const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    if (memcmp(ack->at.epoch, f->at.epoch, sizeof(f->at.epoch)) != 0 || ack->at.seq > f->at.seq)
+        return sp_err(SP_E_CONFLICT);
+    if (ack->leaving) {
+        struct feed_seat *leaving = find(f, ack->client, ack->instance);
+        if (leaving == NULL) return SP_SUCCESS;
+        tell_waiters(f, (size_t)(leaving - f->verifiers), UINT64_MAX);
+        leave_seat(f, leaving);
+        return SP_SUCCESS;
+    }
+    struct feed_seat *v = take_seat(f, ack->client, ack->instance, boot_ms);
+    if (v == NULL) return sp_err(SP_E_BUSY);
+    note_ack(f, v, ack, boot_ms);
+    tell_waiters(f, (size_t)(v - f->verifiers), v->seq);
+    f->counts.acks++;
+    return SP_SUCCESS;
+}
+
+sp_status sp_feed_acknowledge(struct sp_feed *f, const struct sp_feed_ack *ack) {
+    feed_lock(f);
+    sp_status s = acknowledge(f, ack);
+    feed_unlock(f);
+    return s;
+}
+
+void sp_feed_attach(struct sp_feed *f, sp_slice client, sp_slice instance, sp_slice address) {
+    const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    feed_lock(f);
+    struct feed_seat *v = take_seat(f, client, instance, boot_ms);
+    if (v != NULL) {
+        v->streams++;
+        v->heard_boot_ms = boot_ms;
+        (void)SP_TEXT_SET(&v->address, address);
+    }
+    feed_unlock(f);
+}
+
+void sp_feed_detach(struct sp_feed *f, sp_slice client, sp_slice instance) {
+    feed_lock(f);
+    struct feed_seat *v = find(f, client, instance);
+    if (v != NULL && v->streams != 0) {
+        v->streams--;
+        v->heard_boot_ms = sp_clock_boot_ms(&f->clock);
+    }
+    feed_unlock(f);
+}
+
+/* ---- looking ---- */
+
+static void describe(const struct sp_feed *f, const struct feed_seat *v, int64_t boot_ms,
+                     struct sp_feed_verifier *ret) {
+    *ret = (struct sp_feed_verifier){.client = v->client,
+                                     .instance = v->instance,
+                                     .address = v->address,
+                                     .is_live = is_live(v, boot_ms),
+                                     .is_attached = v->streams != 0,
+                                     .has_acked = v->has_acked,
+                                     .seq = v->seq,
+                                     .behind = v->has_acked ? f->at.seq - v->seq : 0,
+                                     .has_roles = v->roles_index == f->roles_document->index,
+                                     .has_keys = v->keys_index == f->keys_document->index,
+                                     .since_ms = v->since_ms,
+                                     .acked_ms = v->acked_ms,
+                                     .max_staleness_s = v->max_staleness_s};
+}
+
+static int compare_names(const struct feed_seat *v, sp_slice client, sp_slice instance) {
+    const int order = sp_slice_cmp(SP_TEXT_SLICE(&v->client), client);
+    return order != 0 ? order : sp_slice_cmp(SP_TEXT_SLICE(&v->instance), instance);
+}
+static int compare_seats(const void *a, const void *b) {
+    const struct feed_seat *const *x = a, *const *y = b;
+    return compare_names(*x, SP_TEXT_SLICE(&(*y)->client), SP_TEXT_SLICE(&(*y)->instance));
+}
+
+size_t sp_feed_verifiers(struct sp_feed *f, sp_slice after_client, sp_slice after_instance,
+                         struct sp_feed_verifier *ret, size_t most) {
+    const struct feed_seat *found[SP_FEED_VERIFIERS_MAX];
+    size_t n = 0;
+    feed_lock(f);
+    const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        const struct feed_seat *v = &f->verifiers[i];
+        const bool from_start = after_client.n == 0;
+        if (v->taken && (from_start || compare_names(v, after_client, after_instance) > 0)) found[n++] = v;
+    }
+    if (n > 1) qsort(found, n, sizeof(found[0]), compare_seats);
+    if (n > most) n = most;
+    for (size_t i = 0; i < n; i++) describe(f, found[i], boot_ms, &ret[i]);
+    feed_unlock(f);
+    return n;
+}
+
+void sp_feed_count(struct sp_feed *f, struct sp_feed_counts *ret) {
+    feed_lock(f);
+    struct sp_feed_counts c = f->counts;
+    const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    c.live = c.known = c.attached = 0;
+    c.behind_max = 0;
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        const struct feed_seat *v = &f->verifiers[i];
+        c.known += v->taken;
+        c.attached += v->taken && v->streams != 0;
+        if (!is_live(v, boot_ms)) continue;
+        c.live++;
+        if (f->at.seq - v->seq > c.behind_max) c.behind_max = f->at.seq - v->seq;
+    }
+    feed_unlock(f);
+    *ret = c;
+}
+
+bool sp_feed_keys_confirmed(struct sp_feed *f) {
+    bool all = true;
+    feed_lock(f);
+    const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    for (size_t i = 0; i < f->verifiers_cap && all; i++) {
+        const struct feed_seat *v = &f->verifiers[i];
+        all = !is_live(v, boot_ms) || v->keys_index == f->keys_document->index;
+    }
+    feed_unlock(f);
+    return all;
+}
+
+void sp_feed_tick(struct sp_feed *f) {
+    feed_lock(f);
+    const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        struct feed_seat *v = &f->verifiers[i];
+        if (!is_idle(v, boot_ms) || boot_ms - v->heard_boot_ms <= (int64_t)SP_FEED_FORGET_S * 1000) continue;
+        forget_in_waiters(f, i);
+        leave_seat(f, v);
+    }
+    feed_unlock(f);
+}
