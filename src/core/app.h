@@ -11,6 +11,7 @@
 #define SP_CORE_APP_H
 
 #include "core/audit.h"
+#include "core/live_clients.h"
 #include "core/ports.h"
 #include "core/ratelimit.h"
 #include "core/session.h"
@@ -135,6 +136,12 @@ sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, s
  * and minute. */
 void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
                          sp_slice target);
+/* A service's own credential (live_clients.h), for what services do. Synchronous, local, no store. A refusal
+ * is recorded as those of permissions are. */
+enum sp_client_check sp_app_client_check(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                                         sp_slice secret, struct sp_client_facts *ret_facts);
+/* Would the same secret pass now? For connections that stay: *facts is brought up to date unless refused. */
+enum sp_client_check sp_app_client_check_again(struct sp_app *app, struct sp_client_facts *facts);
 /* CSRF token of a session: HMAC bound to its sid. Compare in constant time (sp_app_csrf_valid). */
 void sp_app_csrf_token(struct sp_app *app, const uint8_t *sid, char ret[SP_CSRF_TEXT_BYTES]);
 bool sp_app_csrf_valid(struct sp_app *app, const uint8_t *sid, sp_slice presented);
@@ -297,6 +304,36 @@ void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice na
 /* Users keep the name among their roles; it grants nothing. */
 void sp_app_role_delete(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_plain_done *done,
                         void *arg);
+
+struct sp_clients_result {
+    enum sp_outcome outcome;
+    const struct sp_client_row *rows; /* without the hashes of their secrets */
+    size_t n;
+    sp_slice next;
+    sp_slice secret; /* add, rotate: the text, shown this once */
+    int64_t now_ms;
+};
+typedef void sp_clients_done(void *arg, const struct sp_clients_result *result);
+void sp_app_clients_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
+                         sp_clients_done *done, void *arg);
+void sp_app_client_show(struct sp_app *app, const struct sp_call *call, sp_slice id, sp_clients_done *done,
+                        void *arg);
+/* INVALID_REQUEST: the id is none (sp_client_id_valid), or the name of first-party sessions; ALREADY_EXISTS;
+ * LIMIT_EXCEEDED. */
+struct sp_client_add_request {
+    sp_slice id;
+    bool feed; /* may follow the feed of revocations */
+};
+void sp_app_client_add(struct sp_app *app, const struct sp_call *call, const struct sp_client_add_request *in,
+                       sp_clients_done *done, void *arg);
+/* Another secret; the current one still works for overlap_s (0: not at all). Of an older one that still did,
+ * nothing is left: there are two at most. INVALID_REQUEST: longer than SP_CLIENT_OVERLAP_S_MAX. */
+enum { SP_CLIENT_OVERLAP_S = 86400, SP_CLIENT_OVERLAP_S_MAX = 90 * 86400 };
+void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id, int64_t overlap_s,
+                          sp_clients_done *done, void *arg);
+enum sp_client_edit { SP_CLIENT_DISABLE, SP_CLIENT_ENABLE, SP_CLIENT_DELETE };
+void sp_app_client_edit(struct sp_app *app, const struct sp_call *call, sp_slice id, enum sp_client_edit what,
+                        sp_plain_done *done, void *arg);
 
 /* All sessions, or (user not empty) those of one user. Live ones only unless `with_ended`. */
 void sp_app_sessions_list(struct sp_app *app, const struct sp_call *call, sp_slice user, bool with_ended,

@@ -29,6 +29,7 @@
 #include "core/audit.h"
 #include "core/directory.h"
 #include "core/keys.h"
+#include "core/live_clients.h"
 #include "core/publish.h"
 #include "core/seats.h"
 #include "core/signer_local.h"
@@ -102,6 +103,7 @@ struct sp_app {
     struct sp_seats *seats;
     struct sp_keys *keys;
     struct sp_live_roles *roles;
+    struct sp_live_clients *clients;
     struct sp_publish publish;
     struct sp_publisher publisher;
     struct sp_audit_hooks hooks;

@@ -9,7 +9,10 @@
 #include "base/assert.h"
 #include "core/feed_chain.h"
 
-enum { REVOCATIONS_PAGE = 1000 };
+enum {
+    REVOCATIONS_PAGE = 1000,
+    CLIENTS_PAGE = 200, /* rows of 11 KiB */
+};
 
 /* ---- what the store calls ---- */
 
@@ -57,6 +60,29 @@ static sp_status load_roles(struct sp_app *app) {
     if (sp_ok(s)) s = sp_live_roles_new(app->seats, r.ret.roles, r.ret.n, &app->roles);
     sp_store_read_done(&r);
     return s;
+}
+
+static sp_status load_clients_page(struct sp_app *app, sp_text128 *after, bool *ret_more) {
+    struct sp_store_read r = {.kind = SP_READ_CLIENTS,
+                              .tenant = SP_TENANT_DEFAULT,
+                              .after = SP_TEXT_SLICE(after),
+                              .limit = CLIENTS_PAGE};
+    sp_status s = sp_store_read_wait(app->deps.store, &r);
+    if (sp_ok(s)) s = sp_live_clients_put(app->clients, r.ret.clients, r.ret.n);
+    if (sp_ok(s)) {
+        if (r.ret.n != 0) *after = r.ret.clients[r.ret.n - 1].id;
+        *ret_more = r.ret.more && r.ret.n != 0;
+    }
+    sp_store_read_done(&r);
+    return s;
+}
+
+static sp_status load_clients(struct sp_app *app) {
+    sp_text128 after = {0};
+    bool more = true;
+    SP_TRY(sp_live_clients_new(app->seats, &app->clients));
+    while (more) SP_TRY(load_clients_page(app, &after, &more));
+    return SP_SUCCESS;
 }
 
 static sp_status load_revocations_page(struct sp_app *app, uint64_t *after_seq, bool *ret_more) {
@@ -192,7 +218,8 @@ static void wire(struct sp_app *app) {
                                        .revoked = app->deps.revoked,
                                        .epochs = app->deps.epochs,
                                        .roles = app->roles,
-                                       .keys = app->keys};
+                                       .keys = app->keys,
+                                       .clients = app->clients};
     app->publisher = sp_publish_port(&app->publish);
     app->hooks = sp_audit_hooks_make(sp_keys_audit(app->keys));
     app->signer_local = (struct sp_signer_local){.keys = app->keys, .seats = app->seats};
@@ -205,6 +232,7 @@ static sp_status load(struct sp_app *app, struct sp_key_set *made) {
     if (meta.access_ttl_max_s > app->access_ttl_max_s) app->access_ttl_max_s = meta.access_ttl_max_s;
     SP_TRY(open_keys(app, made));
     SP_TRY(load_roles(app));
+    SP_TRY(load_clients(app));
     wire(app);
     sp_publish_global_epoch(&app->publish, meta.global_epoch);
     SP_TRY(load_revocations(app));
@@ -269,6 +297,7 @@ void sp_app_free(struct sp_app *app) {
     sp_app_backup_done(app);
     sp_audit_coalescer_free(app->coalescer);
     sp_ratelimit_free(app->limits);
+    sp_live_clients_free(app->clients);
     sp_live_roles_free(app->roles);
     sp_keys_free(app->keys);
     sp_seats_free(app->seats);

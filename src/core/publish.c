@@ -35,8 +35,8 @@ static sp_status apply(struct sp_publish *p, const struct sp_store_event *event)
     case SP_EVENT_ROLE: return sp_live_roles_put(p->roles, event->role);
     case SP_EVENT_ROLE_GONE: return sp_live_roles_remove(p->roles, event->role_name);
     case SP_EVENT_KEY: return apply_key(p, event->key);
-    case SP_EVENT_CLIENT:
-    case SP_EVENT_CLIENT_GONE: return SP_SUCCESS;
+    case SP_EVENT_CLIENT: return sp_live_clients_put(p->clients, event->client, 1);
+    case SP_EVENT_CLIENT_GONE: return sp_live_clients_remove(p->clients, event->client_id);
     }
     return sp_err(SP_E_MALFORMED);
 }

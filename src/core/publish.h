@@ -1,5 +1,5 @@
 /* From what is durable to what is enforced: applies the store's events to the revocation set, the epochs, the
- * role table and the key ring, before anybody hears that the change succeeded.
+ * role table, the key ring and the clients, before anybody hears that the change succeeded.
  *
  * Runs on the store's writing thread and never calls back into the store. If a revocation cannot be applied
  * for want of memory, or a key for want of a verifier that takes it, it logs and aborts the process: a
@@ -9,6 +9,7 @@
 
 #include "core/directory.h"
 #include "core/keys.h"
+#include "core/live_clients.h"
 #include "core/ports.h"
 #include "core/store.h"
 #include "revoke/epochs.h"
@@ -24,6 +25,7 @@ struct sp_publish {
     struct sp_epochs *epochs;
     struct sp_live_roles *roles;
     struct sp_keys *keys;
+    struct sp_live_clients *clients;
 };
 
 struct sp_publisher sp_publish_port(struct sp_publish *p);

@@ -42,6 +42,7 @@ struct fixture {
     struct sp_revoke_set *revoked;
     struct sp_epochs *epochs;
     struct sp_live_roles *roles;
+    struct sp_live_clients *clients;
     struct sp_keys *keys;
     struct verifier verifier;
     struct sp_publish publish;
@@ -72,6 +73,7 @@ static int setup(void **state) {
     OK(sp_epochs_new(&(struct sp_epochs_opts){.reclaim = f->reclaim, .random = &sp_random_system},
                      &f->epochs));
     OK(sp_live_roles_new(f->seats, NULL, 0, &f->roles));
+    OK(sp_live_clients_new(f->seats, &f->clients));
     make_keys(f);
     f->publish = (struct sp_publish){.clock = {fixed_ms, fixed_ms, NULL},
                                      .log = sp_log_none,
@@ -80,7 +82,8 @@ static int setup(void **state) {
                                      .revoked = f->revoked,
                                      .epochs = f->epochs,
                                      .roles = f->roles,
-                                     .keys = f->keys};
+                                     .keys = f->keys,
+                                     .clients = f->clients};
     *state = f;
     return 0;
 }
@@ -89,6 +92,7 @@ static int teardown(void **state) {
     struct fixture *f = *state;
     sp_key_changes_done(&f->made);
     sp_keys_free(f->keys);
+    sp_live_clients_free(f->clients);
     sp_live_roles_free(f->roles);
     sp_epochs_free(f->epochs);
     sp_revoke_set_free(f->revoked);
@@ -153,6 +157,26 @@ static void roles_follow_their_events(void **state) {
     sp_seats_enter(f->seats);
     assert_false(sp_roles_grant(sp_live_roles_get(f->roles), SP_SLICE_LIT("r"), SP_SLICE_LIT("a:b")));
     sp_seats_leave(f->seats);
+}
+
+static enum sp_client_check check_client(struct fixture *f, sp_slice secret) {
+    struct sp_client_facts facts;
+    return sp_live_clients_check(f->clients, SP_SLICE_LIT("orders"), secret, NOW_S * 1000, &facts);
+}
+
+static void clients_follow_their_events(void **state) {
+    struct fixture *f = *state;
+    struct sp_client_row row = {.tenant = SP_TENANT_DEFAULT, .secrets[0].used = true};
+    char secret[SP_CLIENT_SECRET_CHARS];
+    OK(SP_TEXT_SET(&row.id, SP_SLICE_LIT("orders")));
+    OK(sp_client_secret_new(&sp_random_system, secret, row.secrets[0].hash));
+    publish(f, &(struct sp_store_event){.kind = SP_EVENT_CLIENT, .client = &row});
+    assert_int_equal(check_client(f, SP_SLICE_ARRAY(secret)), SP_CLIENT_GENUINE);
+    row.disabled = true;
+    publish(f, &(struct sp_store_event){.kind = SP_EVENT_CLIENT, .client = &row});
+    assert_int_equal(check_client(f, SP_SLICE_ARRAY(secret)), SP_CLIENT_DISABLED);
+    publish(f, &(struct sp_store_event){.kind = SP_EVENT_CLIENT_GONE, .client_id = SP_SLICE_LIT("orders")});
+    assert_int_equal(check_client(f, SP_SLICE_ARRAY(secret)), SP_CLIENT_REFUSED);
 }
 
 static struct sp_key_row *access_row(struct fixture *f) {
@@ -227,6 +251,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(revocations_are_enforced_when_publish_returns),
         T(roles_follow_their_events),
+        T(clients_follow_their_events),
         T(key_events_reach_the_verifier),
         T(what_is_durable_and_cannot_be_enforced_ends_the_process),
         T(thread_that_ends_gives_its_seat_back),
