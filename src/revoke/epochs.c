@@ -1,139 +1,105 @@
-/* The epochs of users, and of everyone. See epochs.h for what is promised.
+/* The epochs of users, and of everyone. See epochs.h for what is promised, shards.h for how readers and
+ * writers share a table.
  *
- * The same shape as the revocation set (set.c), but exact: a slot holds the whole id of a user. Within one
- * table a slot is taken once, by writing the id and then `taken`; after that its epoch and its expiry only
- * grow. What has lapsed is left behind by a rebuild. 32 bytes a slot, two to a line. */
+ * Exact: a slot holds the whole id of a user, 32 bytes, two to a line. Nearly every check misses, in a map
+ * that is small: no filter. Its hash is not kept but computed again where a table is copied or dumped. */
 #include "revoke/epochs.h"
 
-#include <pthread.h>
-
 #include "crypto/digest.h"
+#include "revoke/pages.h"
+#include "revoke/shards.h"
 
-#define SLOTS_MIN 256
-#define SOFT_FULL(slots) ((slots) / 4 * 3) /* as in set.c */
-#define HARD_FULL(slots) ((slots) / 8 * 7)
-#define EXPIRY_FOREVER UINT32_MAX
+#define LINE_SLOTS 2
 
 struct slot {
     uint8_t sub[SP_EPOCHS_SUB_BYTES]; /* written before `taken`, never after */
     _Atomic uint32_t epoch;
-    _Atomic uint32_t expiry; /* writers only */
+    _Atomic uint32_t expiry; /* readers do not ask: a token that lapsed with it passes nowhere */
     _Atomic uint32_t taken;
     uint32_t pad;
 };
-
-struct table {
-    struct sp_retired retired;
-    size_t mask;
-    struct slot slots[];
+struct line {
+    struct slot slot[LINE_SLOTS]; /* taken in order */
 };
+_Static_assert(sizeof(struct line) == SP_SHARD_LINE_BYTES, "a line of the table is one of the cache");
 
 struct sp_epochs {
-    _Atomic(struct table *) root;
-    _Atomic uint32_t global;
-    struct sp_reclaim *reclaim;
+    struct sp_shards shards;
+    _Alignas(64) _Atomic uint32_t global;
     uint8_t key[SP_SIPHASH_KEY_BYTES];
     uint64_t (*hash)(const uint8_t *key, sp_slice sub);
-    size_t users_max;
-    pthread_mutex_t lock; /* writers; guards `used` */
-    size_t used;
 };
 
 static uint64_t keyed_hash(const uint8_t *key, sp_slice sub) {
     return sp_siphash(key, sub);
 }
-
-static uint32_t clamp_expiry(int64_t expiry_s) {
-    if (expiry_s < 0) return 0;
-    return expiry_s > (int64_t)UINT32_MAX ? EXPIRY_FOREVER : (uint32_t)expiry_s;
+static uint64_t hash_of(const struct sp_epochs *e, const uint8_t *sub) {
+    return e->hash(e->key, sp_slice_of(sub, SP_EPOCHS_SUB_BYTES));
 }
+
+/* ---- slots ---- */
+
 static bool in_force(const struct slot *s, int64_t now_s) {
-    uint32_t expiry = atomic_load_explicit(&s->expiry, memory_order_relaxed);
-    return expiry == EXPIRY_FOREVER || now_s <= (int64_t)expiry;
+    return sp_shard_in_force(atomic_load_explicit(&s->expiry, memory_order_relaxed), now_s);
 }
 static bool is_taken(const struct slot *s) {
     /* acquire: the id and the epoch that were written before */
     return atomic_load_explicit(&s->taken, memory_order_acquire) != 0;
 }
-
-static struct table *table_new(size_t slots) {
-    struct table *t = calloc(1, sizeof *t + slots * sizeof(struct slot));
-    if (t != NULL) t->mask = slots - 1;
-    return t;
-}
-static void table_free(struct sp_retired *link) {
-    free(SP_CONTAINER_OF(link, struct table, retired));
+static bool is_of(const struct slot *s, const uint8_t *sub) {
+    return memcmp(s->sub, sub, SP_EPOCHS_SUB_BYTES) == 0; /* ids are public */
 }
 
-static struct table *current(const struct sp_epochs *e) {
-    return atomic_load_explicit(&e->root, memory_order_seq_cst); /* reclaim.h says why seq_cst */
-}
-
-/* The slot of sub, or the free one where it belongs. There is always a free one: HARD_FULL. Whether it was
- * found is decided here, once: a slot seen free may be somebody else's a moment later. */
-static struct slot *find_slot(const struct sp_epochs *e, struct table *t, const uint8_t *sub,
-                              bool *ret_found) {
-    uint64_t h = e->hash(e->key, sp_slice_of(sub, SP_EPOCHS_SUB_BYTES));
-    for (size_t i = (size_t)h & t->mask;; i = (i + 1) & t->mask) {
-        struct slot *s = &t->slots[i];
-        bool taken = is_taken(s);
-        if (taken && memcmp(s->sub, sub, SP_EPOCHS_SUB_BYTES) != 0) continue; /* ids are public */
-        *ret_found = taken;
-        return s;
+/* The slot of sub, or the free one where it belongs. Which of both is decided here, once: a slot seen free
+ * may be somebody else's a moment later. */
+static struct slot *search(const struct sp_shard_table *t, uint64_t hash, const uint8_t *sub,
+                           bool *ret_found) {
+    for (uint32_t i = sp_shard_place(hash, t->lines);; i = sp_shard_next(t, i)) {
+        struct line *line = sp_shard_line(t, i);
+        for (size_t n = 0; n < LINE_SLOTS; n++) {
+            struct slot *s = &line->slot[n];
+            bool taken = is_taken(s);
+            if (taken && !is_of(s, sub)) continue;
+            *ret_found = taken;
+            return s;
+        }
     }
 }
 
-static void take_slot(struct slot *s, const uint8_t *sub, uint32_t epoch, uint32_t expiry) {
+static void take(struct slot *s, const uint8_t *sub, uint32_t epoch, uint32_t expiry) {
     memcpy(s->sub, sub, SP_EPOCHS_SUB_BYTES);
     atomic_store_explicit(&s->epoch, epoch, memory_order_relaxed);
     atomic_store_explicit(&s->expiry, expiry, memory_order_relaxed);
     atomic_store_explicit(&s->taken, 1, memory_order_release); /* publishes the three above */
 }
 
-static size_t count_in_force(const struct table *t, int64_t now_s) {
-    size_t n = 0;
-    for (size_t i = 0; i <= t->mask; i++) n += is_taken(&t->slots[i]) && in_force(&t->slots[i], now_s);
-    return n;
+/* The n-th slot of a table, if it is taken and in force; NULL otherwise. */
+static const struct slot *live_slot(const struct sp_shard_table *t, uint32_t n, int64_t now_s) {
+    const struct line *line = sp_shard_line(t, n / LINE_SLOTS);
+    const struct slot *s = &line->slot[n % LINE_SLOTS];
+    return is_taken(s) && in_force(s, now_s) ? s : NULL;
 }
 
-static void copy_in_force(const struct sp_epochs *e, struct table *from, struct table *to, int64_t now_s) {
-    for (size_t i = 0; i <= from->mask; i++) {
-        struct slot *s = &from->slots[i];
+static size_t count_in_force(const struct sp_shard_table *t, int64_t now_s) {
+    size_t live = 0;
+    for (uint32_t n = 0; n < t->slots; n++) live += live_slot(t, n, now_s) != NULL;
+    return live;
+}
+
+static void copy_in_force(const struct sp_shard_table *from, struct sp_shard_table *to, int64_t now_s,
+                          void *arg) {
+    const struct sp_epochs *e = arg;
+    for (uint32_t n = 0; n < from->slots; n++) {
+        const struct slot *s = live_slot(from, n, now_s);
         bool found;
-        if (!is_taken(s) || !in_force(s, now_s)) continue;
-        take_slot(find_slot(e, to, s->sub, &found), s->sub,
-                  atomic_load_explicit(&s->epoch, memory_order_relaxed),
-                  atomic_load_explicit(&s->expiry, memory_order_relaxed));
+        if (s == NULL) continue;
+        take(search(to, hash_of(e, s->sub), s->sub, &found), s->sub,
+             atomic_load_explicit(&s->epoch, memory_order_relaxed),
+             atomic_load_explicit(&s->expiry, memory_order_relaxed));
     }
 }
 
-static size_t slots_for(size_t users) {
-    size_t slots = SLOTS_MIN;
-    while (slots / 2 < users + 1) slots *= 2;
-    return slots;
-}
-
-/* Under the lock. `live` is what is in force at now_s. */
-static sp_status rebuild(struct sp_epochs *e, int64_t now_s, size_t live) {
-    struct table *old = current(e), *t = table_new(slots_for(live));
-    if (t == NULL) return sp_err(SP_E_NOMEM);
-    copy_in_force(e, old, t, now_s);
-    e->used = live;
-    atomic_store_explicit(&e->root, t, memory_order_seq_cst); /* publishes every slot of t */
-    sp_reclaim_retire(e->reclaim, &old->retired, table_free);
-    return SP_SUCCESS;
-}
-
-/* Under the lock: after success one more user fits into the current table. */
-static sp_status make_room(struct sp_epochs *e, int64_t now_s) {
-    size_t slots = current(e)->mask + 1;
-    if (e->used < SOFT_FULL(slots)) return SP_SUCCESS;
-    size_t live = count_in_force(current(e), now_s);
-    if (live >= e->users_max) return sp_err(SP_E_LIMIT);
-    sp_status st = rebuild(e, now_s, live);
-    if (!sp_ok(st) && e->used < HARD_FULL(slots)) return SP_SUCCESS; /* no memory: what is left of this one */
-    return st;
-}
+/* ---- raising ---- */
 
 /* Only the writer stores, so a load and a store are enough. */
 static void grow_to(_Atomic uint32_t *v, uint32_t to) {
@@ -141,34 +107,44 @@ static void grow_to(_Atomic uint32_t *v, uint32_t to) {
         atomic_store_explicit(v, to, memory_order_release);
 }
 
+/* False: nobody of that name is there. */
+static bool raise_known(const struct sp_shard_table *t, uint64_t hash, const uint8_t *sub, uint32_t epoch,
+                        uint32_t expiry) {
+    bool found;
+    struct slot *s = search(t, hash, sub, &found);
+    if (!found) return false;
+    grow_to(&s->epoch, epoch);
+    grow_to(&s->expiry, expiry);
+    return true;
+}
+
 static sp_status raise_locked(struct sp_epochs *e, const uint8_t *sub, uint32_t epoch, uint32_t expiry,
                               int64_t now_s) {
+    uint64_t hash = hash_of(e, sub);
+    size_t shard = sp_shard_of(hash);
     bool found;
-    struct slot *s = find_slot(e, current(e), sub, &found);
-    if (found) {
-        grow_to(&s->epoch, epoch);
-        grow_to(&s->expiry, expiry);
-        return SP_SUCCESS;
-    }
-    SP_TRY(make_room(e, now_s));
-    take_slot(find_slot(e, current(e), sub, &found), sub, epoch, expiry);
-    e->used++;
+    struct sp_shard_table *t = sp_shards_table(&e->shards, shard);
+    if (t != NULL && raise_known(t, hash, sub, epoch, expiry)) return SP_SUCCESS;
+    SP_TRY(sp_shards_make_room(&e->shards, shard, now_s));
+    t = sp_shards_table(&e->shards, shard);
+    take(search(t, hash, sub, &found), sub, epoch, expiry);
+    sp_shards_count_added(&e->shards, shard);
     return SP_SUCCESS;
 }
 
 sp_status sp_epochs_raise_user(struct sp_epochs *e, sp_slice sub, uint32_t epoch, int64_t expiry_s,
                                int64_t now_s) {
     if (sub.n != SP_EPOCHS_SUB_BYTES) return sp_err(SP_E_MALFORMED);
-    pthread_mutex_lock(&e->lock);
-    sp_status st = raise_locked(e, sub.p, epoch, clamp_expiry(expiry_s), now_s);
-    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_lock(&e->shards.lock);
+    sp_status st = raise_locked(e, sub.p, epoch, sp_shard_clamp_expiry(expiry_s), now_s);
+    pthread_mutex_unlock(&e->shards.lock);
     return st;
 }
 
 void sp_epochs_raise_global(struct sp_epochs *e, uint32_t epoch) {
-    pthread_mutex_lock(&e->lock);
+    pthread_mutex_lock(&e->shards.lock);
     grow_to(&e->global, epoch);
-    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_unlock(&e->shards.lock);
 }
 
 uint32_t sp_epochs_global(const struct sp_epochs *e) {
@@ -177,88 +153,123 @@ uint32_t sp_epochs_global(const struct sp_epochs *e) {
 
 enum sp_epoch_verdict sp_epochs_check(const struct sp_epochs *e, sp_slice sub, uint32_t epu, uint32_t epg) {
     if (sub.n != SP_EPOCHS_SUB_BYTES || epg < sp_epochs_global(e)) return SP_EPOCH_REVOKED;
+    uint64_t hash = hash_of(e, sub.p);
+    const struct sp_shard_table *t = sp_shards_table(&e->shards, sp_shard_of(hash));
+    if (t == NULL) return SP_EPOCH_CURRENT;
     bool found;
-    const struct slot *s = find_slot(e, current(e), sub.p, &found);
+    const struct slot *s = search(t, hash, sub.p, &found);
     if (!found) return SP_EPOCH_CURRENT;
     return epu < atomic_load_explicit(&s->epoch, memory_order_acquire) ? SP_EPOCH_REVOKED : SP_EPOCH_CURRENT;
 }
 
-/* The order of a dump: by hash, then by id. Survives every rebuild, since it does not know of tables. */
+/* ---- the dump ---- */
+
+/* The order of a dump: by hash, then by id. It knows of no tables, so it survives every rebuild. */
+static bool is_before(uint64_t hash_a, const uint8_t *sub_a, uint64_t hash_b, const uint8_t *sub_b) {
+    if (hash_a != hash_b) return hash_a < hash_b;
+    return memcmp(sub_a, sub_b, SP_EPOCHS_SUB_BYTES) < 0;
+}
 static bool is_given(const struct sp_epochs_dump *c, uint64_t hash, const uint8_t *sub) {
-    if (hash != c->at) return hash < c->at;
-    return c->has_after && memcmp(sub, c->after, SP_EPOCHS_SUB_BYTES) <= 0;
+    if (hash < c->at) return true;
+    return c->has_after && !is_before(c->at, c->after, hash, sub);
 }
 
-/* The lowest in that order which was not given yet; NULL when there is none. */
-static const struct slot *next_to_give(const struct sp_epochs *e, const struct table *t, int64_t now_s,
-                                       const struct sp_epochs_dump *cursor, struct sp_epochs_dump *ret) {
-    const struct slot *best = NULL;
-    for (size_t i = 0; i <= t->mask; i++) {
-        const struct slot *s = &t->slots[i];
-        if (!is_taken(s) || !in_force(s, now_s)) continue;
-        uint64_t hash = e->hash(e->key, sp_slice_of(s->sub, SP_EPOCHS_SUB_BYTES));
-        if (is_given(cursor, hash, s->sub) || (best != NULL && !is_given(ret, hash, s->sub))) continue;
-        *ret = (struct sp_epochs_dump){.at = hash, .has_after = true};
-        memcpy(ret->after, s->sub, SP_EPOCHS_SUB_BYTES);
-        best = s;
-    }
-    return best;
+struct found_user {
+    const struct slot *slot; /* NULL: none */
+    uint64_t hash;
+};
+
+static void keep_first(struct found_user *best, const struct slot *s, uint64_t hash) {
+    if (best->slot == NULL || is_before(hash, s->sub, best->hash, best->slot->sub))
+        *best = (struct found_user){s, hash};
 }
+
+/* Of the users who belong to the line where the cursor is, the first who was not given. */
+static struct found_user first_of_home(const struct sp_epochs *e, const struct sp_shard_table *t,
+                                       const struct sp_epochs_dump *cursor, int64_t now_s) {
+    struct found_user best = {0};
+    const uint32_t home = sp_shard_place(cursor->at, t->lines);
+    for (uint32_t i = home;; i = sp_shard_next(t, i)) {
+        const struct line *line = sp_shard_line(t, i);
+        for (size_t n = 0; n < LINE_SLOTS; n++) {
+            const struct slot *s = &line->slot[n];
+            if (!is_taken(s)) return best; /* nothing was ever pushed beyond a free slot */
+            uint64_t hash = hash_of(e, s->sub);
+            if (sp_shard_place(hash, t->lines) != home || is_given(cursor, hash, s->sub)) continue;
+            if (in_force(s, now_s)) keep_first(&best, s, hash);
+        }
+    }
+}
+
+static void give(const struct slot *s, struct sp_epochs_entry *ret) {
+    memcpy(ret->sub, s->sub, SP_EPOCHS_SUB_BYTES);
+    ret->epoch = atomic_load_explicit(&s->epoch, memory_order_acquire);
+    ret->expiry_s = atomic_load_explicit(&s->expiry, memory_order_relaxed);
+}
+
+/* One look: the next user of the line where the cursor is, or none and the cursor at the next line. */
+static size_t dump_one(const struct sp_epochs *e, struct sp_epochs_dump *cursor, int64_t now_s,
+                       struct sp_epochs_entry *ret, bool *ret_end) {
+    const struct sp_shard_table *t = sp_shards_table(&e->shards, sp_shard_of(cursor->at));
+    struct found_user next = {0};
+    if (t != NULL) next = first_of_home(e, t, cursor, now_s);
+    if (next.slot != NULL) {
+        give(next.slot, ret);
+        cursor->at = next.hash;
+        cursor->has_after = true;
+        memcpy(cursor->after, ret->sub, SP_EPOCHS_SUB_BYTES);
+        return 1;
+    }
+    uint64_t behind = sp_shard_hash_behind(t, cursor->at);
+    *ret_end = behind == 0;
+    if (!*ret_end) *cursor = (struct sp_epochs_dump){.at = behind};
+    return 0;
+}
+
+/* Looks that one step may take beyond its users, so that it ends soon where much is free or has lapsed. */
+#define DUMP_LOOKS_MORE 1024
 
 size_t sp_epochs_dump(const struct sp_epochs *e, struct sp_epochs_dump *cursor, int64_t now_s,
                       struct sp_epochs_entry *ret, size_t n_max, bool *ret_end) {
-    const struct table *t = current(e);
     size_t n = 0;
     bool end = false;
-    while (n < n_max && !end) {
-        struct sp_epochs_dump next;
-        const struct slot *s = next_to_give(e, t, now_s, cursor, &next);
-        end = s == NULL;
-        if (end) break;
-        memcpy(ret[n].sub, s->sub, SP_EPOCHS_SUB_BYTES);
-        ret[n].epoch = atomic_load_explicit(&s->epoch, memory_order_relaxed);
-        ret[n++].expiry_s = atomic_load_explicit(&s->expiry, memory_order_relaxed);
-        *cursor = next;
-    }
+    for (size_t looks = 0; !end && n < n_max && looks < 2 * n_max + DUMP_LOOKS_MORE; looks++)
+        n += dump_one(e, cursor, now_s, &ret[n], &end);
     *ret_end = end;
     return n;
 }
 
+/* ---- the rest ---- */
+
 void sp_epochs_expire(struct sp_epochs *e, int64_t now_s) {
-    pthread_mutex_lock(&e->lock);
-    size_t live = count_in_force(current(e), now_s);
-    bool worth = (e->used - live) * 4 > e->used && e->used > SLOTS_MIN / 4;
-    if (worth) SP_IGNORE(rebuild(e, now_s, live)); /* without memory the old table stays, and is right */
-    pthread_mutex_unlock(&e->lock);
-    (void)sp_reclaim_collect(e->reclaim);
+    sp_shards_expire(&e->shards, now_s);
 }
 
 size_t sp_epochs_users(struct sp_epochs *e) {
-    pthread_mutex_lock(&e->lock);
-    size_t n = e->used;
-    pthread_mutex_unlock(&e->lock);
-    return n;
+    struct sp_shards_stats st;
+    sp_shards_stats(&e->shards, &st);
+    return st.used;
 }
 
 sp_status sp_epochs_new(const struct sp_epochs_opts *opts, struct sp_epochs **ret) {
     if (opts->users_max > SP_EPOCHS_USERS_MAX) return sp_err(SP_E_LIMIT);
-    SP_AUTO_FREE(sp_epochs) e = calloc(1, sizeof *e);
+    SP_AUTO_FREE(sp_epochs) e = sp_pages_new(sizeof *e);
     if (e == NULL) return sp_err(SP_E_NOMEM);
-    pthread_mutex_init(&e->lock, NULL);
-    e->reclaim = opts->reclaim;
+    const struct sp_shard_kind kind = {.slots_per_line = LINE_SLOTS,
+                                       .count_in_force = count_in_force,
+                                       .copy_in_force = copy_in_force,
+                                       .arg = e};
     e->hash = opts->hash_for_test != NULL ? opts->hash_for_test : keyed_hash;
-    e->users_max = opts->users_max != 0 ? opts->users_max : SP_EPOCHS_USERS_MAX;
     SP_TRY(sp_random_fill(opts->random, e->key, sizeof e->key));
-    struct table *t = table_new(SLOTS_MIN);
-    if (t == NULL) return sp_err(SP_E_NOMEM);
-    atomic_init(&e->root, t);
+    SP_TRY(sp_shards_init(&e->shards, &kind, opts->reclaim,
+                          opts->users_max != 0 ? opts->users_max : SP_EPOCHS_USERS_MAX));
     *ret = sp_steal(&e);
     return SP_SUCCESS;
 }
 
 void sp_epochs_free(struct sp_epochs *e) {
     if (e == NULL) return;
-    free(atomic_load_explicit(&e->root, memory_order_relaxed));
-    pthread_mutex_destroy(&e->lock);
-    sp_free_wiped(e, sizeof *e);
+    sp_shards_done(&e->shards);
+    sp_wipe(e, sizeof *e);
+    sp_pages_free(e, sizeof *e);
 }

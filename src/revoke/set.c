@@ -17,7 +17,7 @@
 #include "revoke/shards.h"
 
 #define LINE_ENTRIES 5
-/* Bits of filter for each entry that fits, six of them set: 1.3 % of misses get past a full one. */
+/* Bits of filter for each entry that fits, four of them set: 1.6 % of misses get past a full one. */
 #define FILTER_BITS 10
 
 struct line {
@@ -97,19 +97,19 @@ sp_status sp_revoke_set_rekey(struct sp_revoke_set *s, const uint8_t key[SP_REVO
 
 /* ---- the filter ---- */
 
-/* An entry sets three bits in each of two words of its block: of the lower four words and of the upper four.
- * The place of the block comes from the upper bits of the fingerprint, these from the lower 40. */
+/* An entry sets two bits in each of two words of its block: of the lower four words and of the upper four.
+ * The place of the block comes from the upper bits of the fingerprint, these from the lower 28. */
 struct filter_bits {
     size_t word[2];
     uint64_t mask[2];
 };
 
-static inline uint64_t three_bits(uint64_t v) {
-    return (uint64_t)1 << (v & 63) | (uint64_t)1 << (v >> 6 & 63) | (uint64_t)1 << (v >> 12 & 63);
+static inline uint64_t two_bits(uint64_t v) {
+    return (uint64_t)1 << (v & 63) | (uint64_t)1 << (v >> 6 & 63);
 }
 static inline struct filter_bits filter_bits(uint64_t fp) {
     return (struct filter_bits){.word = {fp & 3, 4 + (fp >> 2 & 3)},
-                                .mask = {three_bits(fp >> 4), three_bits(fp >> 22)}};
+                                .mask = {two_bits(fp >> 4), two_bits(fp >> 16)}};
 }
 static inline struct block *filter_block(const struct sp_shard_table *t, uint64_t fp) {
     return sp_shard_block(t, sp_shard_place(fp, t->blocks));

@@ -15,8 +15,9 @@ static size_t hard_full(const struct sp_shard_table *t) {
 /* How much a table that is built has free below soft_full: a quarter. The copying of one entry is then paid
  * by a quarter of an add, some 4 times 5 ns; an eighth would save 6 % of the memory for twice of that. */
 #define HEADROOM(live) ((live) / 4)
-#define HEADROOM_MIN 8 /* entries: small tables grow in steps worth an allocation */
-#define LINES_MIN 4    /* so that hard_full leaves something free, whatever fits into a line */
+#define HEADROOM_MIN 8     /* entries: small tables grow in steps worth an allocation */
+#define LINES_MIN 4        /* so that hard_full leaves something free, whatever fits into a line */
+#define SKEW_LINES_MIN 512 /* smaller tables do not begin at a page */
 /* A table of this size that was replaced is freed at once, if no reader is inside; smaller ones in batches.
  */
 #define COLLECT_BYTES ((size_t)64 * 1024)
@@ -58,17 +59,21 @@ static size_t divide_up(size_t a, size_t b) {
     return (a + b - 1) / b;
 }
 
-/* A table in which `entries` stay below soft_full. */
-static struct sp_shard_table *table_new(struct sp_shards *s, size_t entries) {
+/* A table in which `entries` stay below soft_full. The heads of different shards begin at different lines of
+ * their pages: otherwise all of them, which every lookup reads, would compete for the same few places in the
+ * cache (measured: 20 to 45 ns a miss instead of 7). */
+static struct sp_shard_table *table_new(struct sp_shards *s, size_t shard, size_t entries) {
     size_t per_line = s->kind.slots_per_line;
     size_t lines = divide_up(entries + entries / 4 + 2, per_line);
     if (lines < LINES_MIN) lines = LINES_MIN;
     struct sp_shard_table head = {.meter = s->meter, .lines = (uint32_t)lines};
+    head.skew = lines < SKEW_LINES_MIN ? 0 : (uint32_t)(shard * SP_SHARD_LINE_BYTES);
     head.slots = (uint32_t)(lines * per_line);
     head.blocks = (uint32_t)divide_up(soft_full(&head) * s->kind.filter_bits, 8 * SP_SHARD_LINE_BYTES);
-    head.bytes = sp_pages_bytes(sizeof head + (head.blocks + lines) * SP_SHARD_LINE_BYTES);
-    struct sp_shard_table *t = sp_pages_new(head.bytes);
-    if (t == NULL) return NULL;
+    head.bytes = sp_pages_bytes(head.skew + sizeof head + (head.blocks + lines) * SP_SHARD_LINE_BYTES);
+    uint8_t *memory = sp_pages_new(head.bytes);
+    if (memory == NULL) return NULL;
+    struct sp_shard_table *t = (struct sp_shard_table *)(void *)(memory + head.skew);
     memcpy(t, &head, sizeof head);
     meter_add(s->meter, t);
     return t;
@@ -77,7 +82,7 @@ static struct sp_shard_table *table_new(struct sp_shards *s, size_t entries) {
 static void table_free(struct sp_shard_table *t) {
     if (t == NULL) return;
     meter_remove(t->meter, t);
-    sp_pages_free(t, t->bytes);
+    sp_pages_free((uint8_t *)t - t->skew, t->bytes);
 }
 static void table_free_retired(struct sp_retired *link) {
     table_free(SP_CONTAINER_OF(link, struct sp_shard_table, retired));
@@ -103,7 +108,7 @@ static void publish(struct sp_shards *s, size_t shard, struct sp_shard_table *t,
 
 /* `live` is what is in force at now_s; the new table has room for `entries`. */
 static sp_status rebuild(struct sp_shards *s, size_t shard, int64_t now_s, size_t live, size_t entries) {
-    struct sp_shard_table *old = sp_shards_table(s, shard), *t = table_new(s, entries);
+    struct sp_shard_table *old = sp_shards_table(s, shard), *t = table_new(s, shard, entries);
     if (t == NULL) return sp_err(SP_E_NOMEM);
     if (old != NULL) s->kind.copy_in_force(old, t, now_s, s->kind.arg);
     publish(s, shard, t, live);

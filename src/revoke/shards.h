@@ -46,7 +46,8 @@ struct sp_shard_table {
     uint32_t lines;
     uint32_t blocks; /* of the filter; 0: none */
     uint32_t slots;
-    uint32_t pad[3];
+    uint32_t skew; /* bytes before this head in its memory */
+    uint32_t pad[2];
 };
 _Static_assert(sizeof(struct sp_shard_table) == SP_SHARD_LINE_BYTES, "what follows begins at a line");
 
