@@ -72,13 +72,18 @@ static inline int start_hasty_streams(void **state) {
     return 0;
 }
 
-/* A client on a pair of Unix sockets: what it does not read fills no more than the two buffers. */
-static inline void client_pair(struct client *c) {
+/* A client on a pair of Unix sockets: what it does not read fills the server's send buffer and no more. */
+static inline void client_pair_of(struct client *c, int send_buffer) {
     int pair[2];
     memset(c, 0, sizeof(*c));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)), 0);
     c->fd = pair[1];
     assert_true(sp_ok(sp_http_server_adopt(fx.server, pair[0], &fx)));
+}
+
+static inline void client_pair(struct client *c) {
+    client_pair_of(c, 128 * 1024);
 }
 
 #endif
