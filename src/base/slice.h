@@ -42,5 +42,7 @@ bool sp_slice_eq_nocase(sp_slice a, sp_slice b);
 int sp_slice_cmp(sp_slice a, sp_slice b);
 /* A decimal number of 1 to 19 digits, no sign, no leading zero (but "0"); false if it is anything else. */
 bool sp_slice_to_u64(sp_slice s, uint64_t *ret);
+/* Exactly n bytes in hexadecimal of either case. */
+bool sp_hex_decode_exact(sp_slice text, uint8_t *ret, size_t n);
 
 #endif

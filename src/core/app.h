@@ -61,8 +61,9 @@ struct sp_app_config {
     /* Starts and audit records that a marker outside the store remembers; when the store knows of fewer, it
      * was put back from a copy. 0: unknown. */
     uint64_t expected_boots, expected_audit_count;
-    bool audit_refresh; /* each refresh is a record; else only counted on the session */
-    int64_t end_kept_s; /* how long a session's end and cause are kept: 30 days */
+    bool audit_refresh;   /* each refresh is a record; else only counted on the session */
+    int64_t audit_keep_s; /* older records are pruned, in whole segments; 0: none */
+    int64_t end_kept_s;   /* how long a session's end and cause are kept: 30 days */
     /* By class; all zero: nothing is limited, which is for tests. */
     struct sp_throttle_rate throttle[SP_THROTTLE_CLASSES];
     bool registration_enabled;      /* whoever reaches the server may make an account */
@@ -396,18 +397,28 @@ struct sp_audit_query {
 void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, const struct sp_audit_query *in,
                        sp_audit_done *done, void *arg);
 
+/* Where the records are that a checkpoint covers. */
+enum sp_audit_checkpoint_place {
+    SP_CHECKPOINT_NONE,      /* none was given */
+    SP_CHECKPOINT_IN_LOG,    /* the log, or the hash that it begins with, is the one that it was taken of */
+    SP_CHECKPOINT_ON_RECORD, /* pruned; a record in the log tells that they were pruned by this checkpoint */
+    SP_CHECKPOINT_PRUNED,    /* pruned; nothing that is left says anything about them */
+};
 struct sp_audit_verify_result {
     enum sp_outcome outcome;
     bool intact;
     bool complete;    /* false: intact so far; go on after `records` with `head` */
-    uint64_t records; /* verified, counted from the start of the log */
+    uint64_t records; /* the last that was verified; the pruned ones are counted */
+    uint64_t base;    /* so many were pruned; the rest was verified */
     uint64_t total;   /* as counted under the seal */
     uint8_t head[SP_ROW_HASH_BYTES];
-    uint64_t bad_seq; /* first record that does not fit; 0: none */
-    const char *why;  /* static text when not intact */
+    enum sp_audit_checkpoint_place checkpoint;
+    uint64_t checkpoint_record; /* ON_RECORD: which */
+    uint64_t bad_seq;           /* first record that does not fit; 0: none */
+    const char *why;            /* static text when not intact */
 };
 struct sp_audit_verify_request {
-    uint64_t after_seq;                           /* 0: from the start */
+    uint64_t after_seq;                           /* 0: from the start; what was pruned is passed over */
     uint8_t head[SP_ROW_HASH_BYTES];              /* of record after_seq; zeros for the start */
     const struct sp_audit_checkpoint *checkpoint; /* NULL: none. INVALID_REQUEST when its MAC is not ours */
 };
@@ -423,6 +434,21 @@ typedef void sp_audit_checkpoint_done(void *arg, const struct sp_audit_checkpoin
 /* AUDIT_NOT_INTACT when the sealed head is not ours. */
 void sp_app_audit_checkpoint(struct sp_app *app, const struct sp_call *call, sp_audit_checkpoint_done *done,
                              void *arg);
+
+/* Drops the records that a checkpoint covers, but for the newest of the log: app_prune.c. A long log takes
+ * several requests with the same checkpoint, until `complete`. INVALID_REQUEST when its MAC is not ours,
+ * AUDIT_NOT_INTACT when the records are not those that it was taken of. */
+struct sp_audit_prune_result {
+    enum sp_outcome outcome;
+    bool complete;
+    uint64_t proved; /* last record that was found to be as it was written */
+    uint64_t base;   /* last record that is gone */
+    uint64_t total;  /* last record that is to go */
+    uint64_t pruned; /* records, in this request */
+};
+typedef void sp_audit_prune_done(void *arg, const struct sp_audit_prune_result *result);
+void sp_app_audit_prune(struct sp_app *app, const struct sp_call *call,
+                        const struct sp_audit_checkpoint *checkpoint, sp_audit_prune_done *done, void *arg);
 
 /* Erases the personal values of a user and deletes the user: app_erase.c. Idempotent; an id whose user is
  * gone will do. A long log takes several requests: until `complete`, go on with next_seq and the user's id;

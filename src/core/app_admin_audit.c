@@ -144,10 +144,13 @@ void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, const str
 /* ---- verify ---- */
 
 /* The meta row is read first and the records only as far as it counts them: those that are appended meanwhile
- * are the next verification's. */
+ * are the next verification's. Records may also be pruned meanwhile: whatever does not fit is looked at again
+ * from where the log begins by then, before it is said. */
 struct verify_op {
     struct sp_admin_op admin;
+    bool has_meta;
     struct sp_meta_row meta;
+    uint64_t checkpoint_record; /* that tells of having pruned by the checkpoint; 0: none was seen */
     struct sp_audit_verifier verifier;
     bool has_checkpoint;
     struct sp_audit_checkpoint checkpoint;
@@ -159,6 +162,12 @@ static struct verify_op *verify_of(struct sp_op *op) {
     return (struct verify_op *)(void *)op;
 }
 
+static enum sp_audit_checkpoint_place place_of(const struct verify_op *v) {
+    if (!v->has_checkpoint) return SP_CHECKPOINT_NONE;
+    if (v->checkpoint.count >= v->meta.audit_base) return SP_CHECKPOINT_IN_LOG;
+    return v->checkpoint_record != 0 ? SP_CHECKPOINT_ON_RECORD : SP_CHECKPOINT_PRUNED;
+}
+
 static void verify_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_audit_verify_result result = {.outcome = outcome};
     if (outcome == SP_OUTCOME_OK) {
@@ -166,6 +175,9 @@ static void verify_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_o
         result.intact = v->intact;
         result.complete = v->complete;
         result.records = v->verifier.count;
+        result.base = v->meta.audit_base;
+        result.checkpoint = place_of(v);
+        result.checkpoint_record = v->checkpoint_record;
         result.total = v->meta.audit_count;
         memcpy(result.head, v->verifier.head, sizeof(result.head));
         result.bad_seq = v->verifier.bad_seq;
@@ -193,10 +205,28 @@ static void conclude(struct verify_op *v) {
     sp_op_finish(op, SP_OUTCOME_OK);
 }
 
+static bool tells_of(const struct verify_op *v, const struct sp_audit_row *row) {
+    const struct sp_hmac_key *key = sp_keys_audit(v->admin.plain.base.app->keys);
+    struct sp_audit_checkpoint told;
+    return sp_audit_row_checkpoint(row, SP_AUDIT_AUDIT_PRUNED, key, &told) &&
+           told.count == v->checkpoint.count &&
+           sp_slice_eq(SP_SLICE_ARRAY(told.head), SP_SLICE_ARRAY(v->checkpoint.head));
+}
+
 static void judge_row(struct verify_op *v, const struct sp_audit_row *row) {
     if (row->seq > v->meta.audit_count) return;
     sp_audit_verifier_row(&v->verifier, row);
-    if (v->has_checkpoint) sp_audit_verifier_checkpoint(&v->verifier, &v->checkpoint);
+    if (!v->has_checkpoint) return;
+    sp_audit_verifier_checkpoint(&v->verifier, &v->checkpoint);
+    if (v->verifier.why == NULL && v->checkpoint.count < v->meta.audit_base && tells_of(v, row))
+        v->checkpoint_record = row->seq;
+}
+
+static void meta_read(struct sp_op *op, sp_status status);
+
+static void read_meta(struct verify_op *v) {
+    sp_op_read_begin(&v->admin.plain.base, SP_READ_META);
+    sp_op_read(&v->admin.plain.base, meta_read);
 }
 
 static void page_read(struct sp_op *op, sp_status status) {
@@ -210,7 +240,10 @@ static void page_read(struct sp_op *op, sp_status status) {
         last = op->read.ret.audit[i].seq;
         judge_row(v, &op->read.ret.audit[i]);
     }
-    if (!op->read.ret.more || last >= v->meta.audit_count || v->verifier.why != NULL) {
+    const bool at_end = !op->read.ret.more || last >= v->meta.audit_count;
+    if (v->verifier.why != NULL || (at_end && v->verifier.count < v->meta.audit_count)) {
+        read_meta(v); /* was it pruned? */
+    } else if (at_end) {
         conclude(v);
     } else if (++v->pages == PAGES_A_REQUEST) {
         v->intact = true; /* as far as we have come */
@@ -220,15 +253,13 @@ static void page_read(struct sp_op *op, sp_status status) {
     }
 }
 
-static void meta_read(struct sp_op *op, sp_status status) {
-    struct verify_op *v = verify_of(op);
-    if (!sp_ok(status)) {
-        sp_op_fail(op, status);
-        return;
-    }
-    v->meta = op->read.ret.meta;
-    if (v->has_checkpoint && v->checkpoint.count > v->meta.audit_count) {
-        v->verifier.bad_seq = v->meta.audit_count + 1;
+/* A log that has come to begin further on than we are is gone on with from there: its seal covers it. */
+static void begin(struct verify_op *v) {
+    const struct sp_meta_row *meta = &v->meta;
+    if (v->verifier.count <= meta->audit_base)
+        sp_audit_verifier_init_from(&v->verifier, meta->audit_base, meta->audit_base_hash);
+    if (v->has_checkpoint && v->checkpoint.count > meta->audit_count) {
+        v->verifier.bad_seq = meta->audit_count + 1;
         v->verifier.why = "records that the checkpoint has counted are missing at the end";
         conclude(v);
         return;
@@ -237,21 +268,34 @@ static void meta_read(struct sp_op *op, sp_status status) {
     read_page(v, v->verifier.count);
 }
 
+static void meta_read(struct sp_op *op, sp_status status) {
+    struct verify_op *v = verify_of(op);
+    if (!sp_ok(status)) {
+        sp_op_fail(op, status);
+        return;
+    }
+    const struct sp_meta_row *meta = &op->read.ret.meta;
+    if (v->has_meta && meta->audit_base <= v->verifier.count) {
+        conclude(v); /* it was not pruned */
+        return;
+    }
+    v->has_meta = true;
+    v->meta = *meta;
+    begin(v);
+}
+
 void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call,
                          const struct sp_audit_verify_request *in, sp_audit_verify_done *done, void *arg) {
     struct verify_op *v = sp_admin_op_new(app, call, &verify_kind, (sp_any_done *)done, arg);
     if (v == NULL) return;
-    sp_audit_verifier_init(&v->verifier);
-    v->verifier.count = in->after_seq;
-    memcpy(v->verifier.head, in->head, sizeof(v->verifier.head));
+    sp_audit_verifier_init_from(&v->verifier, in->after_seq, in->head);
     v->has_checkpoint = in->checkpoint != NULL;
     if (v->has_checkpoint) v->checkpoint = *in->checkpoint;
     if (v->has_checkpoint && !sp_audit_checkpoint_is_ours(&v->checkpoint, sp_keys_audit(app->keys))) {
         sp_op_finish(&v->admin.plain.base, SP_OUTCOME_INVALID_REQUEST);
         return;
     }
-    sp_op_read_begin(&v->admin.plain.base, SP_READ_META);
-    sp_op_read(&v->admin.plain.base, meta_read);
+    read_meta(v);
 }
 
 /* ---- checkpoint ---- */

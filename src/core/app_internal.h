@@ -70,8 +70,19 @@ struct sp_tick {
     int64_t last_purge_ms, last_expire_ms;
     int64_t last_alive_ms;
     int64_t last_checkpoint_look_ms;
-    struct sp_audit_checkpoint last_checkpoint; /* of the one chore that checkpoint_busy lets be under way */
-    atomic_bool alive_busy, purge_busy, keys_busy, checkpoint_busy;
+    int64_t last_prune_ms;
+    /* Both of the one chore that checkpoint_busy lets be under way. */
+    struct sp_audit_checkpoint last_checkpoint, next_checkpoint;
+    _Atomic int64_t prune_not_before_ms; /* a log that is not intact is looked at again after a while */
+    atomic_bool alive_busy, purge_busy, keys_busy, checkpoint_busy, prune_busy;
+};
+/* Prunes one segment, if one is old enough: app_prune.c. */
+void sp_app_prune_scheduled(struct sp_app *app, int64_t now_ms);
+
+/* The proof that a pruning in several requests has come to (app_prune.c): a checkpoint's MAC tells whose. */
+struct sp_prune_proof {
+    uint8_t mac[SP_ROW_HASH_BYTES];
+    struct sp_audit_verifier verifier;
 };
 
 /* The backup that runs, or how the last one ended (app_backup.c). */
@@ -128,9 +139,10 @@ struct sp_app {
     struct sp_app_counters counters;
     struct sp_app_backup backup;
     struct sp_erasures erasures;
+    struct sp_prune_proof prune_proof;
 
     struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */
-    pthread_mutex_t background_mutex;   /* guards background_n, erasures */
+    pthread_mutex_t background_mutex;   /* guards background_n, erasures, prune_proof */
     pthread_cond_t background_idle;
     uint32_t background_n;
     struct sp_refusal reserve[SP_APP_RESERVE];

@@ -58,9 +58,9 @@ static sp_status verify_page(struct restore *r, uint64_t *at, bool *ret_more) {
 }
 
 static sp_status verify_audit(struct restore *r) {
-    uint64_t at = 0;
+    uint64_t at = r->meta.audit_base;
     bool more = true;
-    sp_audit_verifier_init(&r->verifier);
+    sp_audit_verifier_init_from(&r->verifier, at, r->meta.audit_base_hash);
     while (more && r->verifier.why == NULL) {
         SP_TRY(verify_page(r, &at, &more));
         if (r->in->progress != NULL) r->in->progress(r->in->progress_arg, at, r->meta.audit_count);

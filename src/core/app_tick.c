@@ -130,14 +130,9 @@ static void take_repeats(struct sp_app *app, int64_t now_ms) {
 
 /* Its members are named as those of `audit checkpoint`, so that the line itself proves the log. */
 static void log_checkpoint(const struct sp_app *app, const struct sp_audit_checkpoint *c) {
-    SP_AUTO(sp_buf) hex = SP_BUF_INIT(4 * SP_ROW_HASH_BYTES);
-    if (!sp_ok(sp_buf_append_hex(&hex, SP_SLICE_ARRAY(c->head))) ||
-        !sp_ok(sp_buf_append_hex(&hex, SP_SLICE_ARRAY(c->mac))))
-        return; /* no memory: the next look makes up for it */
-    const size_t n = 2 * SP_ROW_HASH_BYTES;
-    SP_LOG(&app->deps.log, SP_LOG_INFO, "audit_checkpoint", SP_LOGF_I64("count", (int64_t)c->count),
-           SP_LOGF_I64("time_ms", c->time_ms), SP_LOGF_TEXT("head", sp_slice_of(hex.p, n)),
-           SP_LOGF_TEXT("mac", sp_slice_of(hex.p + n, n)));
+    struct sp_audit_checkpoint_fields f;
+    sp_audit_checkpoint_fields(c, &f);
+    SP_LOG(&app->deps.log, SP_LOG_INFO, "audit_checkpoint", f.field[0], f.field[1], f.field[2], f.field[3]);
 }
 
 static bool checkpoint_is_due(const struct sp_audit_checkpoint *last, const struct sp_meta_row *meta,
@@ -146,24 +141,54 @@ static bool checkpoint_is_due(const struct sp_audit_checkpoint *last, const stru
            meta->audit_count >= last->count + CHECKPOINT_RECORDS;
 }
 
+static void checkpoint_recorded(struct sp_op *base, sp_status status) {
+    if (sp_ok(status)) base->app->tick.last_checkpoint = base->app->tick.next_checkpoint;
+    chore_done(base, status);
+}
+
+/* On record as well, the checkpoint marks the end of a segment, which can be pruned one day. */
+static void record_checkpoint(struct sp_op *base, const struct sp_audit_checkpoint *c) {
+    struct sp_audit_checkpoint_fields f;
+    sp_audit_checkpoint_fields(c, &f);
+    const struct sp_audit_event event = {
+        .action = SP_AUDIT_AUDIT_CHECKPOINT, .detail = f.field, .detail_n = SP_AUDIT_CHECKPOINT_FIELDS};
+    sp_status built = sp_op_audit(base, &event);
+    if (sp_ok(built)) {
+        sp_op_commit(base, checkpoint_recorded);
+    } else {
+        chore_done(base, built);
+    }
+}
+
+static void take_checkpoint(struct sp_op *base, const struct sp_meta_row *meta) {
+    struct sp_app *app = base->app;
+    struct sp_audit_checkpoint *made = &app->tick.next_checkpoint;
+    sp_audit_checkpoint_make(meta, base->now_ms, sp_keys_audit(app->keys), made);
+    log_checkpoint(app, made);
+    if (app->config.audit_keep_s != 0) {
+        record_checkpoint(base, made);
+    } else {
+        checkpoint_recorded(base, SP_SUCCESS);
+    }
+}
+
 /* A head that is not ours gets no seal of ours; the start that finds it says so in the log itself. */
 static void checkpoint_read(struct sp_op *base, sp_status status) {
     struct sp_app *app = base->app;
-    struct sp_audit_checkpoint *last = &app->tick.last_checkpoint;
     const struct sp_meta_row *meta = &base->read.ret.meta;
-    const struct sp_hmac_key *key = sp_keys_audit(app->keys);
     if (!sp_ok(status)) {
         chore_done(base, status);
         return;
     }
-    if (!sp_audit_head_is_ours(meta, key)) {
+    if (!sp_audit_head_is_ours(meta, sp_keys_audit(app->keys))) {
         SP_LOG(&app->deps.log, SP_LOG_ERROR, "audit_seal_not_ours",
                SP_LOGF_I64("count", (int64_t)meta->audit_count));
-    } else if (checkpoint_is_due(last, meta, base->now_ms)) {
-        sp_audit_checkpoint_make(meta, base->now_ms, key, last);
-        log_checkpoint(app, last);
+        sp_op_finish(base, SP_OUTCOME_OK);
+    } else if (checkpoint_is_due(&app->tick.last_checkpoint, meta, base->now_ms)) {
+        take_checkpoint(base, meta);
+    } else {
+        sp_op_finish(base, SP_OUTCOME_OK);
     }
-    sp_op_finish(base, SP_OUTCOME_OK);
 }
 
 static void checkpoint(struct sp_app *app, int64_t now_ms) {
@@ -236,5 +261,6 @@ void sp_app_tick(struct sp_app *app, struct sp_executor *executor) {
     purge(app, now_ms);
     expire(app, now_ms);
     checkpoint(app, now_ms);
+    sp_app_prune_scheduled(app, now_ms);
     rotate_keys(app, now_ms);
 }

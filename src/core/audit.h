@@ -4,7 +4,9 @@
  * bytes. personal  {"salt":...,"address":...,...}: clear values, which may be erased. The body holds a
  * commitment to each, SHA-256(salt || name || 0 || value), so that erasing breaks nothing and guessing costs
  * the salt. hash      SHA-256(domain || seq || previous hash || body) meta      (count, head) under a MAC of
- * the AUDIT key: a chain that was cut or computed anew does not fit.
+ * the AUDIT key: a chain that was cut or computed anew does not fit. When the oldest records were pruned, the
+ * MAC covers (base, hash of the last that went) too: where the chain begins is as little to be chosen as
+ * where it ends.
  *
  * Never in a record: a secret, a token, a password. A token appears as its jti. Pure and thread-safe, but for
  * the coalescer's own lock. */
@@ -94,6 +96,10 @@ struct sp_audit_verifier {
     const char *why;  /* static text; NULL while all fits */
 };
 void sp_audit_verifier_init(struct sp_audit_verifier *v);
+/* From behind record `seq`, whose hash is `head`: the base of a log that was pruned, or where an earlier
+ * proof ended. */
+void sp_audit_verifier_init_from(struct sp_audit_verifier *v, uint64_t seq,
+                                 const uint8_t head[SP_ROW_HASH_BYTES]);
 /* After the first failure further rows are ignored. */
 void sp_audit_verifier_row(struct sp_audit_verifier *v, const struct sp_audit_row *row);
 /* Count, head and MAC of the meta row. A meta read *before* the rows may be older than them: read it before,
@@ -117,6 +123,19 @@ void sp_audit_checkpoint_make(const struct sp_meta_row *meta, int64_t time_ms, c
 bool sp_audit_checkpoint_is_ours(const struct sp_audit_checkpoint *c, const struct sp_hmac_key *key);
 /* After each row: fails when this is where the checkpoint was taken and the head is another. */
 void sp_audit_verifier_checkpoint(struct sp_audit_verifier *v, const struct sp_audit_checkpoint *c);
+
+/* The members of a checkpoint, for the server's log and for records. Borrows from itself: do not copy. */
+enum { SP_AUDIT_HASH_CHARS = 2 * SP_ROW_HASH_BYTES, SP_AUDIT_CHECKPOINT_FIELDS = 4 };
+struct sp_audit_checkpoint_fields {
+    struct sp_log_field field[SP_AUDIT_CHECKPOINT_FIELDS];
+    char head[SP_AUDIT_HASH_CHARS], mac[SP_AUDIT_HASH_CHARS];
+};
+void sp_audit_checkpoint_fields(const struct sp_audit_checkpoint *c, struct sp_audit_checkpoint_fields *ret);
+/* The checkpoint that a record of this action tells of; false when it is another record, or the checkpoint
+ * not ours. */
+bool sp_audit_row_checkpoint(const struct sp_audit_row *row, enum sp_audit_action action,
+                             const struct sp_hmac_key *key, struct sp_audit_checkpoint *ret);
+void sp_audit_hash_text(const uint8_t hash[SP_ROW_HASH_BYTES], char ret[SP_AUDIT_HASH_CHARS]);
 
 /* ---- coalescing ---- */
 

@@ -148,6 +148,12 @@ void sp_audit_verifier_init(struct sp_audit_verifier *v) {
     *v = (struct sp_audit_verifier){.count = 0};
 }
 
+void sp_audit_verifier_init_from(struct sp_audit_verifier *v, uint64_t seq,
+                                 const uint8_t head[SP_ROW_HASH_BYTES]) {
+    *v = (struct sp_audit_verifier){.count = seq};
+    memcpy(v->head, head, sizeof(v->head));
+}
+
 static void fail(struct sp_audit_verifier *v, uint64_t seq, const char *why) {
     v->bad_seq = seq;
     v->why = why;

@@ -77,20 +77,3 @@ sp_status sp_time_parse(sp_slice text, int64_t *ret_ms) {
     *ret_ms = (seconds - offset_s) * 1000 + ms;
     return SP_SUCCESS;
 }
-
-static int nibble(uint8_t c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-bool sp_hex_decode_exact(sp_slice text, uint8_t *ret, size_t n) {
-    if (text.n != 2 * n) return false;
-    for (size_t i = 0; i < text.n; i++) {
-        if (nibble(text.p[i]) < 0) return false;
-    }
-    for (size_t i = 0; i < n; i++)
-        ret[i] = (uint8_t)((unsigned)nibble(text.p[2 * i]) << 4 | (unsigned)nibble(text.p[2 * i + 1]));
-    return true;
-}

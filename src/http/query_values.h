@@ -11,7 +11,5 @@
 /* RFC 3339 with seconds, fraction and "Z" or an offset, as 2026-11-21T02:33:37.123Z; to milliseconds, further
  * digits are cut. Years 1970 to 9999; no leap seconds. SP_E_MALFORMED. */
 sp_status sp_time_parse(sp_slice text, int64_t *ret_ms);
-/* Exactly n bytes in hexadecimal of either case. */
-bool sp_hex_decode_exact(sp_slice text, uint8_t *ret, size_t n);
 
 #endif

@@ -397,6 +397,131 @@ static void partly_erased_personal_values_are_found(void **state) {
     expect_broken(l, 1);
 }
 
+/* ---- a log that was pruned ---- */
+
+/* What a pruning leaves: the rows are only passed over here. */
+static struct sp_audit_verifier verify_pruned(struct log *l) {
+    struct sp_audit_verifier v;
+    sp_audit_verifier_init_from(&v, l->meta.audit_base, l->meta.audit_base_hash);
+    for (size_t i = l->meta.audit_base; i < l->n; i++) sp_audit_verifier_row(&v, &l->rows[i]);
+    sp_audit_verifier_finish(&v, &l->meta, &l->key);
+    return v;
+}
+
+static void move_base(struct log *l, uint64_t base) {
+    l->meta.audit_base = base;
+    memset(l->meta.audit_base_hash, 0, SP_ROW_HASH_BYTES);
+    if (base != 0) memcpy(l->meta.audit_base_hash, l->rows[base - 1].hash, SP_ROW_HASH_BYTES);
+}
+
+static void prune(struct log *l, uint64_t base) {
+    const struct sp_audit_hooks hooks = sp_audit_hooks_make(&l->key);
+    move_base(l, base);
+    hooks.seal(hooks.arg, &l->meta, l->meta.audit_mac);
+}
+
+/* Stores that were written before there was pruning open with the seal that they have. */
+static void seal_of_a_log_that_was_never_pruned_is_what_it_always_was(void **state) {
+    struct log *l = *state;
+    const uint8_t count_be[8] = {0, 0, 0, 0, 0, 0, 0, RECORDS};
+    const sp_slice parts[] = {SP_SLICE_LIT("sallyport audit head v1"), SP_SLICE_ARRAY(count_be),
+                              SP_SLICE_ARRAY(l->meta.audit_head)};
+    uint8_t mac[SP_ROW_HASH_BYTES];
+    sp_hmac_parts(&l->key, parts, SP_ARRAY_LEN(parts), mac);
+    assert_memory_equal(l->meta.audit_mac, mac, sizeof(mac));
+}
+
+static void pruned_log_verifies_from_its_base(void **state) {
+    struct log *l = *state;
+    for (uint64_t base = 0; base < RECORDS; base++) {
+        prune(l, base);
+        const struct sp_audit_verifier v = verify_pruned(l);
+        if (v.why != NULL) fail_msg("%s", v.why);
+        assert_int_equal(v.count, RECORDS);
+    }
+}
+
+static void head_cut_off_is_found(void **state) {
+    struct log *l = *state;
+    struct sp_audit_verifier v;
+    sp_audit_verifier_init_from(&v, 0, l->meta.audit_base_hash);
+    for (size_t i = 2; i < l->n; i++) sp_audit_verifier_row(&v, &l->rows[i]);
+    assert_false(sp_audit_verifier_finish(&v, &l->meta, &l->key));
+    assert_int_equal(v.bad_seq, 1);
+}
+
+/* By somebody who knows the hashes, which everybody may, and has no AUDIT key. */
+static void base_moved_without_the_key_is_found(void **state) {
+    struct log *l = *state;
+    move_base(l, 2);
+    assert_non_null(verify_pruned(l).why);
+    assert_false(sp_audit_head_is_ours(&l->meta, &l->key));
+    prune(l, 2);
+    move_base(l, 3);
+    assert_non_null(verify_pruned(l).why);
+    move_base(l, 0);
+    assert_non_null(verify_pruned(l).why);
+    prune(l, 2);
+    l->meta.audit_base_hash[0] ^= 1;
+    assert_non_null(verify_pruned(l).why);
+}
+
+/* The base, or all of the row, as it was at another time. */
+static void base_of_another_time_is_found(void **state) {
+    struct log *l = *state;
+    const struct sp_meta_row unpruned = l->meta;
+    prune(l, 2);
+    const struct sp_meta_row pruned = l->meta;
+    memcpy(l->meta.audit_mac, unpruned.audit_mac, SP_ROW_HASH_BYTES);
+    assert_false(sp_audit_head_is_ours(&l->meta, &l->key));
+    prune(l, 3);
+    l->meta.audit_base = pruned.audit_base;
+    memcpy(l->meta.audit_base_hash, pruned.audit_base_hash, SP_ROW_HASH_BYTES);
+    assert_false(sp_audit_head_is_ours(&l->meta, &l->key));
+
+    l->meta = pruned; /* all of the row: its seal fits, and the third record is missing */
+    struct sp_audit_verifier v;
+    sp_audit_verifier_init_from(&v, l->meta.audit_base, l->meta.audit_base_hash);
+    for (size_t i = 3; i < l->n; i++) sp_audit_verifier_row(&v, &l->rows[i]);
+    assert_false(sp_audit_verifier_finish(&v, &l->meta, &l->key));
+    assert_int_equal(v.bad_seq, 3);
+}
+
+/* ---- checkpoints in records ---- */
+
+static void checkpoint_in_a_record_is_read_back_and_believed_for_its_mac(void **state) {
+    struct log *l = *state;
+    struct sp_audit_checkpoint c, found = {0};
+    struct sp_audit_checkpoint_fields f;
+    sp_audit_checkpoint_make(&l->meta, T0, &l->key, &c);
+    sp_audit_checkpoint_fields(&c, &f);
+    const struct sp_audit_event event = {
+        .action = SP_AUDIT_AUDIT_CHECKPOINT, .detail = f.field, .detail_n = SP_AUDIT_CHECKPOINT_FIELDS};
+    SP_AUTO(sp_audit_entry) e = SP_AUDIT_ENTRY_INIT;
+    assert_true(sp_ok(sp_audit_build(&event, T0, &sp_random_system, &e)));
+    struct sp_audit_row row = {.body = (char *)e.body.p, .body_n = e.body.n};
+    assert_true(sp_ok(SP_TEXT_SET(&row.action, SP_SLICE_LIT("audit_checkpoint"))));
+    assert_true(sp_audit_row_checkpoint(&row, SP_AUDIT_AUDIT_CHECKPOINT, &l->key, &found));
+    assert_memory_equal(&found, &c, sizeof(c));
+    assert_false(sp_audit_row_checkpoint(&row, SP_AUDIT_AUDIT_PRUNED, &l->key, &found));
+
+    char *head = memmem(row.body, row.body_n, "\"head\":\"", 8);
+    assert_non_null(head);
+    for (size_t i = 8; i < 8 + SP_AUDIT_HASH_CHARS; i++) {
+        const char was = head[i];
+        head[i] = was == '0' ? '1' : '0';
+        assert_false(sp_audit_row_checkpoint(&row, SP_AUDIT_AUDIT_CHECKPOINT, &l->key, &found));
+        head[i] = 'g';
+        assert_false(sp_audit_row_checkpoint(&row, SP_AUDIT_AUDIT_CHECKPOINT, &l->key, &found));
+        head[i] = was;
+    }
+    for (size_t n = 0; n < row.body_n; n++) {
+        struct sp_audit_row cut = row;
+        cut.body_n = n;
+        assert_false(sp_audit_row_checkpoint(&cut, SP_AUDIT_AUDIT_CHECKPOINT, &l->key, &found));
+    }
+}
+
 /* ---- coalescing ---- */
 
 static struct sp_audit_event denial(const char *actor, const char *target) {
@@ -531,6 +656,12 @@ int main(void) {
         LOG_TEST(every_changed_personal_byte_is_found),
         LOG_TEST(personal_values_of_another_record_are_found),
         LOG_TEST(partly_erased_personal_values_are_found),
+        LOG_TEST(seal_of_a_log_that_was_never_pruned_is_what_it_always_was),
+        LOG_TEST(pruned_log_verifies_from_its_base),
+        LOG_TEST(head_cut_off_is_found),
+        LOG_TEST(base_moved_without_the_key_is_found),
+        LOG_TEST(base_of_another_time_is_found),
+        LOG_TEST(checkpoint_in_a_record_is_read_back_and_believed_for_its_mac),
         cmocka_unit_test(first_of_a_minute_is_written_and_repeats_are_counted),
         cmocka_unit_test(unfetched_repeats_are_not_forgotten_by_a_late_event),
         cmocka_unit_test(flood_of_targets_is_bounded_and_every_event_is_counted),
