@@ -3,6 +3,7 @@
  * check": its own verification calls missing memory a mismatch. */
 #include "crypto/password.h"
 
+#include "base/base64url.h"
 #include "base/ct.h"
 #include "base/mem.h"
 #include "base/reader.h"
@@ -51,11 +52,16 @@ static sp_status take_number(struct sp_reader *r, const char *name, char delim, 
     return SP_SUCCESS;
 }
 
-/* Canonical base64 without padding. */
-static sp_status take_bytes(sp_slice text, uint8_t *to, size_t to_n, size_t *ret_n) {
-    int rc = sodium_base642bin(to, to_n, (const char *)text.p, text.n, NULL, ret_n, NULL,
-                               sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
-    return rc == 0 && text.n != 0 ? SP_SUCCESS : sp_err(SP_E_MALFORMED);
+/* Canonical base64 without padding, by our own decoder: libsodium's takes bytes above ASCII for letters. */
+static sp_status take_bytes(sp_slice text, uint8_t to[SP_PASSWORD_PHC_BYTES_MAX], size_t *ret_n) {
+    uint8_t url[SP_PASSWORD_PHC_BYTES_MAX];
+    if (text.n == 0 || text.n > sizeof url) return sp_err(SP_E_MALFORMED);
+    for (size_t i = 0; i < text.n; i++) {
+        const uint8_t c = text.p[i];
+        if (c == '-' || c == '_') return sp_err(SP_E_MALFORMED);
+        url[i] = c == '+' ? '-' : c == '/' ? '_' : c;
+    }
+    return sp_base64url_decode(sp_slice_of(url, text.n), to, SP_PASSWORD_PHC_BYTES_MAX, ret_n);
 }
 
 /* $argon2id$v=19$m=..,t=..,p=..$salt$hash */
@@ -71,8 +77,8 @@ sp_status sp_password_phc_parse(sp_slice text, struct sp_password_phc *ret) {
     SP_TRY(take_number(&r, "t=", ',', &got.params.t));
     SP_TRY(take_number(&r, "p=", '$', &got.params.p));
     SP_TRY(sp_reader_until(&r, '$', &field));
-    SP_TRY(take_bytes(field, salt, sizeof salt, &salt_n));
-    SP_TRY(take_bytes(sp_reader_rest(&r), hash, sizeof hash, &hash_n));
+    SP_TRY(take_bytes(field, salt, &salt_n));
+    SP_TRY(take_bytes(sp_reader_rest(&r), hash, &hash_n));
     if (got.params.p != 1 || salt_n != sizeof got.salt || hash_n != sizeof got.hash)
         return sp_err(SP_E_UNSUPPORTED);
     if (!sp_ok(sp_password_params_check(&got.params))) return sp_err(SP_E_LIMIT);
