@@ -334,9 +334,10 @@ static sp_status derive(struct sp_config *c, enum sp_config_key key, const char 
 
 static bool is_http_url(const char *s) {
     sp_slice url = sp_slice_cstr(s);
-    bool scheme =
-        sp_slice_starts(url, SP_SLICE_LIT("http://")) || sp_slice_starts(url, SP_SLICE_LIT("https://"));
-    return scheme && strpbrk(s, "?# \"") == NULL;
+    if (!sp_slice_starts(url, SP_SLICE_LIT("http://")) && !sp_slice_starts(url, SP_SLICE_LIT("https://")))
+        return false;
+    const char *host = strstr(s, "://") + 3;
+    return *host != 0 && *host != '/' && strpbrk(s, "?# \"") == NULL;
 }
 
 /* scheme://host[:port], without the path. */
@@ -350,8 +351,7 @@ static sp_status check_origins(const struct sp_config *c, char error[SP_CONFIG_E
     while (sp_words_next(&list, &word)) {
         char url[SP_CONFIG_VALUE_BYTES];
         snprintf(url, sizeof(url), "%.*s", SP_SLICE_FMT(word));
-        const char *host = is_http_url(url) ? strstr(url, "://") + 3 : "";
-        if (*host == 0 || strchr(host, '/') != NULL)
+        if (!is_http_url(url) || strchr(strstr(url, "://") + 3, '/') != NULL)
             return complain(
                 error, "%s: server.public_origins: \"%.80s\": expected scheme://host[:port] without a path",
                 c->values[SP_CFG_server_public_origins].source, url);

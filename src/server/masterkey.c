@@ -14,7 +14,11 @@ enum { TEXT_BYTES = SP_BASE64URL_CHARS(SP_MASTER_KEY_BYTES) };
 static const char variable[] = "SALLYPORT_MASTER_KEY";
 
 sp_status sp_master_key_parse(sp_slice text, uint8_t ret[SP_MASTER_KEY_BYTES]) {
-    return sp_base64url_decode_exact(text, ret, SP_MASTER_KEY_BYTES);
+    uint8_t key[SP_MASTER_KEY_BYTES];
+    sp_status s = sp_base64url_decode_exact(text, key, sizeof(key));
+    if (sp_ok(s)) memcpy(ret, key, sizeof(key));
+    sp_wipe(key, sizeof(key));
+    return s;
 }
 
 sp_status sp_master_key_parse_file(sp_slice content, uint8_t ret[SP_MASTER_KEY_BYTES]) {

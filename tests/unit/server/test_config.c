@@ -205,6 +205,9 @@ static void issuer_and_origins_must_be_what_they_are_for(void **state) {
         assert_true(set(bad[i]));
         if (sp_ok(sp_config_finish(&config, error))) fail_msg("accepted: %s", bad[i]);
     }
+    sp_config_defaults(&config); /* the origins are not made from it here */
+    assert_true(set("tokens.issuer=http:///path") && set("server.public_origins=https://a.example"));
+    assert_false(sp_ok(sp_config_finish(&config, error)));
     sp_config_defaults(&config);
     assert_true(set("server.public_origins=https://a.example,  https://b.example:8443"));
     assert_true(sp_ok(sp_config_finish(&config, error)));

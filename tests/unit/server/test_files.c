@@ -107,7 +107,9 @@ static void master_key_must_be_exactly_32_bytes_of_base64url(void **state) {
                                       "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\n"};
     for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
         write_key(bad[i]);
+        memset(key, 0xa5, sizeof(key));
         if (!sp_is(load(true, key), SP_E_MALFORMED)) fail_msg("accepted: %s", bad[i]);
+        for (size_t j = 0; j < sizeof(key); j++) assert_int_equal(key[j], 0xa5);
     }
     write_key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert_true(sp_ok(load(true, key)));
