@@ -636,6 +636,14 @@ static void read_line(struct sp_http_req *r, const char *line) {
     r->query = q == NULL ? SP_SLICE_EMPTY : sp_slice_cstr(q + 1);
 }
 
+struct sp_http_req *fake_request(const char *line) {
+    static struct sp_http_req r;
+    r = (struct sp_http_req){.n = 0};
+    read_line(&r, line);
+    memset(&reply, 0, sizeof(reply));
+    return &r;
+}
+
 static void ask_v(const char *line, sp_slice body, va_list ap) {
     struct sp_http_req r = {.body = body};
     read_line(&r, line);

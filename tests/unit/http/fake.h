@@ -65,6 +65,8 @@ void ask(const char *line, const char *body, ...) __attribute__((sentinel));
 /* The same with a body of n bytes. */
 void ask_bytes(const char *line, sp_slice body, ...) __attribute__((sentinel));
 
+/* A request that nobody was given yet, for code below the api; good until the next one. */
+struct sp_http_req *fake_request(const char *line);
 /* What the server tells the owner of the stream that was begun last. */
 void fake_stream_drained(void);
 void fake_stream_gone(enum sp_http_gone why);
