@@ -44,7 +44,7 @@ test-e2e: ## the program, with real clients
 $(addprefix test-,$(SUITES)):
 	@tools/check suite $(@:test-%=%)
 
-fuzz: ## each fuzzer for FUZZ_SECONDS (10) on its kept corpus
+fuzz: ## each fuzzer for FUZZ_SECONDS (a share of three minutes) on its kept corpus
 lint: ## clang-tidy
 layers: ## who may include whom
 fuzz lint layers:

@@ -68,6 +68,9 @@ void sp_sqlite_backup(struct sp_store *store, struct sp_store_backup *b);
 void sp_sqlite_backup_join(struct sp_sqlite *s);
 /* SP_E_UNAVAILABLE: a page or an index of the file is not as it must be. */
 sp_status sp_sqlite_check_whole(sqlite3 *db);
+/* sqlite_restore.c: whether an open database is a whole store of a version that we know. SP_E_UNSUPPORTED,
+ * SP_E_UNAVAILABLE. */
+sp_status sp_sqlite_check_backup(sqlite3 *db);
 /* sqlite_stats.c */
 int64_t sp_sqlite_count_begin(void);
 /* A group whose transaction was committed, before its change sets are answered. */
