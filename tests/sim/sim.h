@@ -211,7 +211,8 @@ struct sim {
     const struct sim_server *server;
     void *state; /* the server's */
     bool down;
-    uint32_t start; /* how often it has started, restores included */
+    bool answer_is_lost; /* the one that is being told: the client has hung up */
+    uint32_t start;      /* how often it has started, restores included */
     int64_t ready_ms[SIM_RESTARTS_KEPT], down_ms[SIM_RESTARTS_KEPT];
     enum sp_reuse_policy reuse;
     int64_t idle_ttl_ms, absolute_ttl_ms;

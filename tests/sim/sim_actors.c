@@ -238,7 +238,7 @@ static void forgery(struct sim *s, struct sim_event *e) {
 
 void sim_network_answer(struct sim *s, struct sim_request *r) {
     if (r->actor == SIM_THIEF) thief_answered(s, r);
-    if (r->actor != SIM_HONEST || s->down || sim_chance(s, 6)) {
+    if (r->actor != SIM_HONEST || s->down || s->answer_is_lost || sim_chance(s, 6)) {
         request_free(s, r);
         return;
     }

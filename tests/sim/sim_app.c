@@ -21,7 +21,7 @@ const char *sim_app_password(bool second) {
 
 static void loop_run(struct sim *s, struct sim_event *e);
 
-static int64_t step_ms(struct sim *s) {
+int64_t sim_app_step_ms(struct sim *s) {
     return sim_chance(s, 70) ? sim_between(s, 0, 2) : sim_between(s, 0, STEP_MS);
 }
 
@@ -32,7 +32,7 @@ static void loop_post(struct sp_executor *self, struct sp_task *task) {
     l->tail = &task->next;
     if (l->is_armed) return;
     l->is_armed = true;
-    sim_at(l->sim, &l->event, l->sim->now_ms + step_ms(l->sim), loop_run);
+    sim_at(l->sim, &l->event, l->sim->now_ms + sim_app_step_ms(l->sim), loop_run);
 }
 
 static bool loop_step(struct sim_loop *l) {
@@ -48,14 +48,16 @@ static void loop_run(struct sim *s, struct sim_event *e) {
     struct sim_loop *l = SP_CONTAINER_OF(e, struct sim_loop, event);
     loop_step(l);
     l->is_armed = l->head != NULL;
-    if (l->is_armed) sim_at(s, e, s->now_ms + step_ms(s), loop_run);
+    if (l->is_armed) sim_at(s, e, s->now_ms + sim_app_step_ms(s), loop_run);
 }
 
-static void loops_drain(struct sim_app *a) {
+static void loops_drain(struct sim *s) {
+    struct sim_app *a = sim_app_of(s);
     bool ran = true;
     while (ran) {
         ran = false;
         for (size_t i = 0; i < SIM_LOOPS; i++) ran = loop_step(&a->loops[i]) || ran;
+        ran = a->door->drain(s) || ran;
     }
 }
 
@@ -136,14 +138,17 @@ static void app_start(struct sim *s, uint64_t expected_boots) {
     a->config.expected_boots = expected_boots;
     SIM_OK(s, sp_app_open(&a->config, &deps, &a->app));
     a->boots = sp_app_boots(a->app);
+    a->door->open(s);
 }
 
 static void nobody_hears(void *arg, const struct sp_store_event *event) {
     (void)arg, (void)event;
 }
 
-static void app_free(struct sim_app *a) {
+static void app_free(struct sim *s) {
+    struct sim_app *a = sim_app_of(s);
     const struct sp_store_env nobody = {.publisher = {.publish = nobody_hears}, .log = sp_log_none};
+    a->door->close(s);
     sp_app_free(a->app);
     a->app = NULL;
     a->store->ops->set_env(a->store, &nobody); /* a restore commits without an app */
@@ -158,8 +163,8 @@ static void app_kill(struct sim *s) {
     a->down_ms = s->now_ms;
     sp_store_memory_fail(a->store, 1, UINT64_MAX, SP_MEMORY_FAULT_UNAVAILABLE);
     sp_store_memory_fail_reads(a->store, true);
-    loops_drain(a);
-    app_free(a);
+    loops_drain(s);
+    app_free(s);
     sp_store_memory_fail(a->store, 0, 0, SP_MEMORY_FAULT_NONE);
     sp_store_memory_fail_reads(a->store, false);
     a->reads_fail = false;
@@ -241,13 +246,12 @@ static void refreshed(void *arg, const struct sp_tokens_result *t) {
 }
 
 static void refresh(struct sim *s, struct sim_request *r) {
-    struct sp_call call = sim_app_call(s);
     struct sp_refresh_request in = {.refresh_token = SP_SLICE_ARRAY(r->token),
                                     .attempt =
                                         sp_slice_of(r->attempt, r->has_attempt ? sizeof(r->attempt) : 0),
                                     .mode = r->mode};
     is_active(s);
-    sp_app_refresh(sim_app_of(s)->app, &call, &in, refreshed, r);
+    sim_app_of(s)->door->refresh(s, r->family, &in, refreshed, r);
 }
 
 struct login {
@@ -291,11 +295,10 @@ static void login(struct sim *s, struct sim_client *c) {
     }
     bool second = u->password_unsure ? sim_chance(s, 50) : u->has_second_password;
     *l = (struct login){.sim = s, .client = c, .second_password = second, .begun_ms = s->now_ms};
-    struct sp_call call = sim_app_call(s);
     struct sp_login_request in = {.username = sp_slice_cstr(c->user->name),
                                   .password = sp_slice_cstr(sim_app_password(second)),
                                   .mode = c->mode};
-    sp_app_login(sim_app_of(s)->app, &call, &in, logged_in, l);
+    sim_app_of(s)->door->login(s, &in, logged_in, l);
 }
 
 /* ---- looking ---- */
@@ -366,7 +369,7 @@ static void families_go_back(struct sim *s, const struct sim_backup *b) {
     for (uint32_t i = 0; i < s->users_n; i++) {
         struct sim_app_user *u = &sim_app_of(s)->users[i];
         u->epoch_raised_ms = b->epoch_raised_ms[i];
-        u->password_unsure = u->maybe_disabled = true;
+        u->password_unsure = u->maybe_disabled = u->roles_unsure = true;
     }
 }
 
@@ -395,6 +398,7 @@ static void restore(struct sim *s) {
     sim_trace(s, "the server is killed, and a backup restored%s%s", behind ? " behind our back" : "",
               a->kept_sessions ? ", sessions kept" : "");
     uint64_t boots = a->boots;
+    a->had_trouble = true;
     app_kill(s);
     uint32_t epoch = meta_of(s).global_epoch;
     if (epoch > a->epoch_max) a->epoch_max = epoch;
@@ -417,6 +421,7 @@ static void store_trouble(struct sim *s) {
                                                   SP_MEMORY_FAULT_UNKNOWN_APPLIED,
                                                   SP_MEMORY_FAULT_UNKNOWN_NOT_APPLIED, SP_MEMORY_FAULT_BUSY};
     struct sim_app *a = sim_app_of(s);
+    a->had_trouble = true;
     if (!a->reads_fail && sim_chance(s, 20)) {
         a->reads_fail = true;
         sp_store_memory_fail_reads(a->store, true);
@@ -428,20 +433,17 @@ static void store_trouble(struct sim *s) {
     sp_store_memory_fail(a->store, 1 + sim_below(s, 10), 1 + sim_below(s, 5), faults[which]);
 }
 
-static void keys_rotated(void *arg, const struct sp_keys_result *result) {
-    (void)arg, (void)result;
-}
-
 static void rotate_keys(struct sim *s) {
-    struct sp_call call = sim_app_call(s);
     enum sp_key_use use = sim_chance(s, 50) ? SP_KEY_ACCESS : SP_KEY_REFRESH;
     sim_trace(s, "%s keys are rotated", use == SP_KEY_ACCESS ? "access" : "refresh");
-    sp_app_key_rotate(sim_app_of(s)->app, &call, use, sim_chance(s, 50), keys_rotated, NULL);
+    sim_app_of(s)->door->rotate(s, use, sim_chance(s, 50));
 }
 
 static void happen(struct sim *s) {
     if (s->down) return;
+    const bool is_calm = sim_app_of(s)->is_calm;
     uint64_t what = sim_below(s, 100);
+    if (is_calm && what >= 25 && what < 49) what = 99;
     if (what < 15)
         restart(s);
     else if (what < 25)
@@ -468,8 +470,19 @@ static void user_begin(struct sim *s, uint32_t i) {
     SIM_OK(s, SP_TEXT_SET(&row.name, sp_slice_of(s->users[i].name, (size_t)n)));
     row.display = row.name;
     SIM_OK(s, SP_TEXT_SET(&row.password, sp_slice_cstr(sim_app_password(false))));
+    a->users[i].has_role = sim_chance(s, 50);
+    if (a->users[i].has_role) SIM_OK(s, SP_TEXT_SET(&row.roles, SP_SLICE_LIT(SIM_ROLE)));
     struct sp_change c = {.kind = SP_CHANGE_USER_INSERT, .user_insert = {&row}};
     SIM_OK(s, sp_store_commit_wait(a->store, &c, 1, NULL));
+}
+
+static void role_begin(struct sim *s) {
+    struct sp_role_row role = {.tenant = SP_TENANT_DEFAULT};
+    SIM_OK(s, SP_TEXT_SET(&role.name, SP_SLICE_LIT(SIM_ROLE)));
+    SIM_OK(s, SP_TEXT_SET(&role.permissions, SP_SLICE_LIT("documents:read")));
+    struct sp_change c = {.kind = SP_CHANGE_ROLE_PUT,
+                          .role_put = {.row = &role, .expect_version = SP_VERSION_ANY}};
+    SIM_OK(s, sp_store_commit_wait(sim_app_of(s)->store, &c, 1, NULL));
 }
 
 static void config_begin(struct sim *s) {
@@ -493,22 +506,30 @@ static void config_begin(struct sim *s) {
     SIM_OK(s, SP_TEXT_SET(&a->config.client_id, SP_SLICE_LIT("first-party")));
 }
 
-static void begin(struct sim *s) {
+void sim_app_begin(struct sim *s, const struct sim_door *door, void *door_state) {
     struct sim_app *a = calloc(1, sizeof(*a));
     sp_assert(a != NULL);
     s->state = a;
+    a->door = door;
+    a->door_state = door_state;
     for (size_t i = 0; i < SIM_LOOPS; i++) {
         a->loops[i].executor.post = loop_post;
         a->loops[i].sim = s;
         a->loops[i].tail = &a->loops[i].head;
     }
+    a->is_calm = s->seed % 4 == 1;
     config_begin(s);
     SIM_OK(s, sp_reclaim_new(READERS, &a->reclaim));
     SIM_OK(s, sp_store_memory_new(&a->store));
+    role_begin(s);
     s->users_n = (uint32_t)sim_between(s, 1, SIM_USERS_MAX);
     for (uint32_t i = 0; i < s->users_n; i++) user_begin(s, i);
     app_start(s, 0);
     sim_at(s, &a->tick, s->now_ms + SECOND, tick);
+}
+
+static void begin(struct sim *s) {
+    sim_app_begin(s, &sim_door_direct, NULL);
 }
 
 static void audited(void *arg, const struct sp_audit_verify_result *result) {
@@ -524,8 +545,8 @@ static void end(struct sim *s) {
     struct sp_call call = sim_app_call(s);
     const struct sp_audit_verify_request whole = {0};
     sp_app_audit_verify(a->app, &call, &whole, audited, s);
-    loops_drain(a);
-    app_free(a);
+    loops_drain(s);
+    app_free(s);
     for (uint32_t i = 0; i < a->backups_n; i++) sp_memory_snapshot_free(a->backups[i].store);
     sp_store_close(a->store);
     sp_reclaim_free(a->reclaim);

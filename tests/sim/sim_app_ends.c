@@ -18,6 +18,7 @@ enum kind {
     END_ADMIN_PASSWORD,
     END_DISABLE,
     END_ENABLE,
+    END_ROLES,
     END_KINDS
 };
 
@@ -31,6 +32,7 @@ struct op {
     struct sim_access *access;
     const char *access_text; /* that it had then */
     bool second_password;
+    bool has_role, takes_role;
     int64_t begun_ms;
     uint32_t families_n;
     uint32_t start;
@@ -39,14 +41,14 @@ struct op {
 static const char *const names[END_KINDS] = {
     "logout",       "logout of all", "end of another",   "change of password",
     "end by admin", "user revoked",  "everyone revoked", "token revoked",
-    "password set", "disabled",      "enabled"};
+    "password set", "disabled",      "enabled",          "roles set"};
 
 static bool is_of_user(const struct op *op, const struct sim_user *u) {
     return op->user == NULL || op->user == u;
 }
 
 static bool concerns(const struct op *op, const struct sim_family *f) {
-    if (op->kind == END_ADMIN_JTI || op->kind == END_ENABLE) return false;
+    if (op->kind == END_ADMIN_JTI || op->kind == END_ENABLE || op->kind == END_ROLES) return false;
     if (op->family != NULL) return f == op->family;
     return is_of_user(op, f->user) && f != op->but;
 }
@@ -80,7 +82,7 @@ static struct op *op_new(struct sim *s, const struct op *like) {
 
 static bool raises_epoch(const struct op *op) {
     return op->kind == END_LOGOUT_ALL || op->kind == END_ADMIN_USER || op->kind == END_ADMIN_EVERYONE ||
-           op->kind == END_DISABLE;
+           op->kind == END_DISABLE || op->takes_role;
 }
 
 static void acknowledged(struct op *op) {
@@ -97,6 +99,10 @@ static void acknowledged(struct op *op) {
     if (op->kind == END_PASSWORD || op->kind == END_ADMIN_PASSWORD) {
         u->has_second_password = op->second_password;
         u->password_unsure = u->ending != 0;
+    }
+    if (op->kind == END_ROLES) {
+        u->has_role = op->has_role;
+        u->roles_unsure = u->ending != 0;
     }
     if (op->kind == END_ENABLE && u->ending == 0) u->maybe_disabled = false;
 }
@@ -136,9 +142,8 @@ static void done(void *arg, const struct sp_plain_result *result) {
 void sim_app_logout(struct sim *s, struct sim_family *f, const char *token) {
     if (s->down) return;
     struct op *op = op_new(s, &(struct op){.kind = END_LOGOUT, .user = f->user, .family = f});
-    struct sp_call call = sim_app_call(s);
     struct sp_logout_request in = {.refresh_token = sp_slice_of(token, SP_REFRESH_CHARS)};
-    sp_app_logout(sim_app_of(s)->app, &call, &in, done, op);
+    sim_app_of(s)->door->logout(s, f, &in, done, op);
 }
 
 void sim_app_enable(struct sim *s, struct sim_user *u) {
@@ -147,29 +152,37 @@ void sim_app_enable(struct sim *s, struct sim_user *u) {
         done(op, &(struct sp_plain_result){.outcome = SP_OUTCOME_STORE_UNAVAILABLE});
         return;
     }
-    struct sp_call call = sim_app_call(s);
-    sp_app_user_edit(sim_app_of(s)->app, &call, sp_slice_cstr(u->name), SP_USER_ENABLE, SP_SLICE_EMPTY, done,
-                     op);
+    sim_app_of(s)->door->user_edit(s, sp_slice_cstr(u->name), SP_USER_ENABLE, SP_SLICE_EMPTY, done, op);
 }
 
 static void disable(struct sim *s, struct sim_user *u) {
     sim_app_user_of(s, u)->maybe_disabled = true;
     struct op *op = op_new(s, &(struct op){.kind = END_DISABLE, .user = u});
-    struct sp_call call = sim_app_call(s);
-    sp_app_user_edit(sim_app_of(s)->app, &call, sp_slice_cstr(u->name), SP_USER_DISABLE, SP_SLICE_EMPTY, done,
-                     op);
+    sim_app_of(s)->door->user_edit(s, sp_slice_cstr(u->name), SP_USER_DISABLE, SP_SLICE_EMPTY, done, op);
 }
 
 static void set_password(struct sim *s, struct sim_user *u) {
     bool second = sim_chance(s, 50);
     struct op *op = op_new(s, &(struct op){.kind = END_ADMIN_PASSWORD, .user = u, .second_password = second});
-    struct sp_call call = sim_app_call(s);
     sim_app_user_of(s, u)->password_unsure = true;
-    sp_app_user_edit(sim_app_of(s)->app, &call, sp_slice_cstr(u->name), SP_USER_SET_PASSWORD,
-                     sp_slice_cstr(sim_app_password(second)), done, op);
+    sim_app_of(s)->door->user_edit(s, sp_slice_cstr(u->name), SP_USER_SET_PASSWORD,
+                                   sp_slice_cstr(sim_app_password(second)), done, op);
 }
 
-static void change_password(struct sim *s, struct sim_family *f, const struct sp_call *call) {
+/* Tokens that still show a role that was taken do not pass; the sessions go on. */
+static void set_roles(struct sim *s, struct sim_user *u) {
+    struct sim_app_user *au = sim_app_user_of(s, u);
+    const bool has_role = sim_chance(s, 50);
+    const bool takes_role = au->has_role && !au->roles_unsure && !has_role;
+    struct op *op =
+        op_new(s, &(struct op){.kind = END_ROLES, .user = u, .has_role = has_role, .takes_role = takes_role});
+    au->roles_unsure = true;
+    sim_app_of(s)->door->user_edit(s, sp_slice_cstr(u->name), SP_USER_SET_ROLES,
+                                   sp_slice_cstr(has_role ? SIM_ROLE : ""), done, op);
+}
+
+static void change_password(struct sim *s, const struct sim_person *p) {
+    struct sim_family *f = p->family;
     struct sim_app_user *u = sim_app_user_of(s, f->user);
     bool second = !u->has_second_password;
     struct op *op =
@@ -177,12 +190,12 @@ static void change_password(struct sim *s, struct sim_family *f, const struct sp
     struct sp_password_request in = {.current = sp_slice_cstr(sim_app_password(!second)),
                                      .wanted = sp_slice_cstr(sim_app_password(second))};
     u->password_unsure = true;
-    sp_app_password_change(sim_app_of(s)->app, call, &in, done, op);
+    sim_app_of(s)->door->password(s, p, &in, done, op);
 }
 
-static void logout_all(struct sim *s, struct sim_family *f, const struct sp_call *call) {
-    struct op *op = op_new(s, &(struct op){.kind = END_LOGOUT_ALL, .user = f->user});
-    sp_app_logout_all(sim_app_of(s)->app, call, done, op);
+static void logout_all(struct sim *s, const struct sim_person *p) {
+    struct op *op = op_new(s, &(struct op){.kind = END_LOGOUT_ALL, .user = p->family->user});
+    sim_app_of(s)->door->logout_all(s, p, done, op);
 }
 
 static sp_slice sid_text(const struct sim_family *f, char text[SP_SID_CHARS]) {
@@ -192,35 +205,31 @@ static sp_slice sid_text(const struct sim_family *f, char text[SP_SID_CHARS]) {
     return sp_slice_of(text, SP_SID_CHARS);
 }
 
-static void end_own(struct sim *s, struct sim_family *f, const struct sp_call *call) {
+static void end_own(struct sim *s, const struct sim_person *p) {
+    const struct sim_family *f = p->family;
     char text[SP_SID_CHARS];
     struct sim_family *other = s->families[sim_below(s, s->families_n)];
     if (!other->born || other->user != f->user) return;
     struct op *op = op_new(s, &(struct op){.kind = END_OWN, .user = f->user, .family = other});
-    sp_app_session_end_own(sim_app_of(s)->app, call, sid_text(other, text), done, op);
+    sim_app_of(s)->door->end_own(s, p, sid_text(other, text), done, op);
+}
+
+static void logout_by_access(struct sim *s, const struct sim_person *p) {
+    struct op *op = op_new(s, &(struct op){.kind = END_LOGOUT, .user = p->family->user, .family = p->family});
+    struct sp_logout_request in = {.access_token = sp_slice_of(p->access->text, p->access->n)};
+    sim_app_of(s)->door->logout(s, p->family, &in, done, op);
 }
 
 static void by_person(struct sim *s, struct sim_family *f) {
-    struct sp_principal p;
-    struct sp_call call = sim_app_call(s);
-    struct sim_access *a = sim_app_access_valid(s, f, &p);
-    if (a == NULL) return;
-    call.principal = &p;
-    switch (sim_below(s, 4)) {
-    case 0: logout_all(s, f, &call); break;
-    case 1: end_own(s, f, &call); break;
-    case 2: change_password(s, f, &call); break;
-    default: {
-        struct op *op = op_new(s, &(struct op){.kind = END_LOGOUT, .user = f->user, .family = f});
-        struct sp_logout_request in = {.access_token = sp_slice_of(a->text, a->n)};
-        sp_app_logout(sim_app_of(s)->app, &call, &in, done, op);
-    }
-    }
+    static void (*const acts[])(struct sim *, const struct sim_person *) = {
+        logout_all, end_own, change_password, logout_by_access};
+    struct sp_principal principal;
+    const struct sim_person p = {.family = f, .access = sim_app_access_valid(s, f, &principal)};
+    if (p.access != NULL) acts[sim_below(s, SP_ARRAY_LEN(acts))](s, &p);
 }
 
 static void revoke_jti(struct sim *s, struct sim_family *f) {
     struct sp_principal p;
-    struct sp_call call = sim_app_call(s);
     struct sim_access *a = sim_app_access_valid(s, f, &p);
     if (a == NULL) return;
     char text[SP_ID_CHARS];
@@ -230,27 +239,28 @@ static void revoke_jti(struct sim *s, struct sim_family *f) {
     a->jti_asked = true;
     struct op *op =
         op_new(s, &(struct op){.kind = END_ADMIN_JTI, .user = f->user, .access = a, .access_text = a->text});
-    sp_app_revoke(sim_app_of(s)->app, &call, SP_TARGET_JTI, SP_SLICE_ARRAY(text), done, op);
+    sim_app_of(s)->door->revoke(s, SP_TARGET_JTI, SP_SLICE_ARRAY(text), done, op);
 }
 
 static void by_admin(struct sim *s, struct sim_family *f) {
-    struct sim_app *a = sim_app_of(s);
-    struct sp_call call = sim_app_call(s);
+    const struct sim_door *door = sim_app_of(s)->door;
     char text[SP_SID_CHARS];
     uint64_t what = sim_below(s, 100);
     if (what < 30) {
         struct op *op = op_new(s, &(struct op){.kind = END_ADMIN_SESSION, .user = f->user, .family = f});
-        sp_app_revoke(a->app, &call, SP_TARGET_SESSION, sid_text(f, text), done, op);
+        door->revoke(s, SP_TARGET_SESSION, sid_text(f, text), done, op);
     } else if (what < 50) {
         struct op *op = op_new(s, &(struct op){.kind = END_ADMIN_USER, .user = f->user});
-        sp_app_revoke(a->app, &call, SP_TARGET_USER, sp_slice_cstr(f->user->name), done, op);
+        door->revoke(s, SP_TARGET_USER, sp_slice_cstr(f->user->name), done, op);
     } else if (what < 58) {
         struct op *op = op_new(s, &(struct op){.kind = END_ADMIN_EVERYONE});
-        sp_app_revoke(a->app, &call, SP_TARGET_EVERYONE, SP_SLICE_EMPTY, done, op);
+        door->revoke(s, SP_TARGET_EVERYONE, SP_SLICE_EMPTY, done, op);
     } else if (what < 75) {
         revoke_jti(s, f);
-    } else if (what < 88) {
+    } else if (what < 82) {
         set_password(s, f->user);
+    } else if (what < 91) {
+        set_roles(s, f->user);
     } else {
         disable(s, f->user);
     }

@@ -39,6 +39,12 @@ static bool must_pass(struct sim *s, const struct sim_family *f, const struct si
            a->start >= app->restored_start;
 }
 
+enum sim_access_must sim_app_access_must(struct sim *s, const struct sim_family *f,
+                                         const struct sim_access *a) {
+    if (must_be_refused(s, f, a)) return SIM_ACCESS_REFUSED;
+    return must_pass(s, f, a) ? SIM_ACCESS_PASS : SIM_ACCESS_EITHER;
+}
+
 static void check(struct sim *s, struct sim_family *f, struct sim_access *a) {
     struct sim_app *app = sim_app_of(s);
     struct sp_principal p;
