@@ -5,6 +5,10 @@
 #include "base/ct.h"
 #include "token/ids.h"
 
+struct sp_feed *sp_app_feed(struct sp_app *app) {
+    return app->feed;
+}
+
 const struct sp_app_config *sp_app_config(const struct sp_app *app) {
     return &app->config;
 }
@@ -125,5 +129,7 @@ struct sp_key_schedule sp_app_key_schedule(const struct sp_app *app) {
                                     .rotate_every_s = app->config.key_rotate_every_s,
                                     .announce_s = app->config.key_announce_s,
                                     .access_ttl_max_s = app->access_ttl_max_s,
-                                    .absolute_ttl_s = app->config.absolute_ttl_s};
+                                    .absolute_ttl_s = app->config.absolute_ttl_s,
+                                    .hold_announced =
+                                        app->feed != NULL && !sp_feed_keys_confirmed(app->feed)};
 }

@@ -148,6 +148,9 @@ void sp_app_csrf_token(struct sp_app *app, const uint8_t *sid, char ret[SP_CSRF_
 bool sp_app_csrf_valid(struct sp_app *app, const uint8_t *sid, sp_slice presented);
 /* Appends the public JWKS: announced, signing and retired keys. */
 sp_status sp_app_jwks(struct sp_app *app, struct sp_buf *ret);
+/* The feed that tells others what is revoked: core/feed.h. Good as long as the app. */
+struct sp_feed;
+struct sp_feed *sp_app_feed(struct sp_app *app);
 /* SP_OK when the store can take a change now. */
 sp_status sp_app_ready(struct sp_app *app);
 const struct sp_app_config *sp_app_config(const struct sp_app *app);
@@ -319,8 +322,8 @@ void sp_app_clients_list(struct sp_app *app, const struct sp_call *call, sp_slic
                          sp_clients_done *done, void *arg);
 void sp_app_client_show(struct sp_app *app, const struct sp_call *call, sp_slice id, sp_clients_done *done,
                         void *arg);
-/* INVALID_REQUEST: the id is none (sp_client_id_valid), or the name of first-party sessions; ALREADY_EXISTS;
- * LIMIT_EXCEEDED. */
+/* INVALID_REQUEST: the id is none (sp_client_id_valid); ALREADY_EXISTS, which the client of first-party
+ * sessions does; LIMIT_EXCEEDED. */
 struct sp_client_add_request {
     sp_slice id;
     bool feed; /* may follow the feed of revocations */

@@ -28,6 +28,7 @@
 #include "core/app.h"
 #include "core/audit.h"
 #include "core/directory.h"
+#include "core/feed.h"
 #include "core/keys.h"
 #include "core/live_clients.h"
 #include "core/publish.h"
@@ -115,6 +116,7 @@ struct sp_app {
     struct sp_keys *keys;
     struct sp_live_roles *roles;
     struct sp_live_clients *clients;
+    struct sp_feed *feed;
     struct sp_publish publish;
     struct sp_publisher publisher;
     struct sp_audit_hooks hooks;

@@ -89,7 +89,7 @@ static sp_status load_revocations_page(struct sp_app *app, uint64_t *after_seq, 
     struct sp_store_read r = {.kind = SP_READ_REVOCATIONS,
                               .tenant = SP_TENANT_DEFAULT,
                               .after_seq = *after_seq,
-                              .now_s = sp_app_now_ms(app) / 1000,
+                              .now_s = 0, /* lapsed ones too: the feed goes on from them */
                               .limit = REVOCATIONS_PAGE};
     sp_status s = sp_store_read_wait(app->deps.store, &r);
     if (sp_ok(s)) s = sp_publish_revocations(&app->publish, r.ret.revocations, r.ret.n);
@@ -210,6 +210,32 @@ static sp_status commit_boot(struct sp_app *app, const struct sp_meta_row *meta,
     return s;
 }
 
+/* Its key is fixed before anything is in the set: what the feed's snapshots hold are fingerprints. */
+static sp_status open_feed(struct sp_app *app) {
+    uint8_t key[SP_REVOKE_KEY_BYTES];
+    sp_feed_fingerprint_key(app->keys, key);
+    sp_status s = sp_revoke_set_rekey(app->deps.revoked, key);
+    sp_wipe(key, sizeof(key));
+    SP_TRY(s);
+    return sp_feed_new(&(struct sp_feed_opts){.clock = app->deps.clock,
+                                              .random = &app->deps.random,
+                                              .issuer = SP_TEXT_SLICE(&app->config.issuer),
+                                              .seats = app->seats,
+                                              .keys = app->keys,
+                                              .roles = app->roles,
+                                              .revoked = app->deps.revoked,
+                                              .epochs = app->deps.epochs},
+                       &app->feed);
+}
+
+/* Where the chain stands once this start is on record: a rollback has begun a new one. */
+static sp_status place_feed(struct sp_app *app) {
+    struct sp_meta_row meta;
+    SP_TRY(read_meta(app, &meta));
+    sp_feed_load_position(app->feed, meta.feed_epoch, meta.revoke_seq, meta.feed_head);
+    return SP_SUCCESS;
+}
+
 static void wire(struct sp_app *app) {
     app->publish = (struct sp_publish){.clock = app->deps.clock,
                                        .log = app->deps.log,
@@ -219,7 +245,8 @@ static void wire(struct sp_app *app) {
                                        .epochs = app->deps.epochs,
                                        .roles = app->roles,
                                        .keys = app->keys,
-                                       .clients = app->clients};
+                                       .clients = app->clients,
+                                       .feed = app->feed};
     app->publisher = sp_publish_port(&app->publish);
     app->hooks = sp_audit_hooks_make(sp_keys_audit(app->keys));
     app->signer_local = (struct sp_signer_local){.keys = app->keys, .seats = app->seats};
@@ -233,6 +260,7 @@ static sp_status load(struct sp_app *app, struct sp_key_set *made) {
     SP_TRY(open_keys(app, made));
     SP_TRY(load_roles(app));
     SP_TRY(load_clients(app));
+    SP_TRY(open_feed(app));
     wire(app);
     sp_publish_global_epoch(&app->publish, meta.global_epoch);
     SP_TRY(load_revocations(app));
@@ -240,6 +268,7 @@ static sp_status load(struct sp_app *app, struct sp_key_set *made) {
     sp_device_key_init(app);
     app->is_live = true; /* read on the store's thread: the next submission orders it */
     SP_TRY(commit_boot(app, &meta, made));
+    SP_TRY(place_feed(app));
     app->boots = meta.boots + 1;
     app->alive_ms = meta.alive_ms;
     app->started_ms = app->ready_ms = sp_app_now_ms(app);
@@ -297,6 +326,7 @@ void sp_app_free(struct sp_app *app) {
     sp_app_backup_done(app);
     sp_audit_coalescer_free(app->coalescer);
     sp_ratelimit_free(app->limits);
+    sp_feed_free(app->feed);
     sp_live_clients_free(app->clients);
     sp_live_roles_free(app->roles);
     sp_keys_free(app->keys);

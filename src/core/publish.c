@@ -24,6 +24,18 @@ static sp_status apply_revocation(struct sp_publish *p, const struct sp_revocati
     return sp_err(SP_E_MALFORMED); /* the disk is another author */
 }
 
+/* Enforced here before anybody else is told: a receipt never outruns the server itself. */
+static sp_status apply_revoked(struct sp_publish *p, const struct sp_store_event *event) {
+    SP_TRY(apply_revocation(p, event->revocation));
+    if (p->feed != NULL) sp_feed_publish_revocation(p->feed, event->revocation, event->feed_head);
+    return SP_SUCCESS;
+}
+
+static sp_status roles_changed(struct sp_publish *p, sp_status s) {
+    if (!sp_ok(s) || p->feed == NULL) return s;
+    return sp_feed_publish_roles(p->feed);
+}
+
 static sp_status apply_key(struct sp_publish *p, const struct sp_key_row *row) {
     SP_TRY(sp_keys_apply(p->keys, row));
     return sp_publish_keys(p);
@@ -31,9 +43,9 @@ static sp_status apply_key(struct sp_publish *p, const struct sp_key_row *row) {
 
 static sp_status apply(struct sp_publish *p, const struct sp_store_event *event) {
     switch (event->kind) {
-    case SP_EVENT_REVOKED: return apply_revocation(p, event->revocation);
-    case SP_EVENT_ROLE: return sp_live_roles_put(p->roles, event->role);
-    case SP_EVENT_ROLE_GONE: return sp_live_roles_remove(p->roles, event->role_name);
+    case SP_EVENT_REVOKED: return apply_revoked(p, event);
+    case SP_EVENT_ROLE: return roles_changed(p, sp_live_roles_put(p->roles, event->role));
+    case SP_EVENT_ROLE_GONE: return roles_changed(p, sp_live_roles_remove(p->roles, event->role_name));
     case SP_EVENT_KEY: return apply_key(p, event->key);
     case SP_EVENT_CLIENT: return sp_live_clients_put(p->clients, event->client, 1);
     case SP_EVENT_CLIENT_GONE: return sp_live_clients_remove(p->clients, event->client_id);
@@ -72,8 +84,11 @@ struct sp_publisher sp_publish_port(struct sp_publish *p) {
 }
 
 sp_status sp_publish_revocations(struct sp_publish *p, const struct sp_revocation_row *rows, size_t n) {
-    for (size_t i = 0; i < n; i++) SP_TRY(apply_revocation(p, &rows[i]));
-    return SP_SUCCESS;
+    const int64_t now_s = sp_clock_wall_ms(&p->clock) / 1000;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].expires_s >= now_s) SP_TRY(apply_revocation(p, &rows[i]));
+    }
+    return p->feed == NULL ? SP_SUCCESS : sp_feed_load(p->feed, rows, n);
 }
 
 void sp_publish_global_epoch(struct sp_publish *p, uint32_t epoch) {
@@ -86,5 +101,6 @@ sp_status sp_publish_keys(struct sp_publish *p) {
     const struct sp_jwk *keys = sp_snapshot_verification(sp_keys_now(p->keys), &n);
     sp_status s = p->authn.set_keys(p->authn.arg, keys, n);
     sp_seats_leave(p->seats);
-    return s;
+    if (!sp_ok(s) || p->feed == NULL) return s;
+    return sp_feed_publish_keys(p->feed);
 }
