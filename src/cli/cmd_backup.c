@@ -163,6 +163,7 @@ int sp_cmd_backup(const struct sp_invocation *in) {
 struct restoring {
     const struct sp_invocation *in;
     const char *data, *file;
+    bool made_data; /* a refused restore takes the directory away again */
     char staging[PATH_BYTES_MAX], aside[PATH_BYTES_MAX];
     uint8_t master_key[SP_MASTER_KEY_BYTES];
     struct sp_store_counters old;
@@ -286,19 +287,36 @@ static void report(const struct restoring *r) {
                r->done.audit_why, r->done.audit_bad_seq);
 }
 
-static int restore(struct restoring *r, const char *key_file) {
-    enum sp_master_key_origin origin;
+/* The directory that we made, unless there is a store in it. While we hold the lock: nobody else has put
+ * anything beside it. */
+static void remove_made(const char *data) {
+    char path[PATH_BYTES_MAX + 32];
+    snprintf(path, sizeof(path), "%s/sallyport.db", data);
+    if (access(path, F_OK) == 0) return;
+    snprintf(path, sizeof(path), "%s/sallyport.lock", data);
+    unlink(path);
+    rmdir(data);
+}
+
+static int with_lock(struct restoring *r) {
     int lock;
-    if (mkdir(r->data, 0700) != 0 && errno != EEXIST) return explain(r->data, strerror(errno));
-    if (!sp_ok(sp_master_key_load(key_file, false, &sp_random_system, r->master_key, &origin)))
-        return explain(key_file,
-                       "the master key cannot be read (keys.master_key_file or SALLYPORT_MASTER_KEY)");
     sp_status s = sp_store_sqlite_lock(r->data, &lock);
     if (sp_is(s, SP_E_BUSY)) return explain(r->data, "a server is running there; stop it first");
     if (!sp_ok(s)) return explain(r->data, "cannot be locked");
     int failed = locked(r);
+    if (failed && r->made_data) remove_made(r->data);
     close(lock);
     return failed;
+}
+
+static int restore(struct restoring *r, const char *key_file) {
+    enum sp_master_key_origin origin;
+    if (!sp_ok(sp_master_key_load(key_file, false, &sp_random_system, r->master_key, &origin)))
+        return explain(key_file,
+                       "the master key cannot be read (keys.master_key_file or SALLYPORT_MASTER_KEY)");
+    r->made_data = mkdir(r->data, 0700) == 0;
+    if (!r->made_data && errno != EEXIST) return explain(r->data, strerror(errno));
+    return with_lock(r);
 }
 
 int sp_cmd_restore(const struct sp_invocation *in) {

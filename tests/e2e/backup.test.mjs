@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { program, Server, sleep } from './harness.mjs';
+import { program, Server, sleep, temporaryFolder } from './harness.mjs';
 
 async function start(context, settings = {}) {
     const s = await Server.start({ 'sessions.grace': '300ms', ...settings });
@@ -280,6 +280,23 @@ test('a machine with nothing but the backup and the master key is restored', asy
     assert.equal(r.status, 0, r.stderr.toString());
     await s.spawn();
     await s.login('alice');
+});
+
+test('a refused restore leaves no directory behind', async (context) => {
+    const s = await start(context);
+    const file = path.join(s.folder, 'b.backup'), elsewhere = temporaryFolder('restore');
+    await s.ask('backup', file);
+    const refused = (what, args, options = {}) => {
+        const r = spawnSync(program, ['restore', ...args], { cwd: elsewhere, ...options });
+        assert.equal(r.status, 1, what + r.stderr);
+        assert.deepEqual(readdirSync(elsewhere), [], what);
+    };
+    const key = ['--set', `keys.master_key_file=${s.data}.master-key`];
+    refused('no key', [file]);
+    refused('no backup', ['/does/not/exist', ...key]);
+    refused('another key', [file], { env: { ...process.env, SALLYPORT_MASTER_KEY: 'A'.repeat(43) } });
+    assert.equal(spawnSync(program, ['restore', file, ...key], { cwd: elsewhere }).status, 0);
+    assert.deepEqual(readdirSync(elsewhere), ['sallyport-data']);
 });
 
 test('the server stops at once while a backup runs', async (context) => {
