@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/admin_call.h"
 #include "cli/client.h"
 #include "cli/output.h"
 #include "cli/password.h"
-
-enum { PATH_BYTES_MAX = 4096 }; /* the server refuses longer ones anyway */
 
 static const struct sp_column user_columns[] = {
     {"NAME", "name"}, {"ID", "id"}, {"ROLES", "roles"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"}};
@@ -22,89 +21,6 @@ static const struct sp_column key_columns[] = {{"KID", "kid"},
                                                {"STATE", "state"},
                                                {"CREATED", "created_at"},
                                                {"SIGNS FROM", "signing_from"}};
-/* "/admin/v1/users/" + encoded name + "/disable" */
-static int call_on(const struct sp_invocation *in, const char *method, const char *prefix,
-                   const char *segment, const char *suffix, const json_t *body, struct sp_answer *ret) {
-    SP_AUTO(sp_buf) path = SP_BUF_INIT(PATH_BYTES_MAX);
-    const char *text;
-    sp_status s = sp_buf_append_cstr(&path, prefix);
-    if (sp_ok(s)) s = sp_path_append(&path, segment);
-    if (sp_ok(s)) s = sp_buf_append_cstr(&path, suffix);
-    if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
-    if (!sp_ok(s)) return sp_usage_error(in->command, "%s is too long", in->command->args);
-    return sp_client_call(in, method, text, body, ret);
-}
-
-/* A change whose answer holds nothing worth a table. */
-static int change(const struct sp_invocation *in, const char *method, const char *prefix, const char *segment,
-                  const char *suffix, const json_t *body, const char *said) {
-    struct sp_answer a = {0};
-    int failed = call_on(in, method, prefix, segment, suffix, body, &a);
-    if (failed) return failed;
-    if (in->json) {
-        sp_print_json(stdout, a.body != NULL ? a.body : json_null());
-    } else {
-        printf("%s\n", said);
-    }
-    sp_answer_done(&a);
-    return SP_EXIT_OK;
-}
-
-/* ---- lists, page by page ---- */
-
-/* Appends the page's rows; gives the cursor of the next page or NULL. */
-static int fetch_page(const struct sp_invocation *in, const char *path, const char *member, json_t *rows,
-                      json_t **ret_next) {
-    struct sp_answer a = {0};
-    int failed = sp_client_call(in, "GET", path, NULL, &a);
-    if (failed) return failed;
-    json_array_extend(rows, json_object_get(a.body, member));
-    json_t *next = json_object_get(a.body, "next");
-    *ret_next = json_is_string(next) || json_is_integer(next) ? json_incref(next) : NULL;
-    sp_answer_done(&a);
-    return SP_EXIT_OK;
-}
-
-static sp_status page_path(struct sp_buf *path, const char *base, const json_t *after) {
-    SP_TRY(sp_buf_append_cstr(path, base));
-    if (after == NULL) return SP_SUCCESS;
-    SP_TRY(sp_buf_append_cstr(path, strchr(base, '?') != NULL ? "&after=" : "?after="));
-    if (json_is_integer(after)) return sp_buf_append_i64_text(path, json_integer_value(after));
-    return sp_path_append(path, json_string_value(after));
-}
-
-static int fetch_all(const struct sp_invocation *in, const char *base, const char *member, json_t *rows) {
-    json_t *after = NULL;
-    int failed;
-    do {
-        SP_AUTO(sp_buf) path = SP_BUF_INIT(PATH_BYTES_MAX);
-        const char *text;
-        sp_status s = page_path(&path, base, after);
-        if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
-        json_decref(after);
-        after = NULL;
-        failed =
-            sp_ok(s) ? fetch_page(in, text, member, rows, &after) : sp_usage_error(in->command, "too long");
-    } while (!failed && after != NULL);
-    return failed;
-}
-
-static int list(const struct sp_invocation *in, const char *base, const char *member,
-                const struct sp_column *columns, size_t n) {
-    json_t *rows = json_array();
-    int failed = fetch_all(in, base, member, rows);
-    if (!failed && in->json) sp_print_json(stdout, rows);
-    if (!failed && !in->json) sp_print_table(stdout, columns, n, rows);
-    json_decref(rows);
-    return failed;
-}
-
-static json_t *string_array(const char *const *values, size_t n) {
-    json_t *a = json_array();
-    for (size_t i = 0; i < n; i++) json_array_append_new(a, json_string(values[i]));
-    return a;
-}
-
 /* ---- users ---- */
 
 int sp_cmd_user_add(const struct sp_invocation *in) {
@@ -114,7 +30,7 @@ int sp_cmd_user_add(const struct sp_invocation *in) {
     if (failed) return failed;
     const char *const *roles;
     size_t n_roles = sp_invocation_values(in, "role", &roles);
-    json_t *body = json_pack("{s:s, s:o}", "name", in->args[0], "roles", string_array(roles, n_roles));
+    json_t *body = json_pack("{s:s, s:o}", "name", in->args[0], "roles", sp_admin_strings(roles, n_roles));
     if (!none && body != NULL) json_object_set_new(body, "password", json_string(password));
     sp_wipe(password, sizeof(password));
     if (body == NULL) return sp_usage_error(in->command, "the name is not UTF-8");
@@ -129,12 +45,12 @@ int sp_cmd_user_add(const struct sp_invocation *in) {
 }
 
 int sp_cmd_user_list(const struct sp_invocation *in) {
-    return list(in, "/admin/v1/users", "users", user_columns, SP_ARRAY_LEN(user_columns));
+    return sp_admin_list(in, "/admin/v1/users", "users", user_columns, SP_ARRAY_LEN(user_columns));
 }
 
 int sp_cmd_user_show(const struct sp_invocation *in) {
     struct sp_answer a = {0};
-    int failed = call_on(in, "GET", "/admin/v1/users/", in->args[0], "", NULL, &a);
+    int failed = sp_admin_call(in, "GET", "/admin/v1/users/", in->args[0], "", NULL, &a);
     if (failed) return failed;
     if (in->json) sp_print_json(stdout, a.body);
     if (!in->json) sp_print_record(stdout, user_columns, SP_ARRAY_LEN(user_columns), a.body);
@@ -143,16 +59,17 @@ int sp_cmd_user_show(const struct sp_invocation *in) {
 }
 
 int sp_cmd_user_disable(const struct sp_invocation *in) {
-    return change(in, "POST", "/admin/v1/users/", in->args[0], "/disable", NULL,
-                  "disabled; all sessions ended");
+    return sp_admin_change(in, "POST", "/admin/v1/users/", in->args[0], "/disable", NULL,
+                           "disabled; all sessions ended");
 }
 
 int sp_cmd_user_enable(const struct sp_invocation *in) {
-    return change(in, "POST", "/admin/v1/users/", in->args[0], "/enable", NULL, "enabled");
+    return sp_admin_change(in, "POST", "/admin/v1/users/", in->args[0], "/enable", NULL, "enabled");
 }
 
 int sp_cmd_user_delete(const struct sp_invocation *in) {
-    return change(in, "DELETE", "/admin/v1/users/", in->args[0], "", NULL, "deleted; all sessions ended");
+    return sp_admin_change(in, "DELETE", "/admin/v1/users/", in->args[0], "", NULL,
+                           "deleted; all sessions ended");
 }
 
 int sp_cmd_user_passwd(const struct sp_invocation *in) {
@@ -162,15 +79,15 @@ int sp_cmd_user_passwd(const struct sp_invocation *in) {
     json_t *body = json_pack("{s:s}", "password", password);
     sp_wipe(password, sizeof(password));
     if (body == NULL) return sp_usage_error(in->command, "the password is not UTF-8");
-    failed = change(in, "PUT", "/admin/v1/users/", in->args[0], "/password", body,
-                    "password set; all sessions ended");
+    failed = sp_admin_change(in, "PUT", "/admin/v1/users/", in->args[0], "/password", body,
+                             "password set; all sessions ended");
     json_decref(body);
     return failed;
 }
 
 int sp_cmd_user_roles(const struct sp_invocation *in) {
-    json_t *body = json_pack("{s:o}", "roles", string_array(in->args + 1, in->n_args - 1));
-    int failed = change(in, "PUT", "/admin/v1/users/", in->args[0], "/roles", body, "roles set");
+    json_t *body = json_pack("{s:o}", "roles", sp_admin_strings(in->args + 1, in->n_args - 1));
+    int failed = sp_admin_change(in, "PUT", "/admin/v1/users/", in->args[0], "/roles", body, "roles set");
     json_decref(body);
     return failed;
 }
@@ -178,24 +95,24 @@ int sp_cmd_user_roles(const struct sp_invocation *in) {
 /* ---- roles ---- */
 
 int sp_cmd_role_set(const struct sp_invocation *in) {
-    json_t *body = json_pack("{s:o}", "permissions", string_array(in->args + 1, in->n_args - 1));
-    int failed = change(in, "PUT", "/admin/v1/roles/", in->args[0], "", body, "role set");
+    json_t *body = json_pack("{s:o}", "permissions", sp_admin_strings(in->args + 1, in->n_args - 1));
+    int failed = sp_admin_change(in, "PUT", "/admin/v1/roles/", in->args[0], "", body, "role set");
     json_decref(body);
     return failed;
 }
 
 int sp_cmd_role_list(const struct sp_invocation *in) {
-    return list(in, "/admin/v1/roles", "roles", role_columns, SP_ARRAY_LEN(role_columns));
+    return sp_admin_list(in, "/admin/v1/roles", "roles", role_columns, SP_ARRAY_LEN(role_columns));
 }
 
 int sp_cmd_role_delete(const struct sp_invocation *in) {
-    return change(in, "DELETE", "/admin/v1/roles/", in->args[0], "", NULL, "role deleted");
+    return sp_admin_change(in, "DELETE", "/admin/v1/roles/", in->args[0], "", NULL, "role deleted");
 }
 
 /* ---- sessions and revocation ---- */
 
 int sp_cmd_session_list(const struct sp_invocation *in) {
-    SP_AUTO(sp_buf) path = SP_BUF_INIT(PATH_BYTES_MAX);
+    SP_AUTO(sp_buf) path = SP_BUF_INIT(SP_ADMIN_PATH_BYTES_MAX);
     const char *user = sp_invocation_option(in, "user"), *text;
     sp_status s = sp_buf_append_cstr(&path, "/admin/v1/sessions?ended=");
     if (sp_ok(s)) s = sp_buf_append_cstr(&path, sp_invocation_option(in, "ended") ? "true" : "false");
@@ -203,13 +120,13 @@ int sp_cmd_session_list(const struct sp_invocation *in) {
     if (sp_ok(s) && user != NULL) s = sp_path_append(&path, user);
     if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
     if (!sp_ok(s)) return sp_usage_error(in->command, "the name is too long");
-    return list(in, text, "sessions", session_columns, SP_ARRAY_LEN(session_columns));
+    return sp_admin_list(in, text, "sessions", session_columns, SP_ARRAY_LEN(session_columns));
 }
 
 static json_t *session_add_body(const struct sp_invocation *in) {
     const char *const *roles;
     size_t n = sp_invocation_values(in, "role", &roles);
-    json_t *list = n == 0 ? NULL : string_array(roles, n);
+    json_t *list = n == 0 ? NULL : sp_admin_strings(roles, n);
     return json_pack("{s:s, s:o*, s:s*, s:s*}", "subject", in->args[0], "roles", list, "scope",
                      sp_invocation_option(in, "scope"), "device", sp_invocation_option(in, "device"));
 }
@@ -268,7 +185,7 @@ int sp_cmd_revoke(const struct sp_invocation *in) {
 /* ---- keys ---- */
 
 int sp_cmd_key_list(const struct sp_invocation *in) {
-    return list(in, "/admin/v1/keys", "keys", key_columns, SP_ARRAY_LEN(key_columns));
+    return sp_admin_list(in, "/admin/v1/keys", "keys", key_columns, SP_ARRAY_LEN(key_columns));
 }
 
 int sp_cmd_key_rotate(const struct sp_invocation *in) {
@@ -287,7 +204,7 @@ int sp_cmd_key_rotate(const struct sp_invocation *in) {
 }
 
 int sp_cmd_key_revoke(const struct sp_invocation *in) {
-    return change(in, "DELETE", "/admin/v1/keys/", in->args[0], "", NULL, "key revoked");
+    return sp_admin_change(in, "DELETE", "/admin/v1/keys/", in->args[0], "", NULL, "key revoked");
 }
 
 /* ---- status ---- */

@@ -34,6 +34,18 @@ static const struct sp_option session_add_options[] = {
     {"device", "TEXT", false, "what the session's device is called in lists"},
     END,
 };
+static const struct sp_option client_add_options[] = {
+    {"feed", NULL, false, "the client may follow the feed of revocations"},
+    {"out", "FILE", false,
+     "writes the credential there, 0600, instead of printing it; the file must not exist"},
+    END,
+};
+static const struct sp_option client_rotate_options[] = {
+    {"overlap", "TIME", false,
+     "how long the secret before goes on working: 90s, 15m, 24h, 7d (24h); 0: it ends now"},
+    {"out", "FILE", false, "writes the credential there, 0600, instead of printing it; replaces the file"},
+    END,
+};
 static const struct sp_option session_list_options[] = {
     {"user", "NAME", false, "only this user's sessions"},
     {"ended", NULL, false, "ended sessions too, with the cause"},
@@ -128,6 +140,19 @@ const struct sp_command sp_commands[] = {
     {"session revoke", "SID", 1, 1, "Ends a session", NULL, sp_cmd_session_revoke},
     {"revoke", "", 0, 0, "Revokes a token, a session, a user or everyone; exactly one option", revoke_options,
      sp_cmd_revoke},
+    {"client add", "NAME", 1, 1, "Makes a client and prints its credential, this once", client_add_options,
+     sp_cmd_client_add,
+     "The credential is one line, NAME:SECRET, as HTTP Basic takes it: curl -u \"$(cat FILE)\". Names have 1 "
+     "to 64 letters, digits, dots, hyphens and underscores. Only a hash of the secret is kept."},
+    {"client list", "", 0, 0, "Lists the clients", NULL, sp_cmd_client_list},
+    {"client show", "NAME", 1, 1, "Shows a client", NULL, sp_cmd_client_show},
+    {"client rotate-secret", "NAME", 1, 1, "Gives a client another secret and prints the credential",
+     client_rotate_options, sp_cmd_client_rotate},
+    {"client disable", "NAME", 1, 1, "Refuses a client's credentials until it is enabled again", NULL,
+     sp_cmd_client_disable},
+    {"client enable", "NAME", 1, 1, "Takes a disabled client's credentials again", NULL,
+     sp_cmd_client_enable},
+    {"client delete", "NAME", 1, 1, "Forgets a client and its secrets", NULL, sp_cmd_client_delete},
     {"key list", "", 0, 0, "Lists the keys and their states", NULL, sp_cmd_key_list},
     {"key rotate", "", 0, 0, "Makes a new key that takes over", key_rotate_options, sp_cmd_key_rotate},
     {"key revoke", "KID", 1, 1, "Refuses everything that a key has signed, at once", NULL, sp_cmd_key_revoke},

@@ -168,8 +168,8 @@ static void added(struct sp_op *op, sp_status status) {
 /* The client of first-party sessions is the server's own, and no program's. */
 static enum sp_outcome add_accept(struct client_op *c, const struct sp_client_add_request *in) {
     const struct sp_op *op = &c->admin.plain.base;
-    if (!sp_client_id_valid(in->id) || sp_slice_eq(in->id, SP_TEXT_SLICE(&op->app->config.client_id)))
-        return SP_OUTCOME_INVALID_REQUEST;
+    if (!sp_client_id_valid(in->id)) return SP_OUTCOME_INVALID_REQUEST;
+    if (sp_slice_eq(in->id, SP_TEXT_SLICE(&op->app->config.client_id))) return SP_OUTCOME_ALREADY_EXISTS;
     if (sp_live_clients_count(op->app->clients) >= CLIENTS_MAX) return SP_OUTCOME_LIMIT_EXCEEDED;
     c->row.tenant = SP_TENANT_DEFAULT;
     c->row.feed = in->feed;

@@ -30,6 +30,8 @@ const FIELDS = {
     admin_revoke: { jti: 'L64', session: 'L64', user: 'L256', everyone: 'B' },
     admin_session_add: { 'subject!': 'L', roles: 'W', scope: 'L', amr: 'W', device: 'L128', mode: 'L16', auth_time: 'C' },
     admin_backup_start: { 'file!': 'L' },
+    admin_client_add: { 'client_id!': 'L64', 'feed!': 'B' },
+    admin_client_rotate: { overlap_s: 'C' },
     admin_key_rotate: { use: 'L16', immediately: 'B' },
 };
 const GOOD = { L: 'x', M: '', T: 'x', B: false, W: [], C: 1 };

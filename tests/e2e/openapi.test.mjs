@@ -118,7 +118,7 @@ test('every code is documented, and nothing else is', () => {
 
 test('the common refusals of every operation', async () => {
     for (const [id, op] of operations) {
-        const params = { sid: 'x', user: 'alice', role: 'reader', kid: 'x' };
+        const params = { sid: 'x', user: 'alice', role: 'reader', kid: 'x', client: 'x' };
         await expect(400, id, { params, query: 'surely_not_known=1' });
         const secured = op.security !== undefined && op.operationId !== 'register';
         const body = op.requestBody ? {} : undefined;
@@ -223,6 +223,17 @@ test('what administrators do', async () => {
     await expect(200, 'keys', on);
     await expect(404, 'keyRevoke', { ...on, params: { kid: 'nobody' } });
     await expect(204, 'keyRevoke', { ...on, params: { kid: keys.find((k) => k.use === 'access' && k.state === 'announced').kid } });
+    const orders = { ...on, params: { client: 'orders' } }, nobody = { ...on, params: { client: 'nobody' } };
+    await expect(201, 'clientAdd', { ...on, body: { client_id: 'orders', feed: true } });
+    await expect(409, 'clientAdd', { ...on, body: { client_id: 'orders', feed: true } });
+    await expect(200, 'clientRotateSecret', { ...orders, body: { overlap_s: 60 } });
+    await expect(200, 'clientRotateSecret', orders);
+    await expect(200, 'client', orders);
+    await expect(200, 'clients', { ...on, query: 'limit=1' });
+    await expect(204, 'clientDisable', orders);
+    await expect(204, 'clientEnable', orders);
+    await expect(204, 'clientDelete', orders);
+    for (const id of ['client', 'clientRotateSecret', 'clientDisable', 'clientEnable', 'clientDelete']) await expect(404, id, nobody);
     await expect(200, 'audit', { ...on, query: 'limit=200' });
     await expect(404, 'audit', { ...on, query: 'user=nobody' });
     await expect(200, 'auditVerify', on);

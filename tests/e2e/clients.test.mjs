@@ -1,0 +1,167 @@
+// Clients: made, given other secrets, disabled and deleted; and their secrets, which are nowhere but where they were shown.
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { Server, request } from './harness.mjs';
+
+let s;
+before(async () => { s = await Server.start(); });
+after(() => s.stop());
+
+const SECRET = /^spcs_[A-Za-z0-9_-]{43}$/;
+const at = (name) => path.join(s.folder, name);
+const client = (...args) => s.cli(['client', ...args]);
+async function add(name) {
+    const r = await client('add', name, '--feed');
+    assert.equal(r.status, 0, r.stderr);
+    return r.stdout;
+}
+
+test('a client is made with a credential of one line, and nothing is said beside it', async () => {
+    const r = await client('add', 'orders', '--feed');
+    assert.equal(r.status, 0);
+    assert.equal(r.stderr, '');
+    assert.match(r.stdout, /^orders:spcs_[A-Za-z0-9_-]{43}\n$/);
+    const json = await s.ask('client', 'add', 'billing.eu-1_b', '--feed');
+    assert.match(json.client_secret, SECRET);
+    assert.deepEqual(Object.keys(json).sort(), ['client_id', 'client_secret', 'created_at', 'disabled', 'feed', 'previous_secret_expires_at',
+        'secret_created_at', 'version']);
+    assert.equal(json.previous_secret_expires_at, null);
+});
+
+test('a name that no client can have, or that is taken, is refused', async () => {
+    for (const name of ['', 'a b', 'a:b', 'a/b', 'é', 'a'.repeat(65), 'A'.repeat(22), 'spcs_x']) {
+        const r = await client('add', name, '--feed');
+        assert.equal(r.status, 2, name);
+        assert.match(r.stderr, /a name has 1 to 64/, name);
+        if (name !== '') assert.ok([400].includes((await s.admin('POST', '/admin/v1/clients', { client_id: name, feed: true })).status), name);
+    }
+    await add('taken');
+    for (const name of ['taken', 'sallyport']) {
+        const r = await client('add', name, '--feed');
+        assert.equal(r.status, 1, name);
+        assert.equal(r.stdout, '');
+        assert.match(r.stderr, /already_exists/);
+    }
+    assert.equal((await client('add', 'nothing')).status, 2); // may do nothing: so what for?
+});
+
+test('a credential can go into a file, which only its owner reads', async () => {
+    const file = at('one.credential');
+    const r = await client('add', 'to-file', '--feed', '--out', file);
+    assert.equal(r.status, 0, r.stderr);
+    assert.ok(!r.stdout.includes('spcs_'));
+    assert.match(readFileSync(file, 'utf8'), /^to-file:spcs_[A-Za-z0-9_-]{43}\n$/);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const json = JSON.parse((await client('add', 'to-file-json', '--feed', '--json', '--out', at('two.credential'))).stdout);
+    assert.equal(json.client_id, 'to-file-json');
+    assert.ok(!('client_secret' in json));
+    assert.deepEqual(readdirSync(s.folder).filter((f) => /credential\./.test(f)), []); // nothing is left beside them
+});
+
+test('a file that cannot be written costs no secret', async () => {
+    writeFileSync(at('precious'), 'precious');
+    mkdirSync(at('folder'));
+    symlinkSync(at('elsewhere'), at('link'));
+    for (const file of ['precious', 'folder', 'link', 'no/such/folder/x']) {
+        const r = await client('add', 'never-made', '--feed', '--out', at(file));
+        assert.equal(r.status, 1, file);
+    }
+    assert.equal(readFileSync(at('precious'), 'utf8'), 'precious');
+    assert.ok(lstatSync(at('link')).isSymbolicLink() && !existsSync(at('elsewhere')));
+    assert.equal((await client('show', 'never-made')).status, 1);
+    const before = await s.ask('client', 'add', 'rotated', '--feed');
+    for (const file of ['folder', 'link']) assert.equal((await client('rotate-secret', 'rotated', '--out', at(file))).status, 1, file);
+    assert.equal((await s.ask('client', 'show', 'rotated')).secret_created_at, before.secret_created_at);
+});
+
+test('a new secret replaces the file of the one before, which goes on for the overlap', async () => {
+    const file = at('turning.credential');
+    await client('add', 'turning', '--feed', '--out', file);
+    chmodSync(file, 0o644); // somebody's idea
+    const first = readFileSync(file, 'utf8');
+    const r = await client('rotate-secret', 'turning', '--overlap', '15m', '--out', file);
+    assert.equal(r.status, 0, r.stderr);
+    assert.notEqual(readFileSync(file, 'utf8'), first);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const shown = await s.ask('client', 'show', 'turning');
+    assert.equal(Date.parse(shown.previous_secret_expires_at) - Date.parse(shown.secret_created_at), 15 * 60_000);
+    const day = await s.ask('client', 'rotate-secret', 'turning');
+    assert.equal(Date.parse(day.previous_secret_expires_at) - Date.parse(day.secret_created_at), 86400_000);
+    assert.equal((await s.ask('client', 'rotate-secret', 'turning', '--overlap', '0')).previous_secret_expires_at, null);
+    for (const bad of ['', 'x', '-1', '91d', '1y', '1.5h', 'd', '99999999999999999999s']) {
+        const refused = await client('rotate-secret', 'turning', '--overlap', bad);
+        assert.equal(refused.status, 2, bad);
+        assert.equal(refused.stdout, '', bad);
+    }
+    for (const bad of [-1, 7776001, 1.5, '60', null])
+        assert.equal((await s.admin('POST', '/admin/v1/clients/turning/rotate-secret', { overlap_s: bad })).status, 400, bad);
+    assert.equal((await client('rotate-secret', 'nobody')).status, 1);
+});
+
+test('clients are listed in pages, disabled, enabled and deleted; every change is on record', async () => {
+    await add('life');
+    for (const [verb, disabled] of [['disable', true], ['disable', true], ['enable', false], ['enable', false]]) {
+        assert.equal((await client(verb, 'life')).status, 0);
+        assert.equal((await s.ask('client', 'show', 'life')).disabled, disabled);
+    }
+    const all = await s.ask('client', 'list');
+    assert.deepEqual(all.map((c) => c.client_id), [...all.map((c) => c.client_id)].sort());
+    const page = (await s.admin('GET', '/admin/v1/clients?limit=2')).json;
+    assert.equal(page.clients.length, 2);
+    const next = (await s.admin('GET', `/admin/v1/clients?limit=200&after=${page.next}`)).json;
+    assert.deepEqual([...page.clients, ...next.clients], all);
+    assert.equal(next.next, null);
+    assert.equal((await client('rotate-secret', 'life')).status, 0);
+    assert.equal((await client('delete', 'life')).status, 0);
+    for (const verb of ['delete', 'show', 'disable', 'enable', 'rotate-secret']) assert.equal((await client(verb, 'life')).status, 1, verb);
+    const actions = (await s.ask('audit', 'show')).filter((r) => r.target === 'life').map((r) => r.action);
+    assert.deepEqual(actions, ['client_created', 'client_disabled', 'client_enabled', 'client_secret_rotated', 'client_deleted']);
+});
+
+test('administration of clients needs the permission', async () => {
+    await s.addUser('alice');
+    const t = await s.login('alice');
+    for (const [method, url] of [['GET', ''], ['GET', '/orders'], ['DELETE', '/orders'], ['POST', '/orders/disable'], ['POST', '/orders/rotate-secret']]) {
+        assert.equal((await request(s.port, method, `/admin/v1/clients${url}`)).status, 401);
+        assert.equal((await request(s.port, method, `/admin/v1/clients${url}`, { headers: s.bearer(t.access_token) })).status, 403);
+    }
+    assert.equal((await s.ask('client', 'show', 'orders')).disabled, false);
+});
+
+test('a secret is stored, logged and listed nowhere', async () => {
+    const credential = (await add('hidden')).trim();
+    const other = (await client('rotate-secret', 'hidden')).stdout.trim();
+    await client('disable', 'hidden');
+    await s.ask('backup', at('with-clients.backup'));
+    const said = [s.log, ...(await Promise.all([client('list'), client('list', '--json'), client('show', 'hidden'), client('show', 'hidden', '--json'),
+        s.cli(['audit', 'export']), s.cli(['status', '--json'])])).map((r) => r.stdout + r.stderr), (await s.get('/metrics')).text ?? ''];
+    const files = readdirSync(s.data).filter((f) => statSync(path.join(s.data, f)).isFile()).map((f) => readFileSync(path.join(s.data, f)));
+    files.push(readFileSync(at('with-clients.backup')));
+    for (const secret of [credential, other].map((c) => c.split(':')[1])) {
+        assert.match(secret, SECRET);
+        for (const text of said) assert.ok(!text.includes(secret.slice(5)));
+        for (const bytes of files) {
+            assert.equal(bytes.indexOf(secret.slice(5)), -1);
+            assert.equal(bytes.indexOf(Buffer.from(secret.slice(5), 'base64url')), -1);
+        }
+    }
+    assert.ok(files.at(-1).includes('hidden')); // it is there, as a hash
+});
+
+test('clients live through a restart, and come back with a backup', async () => {
+    const r = await Server.start();
+    try {
+        await r.ask('client', 'add', 'kept', '--feed');
+        const before = await r.ask('client', 'show', 'kept');
+        await r.ask('backup', path.join(r.folder, 'copy'));
+        await r.ask('client', 'add', 'later', '--feed');
+        await r.kill('SIGTERM');
+        assert.equal((await r.cli(['restore', path.join(r.folder, 'copy')])).status, 0);
+        await r.spawn();
+        assert.deepEqual(await r.ask('client', 'show', 'kept'), before);
+        assert.equal((await r.cli(['client', 'show', 'later'])).status, 1);
+    } finally { await r.stop(); }
+});

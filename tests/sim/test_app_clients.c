@@ -1,0 +1,332 @@
+/* Clients on a whole app: their life, and what is enforced at every point of it. */
+#include "app_bench.h"
+
+#include "core/app_internal.h"
+
+static const struct sp_principal root = {.is_local_admin = true, .uid = 0};
+
+static struct sp_call as_admin(struct bench *b) {
+    struct sp_call call = bench_call(b);
+    call.principal = &root;
+    return call;
+}
+
+static int setup(void **state) {
+    struct bench *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    bench_defaults(b);
+    bench_open(b);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state) {
+    bench_close(*state);
+    free(*state);
+    return 0;
+}
+
+/* ---- asking ---- */
+
+struct clients {
+    uint32_t answers;
+    enum sp_outcome outcome;
+    size_t n;
+    struct sp_client_row first;
+    char next[128];
+    size_t next_n;
+    char secret[SP_CLIENT_SECRET_CHARS];
+    size_t secret_n;
+};
+
+static void clients_done(void *arg, const struct sp_clients_result *r) {
+    static const uint8_t zeros[SP_ROW_HASH_BYTES] = {0};
+    struct clients *c = arg;
+    c->answers++;
+    c->outcome = r->outcome;
+    c->n = r->n;
+    assert_true(r->next.n <= sizeof(c->next) && r->secret.n <= sizeof(c->secret));
+    for (size_t i = 0; i < r->n; i++) {
+        for (size_t k = 0; k < SP_ARRAY_LEN(r->rows[i].secrets); k++)
+            assert_memory_equal(r->rows[i].secrets[k].hash, zeros, sizeof(zeros)); /* never leave */
+    }
+    if (r->n != 0) c->first = r->rows[0];
+    if (r->next.n != 0) memcpy(c->next, r->next.p, c->next_n = r->next.n);
+    if (r->secret.n != 0) memcpy(c->secret, r->secret.p, c->secret_n = r->secret.n);
+}
+
+static struct clients answered(struct bench *b, struct clients *c) {
+    assert_int_equal(c->answers, 0);
+    bench_run(b);
+    assert_int_equal(c->answers, 1);
+    return *c;
+}
+
+static struct clients add(struct bench *b, const char *id, bool feed) {
+    struct clients c = {0};
+    const struct sp_call call = as_admin(b);
+    const struct sp_client_add_request in = {sp_slice_cstr(id), feed};
+    sp_app_client_add(b->app, &call, &in, clients_done, &c);
+    return answered(b, &c);
+}
+
+static struct clients rotate(struct bench *b, const char *id, int64_t overlap_s) {
+    struct clients c = {0};
+    const struct sp_call call = as_admin(b);
+    sp_app_client_rotate(b->app, &call, sp_slice_cstr(id), overlap_s, clients_done, &c);
+    return answered(b, &c);
+}
+
+static struct clients show(struct bench *b, const char *id) {
+    struct clients c = {0};
+    const struct sp_call call = as_admin(b);
+    sp_app_client_show(b->app, &call, sp_slice_cstr(id), clients_done, &c);
+    return answered(b, &c);
+}
+
+static struct clients list(struct bench *b, sp_slice after, uint32_t limit) {
+    struct clients c = {0};
+    const struct sp_call call = as_admin(b);
+    sp_app_clients_list(b->app, &call, after, limit, clients_done, &c);
+    return answered(b, &c);
+}
+
+static enum sp_outcome edit(struct bench *b, const char *id, enum sp_client_edit what) {
+    struct plain p = {0};
+    const struct sp_call call = as_admin(b);
+    sp_app_client_edit(b->app, &call, sp_slice_cstr(id), what, bench_plain_done, &p);
+    assert_int_equal(p.answers, 0);
+    bench_run(b);
+    assert_int_equal(p.answers, 1);
+    return p.outcome;
+}
+
+static enum sp_client_check check(struct bench *b, const char *id, const struct clients *with) {
+    struct sp_client_facts facts;
+    const struct sp_call call = bench_call(b);
+    const enum sp_client_check c = sp_app_client_check(b->app, &call, sp_slice_cstr(id),
+                                                       sp_slice_of(with->secret, with->secret_n), &facts);
+    bench_run(b);
+    return c;
+}
+
+#define assert_outcome(expr, outcome) assert_int_equal((expr), SP_OUTCOME_##outcome)
+#define assert_check(b, id, with, is) assert_int_equal(check((b), (id), (with)), SP_CLIENT_##is)
+
+/* ---- tests ---- */
+
+static void client_works_at_once_and_after_a_restart(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    assert_outcome(made.outcome, OK);
+    assert_int_equal(made.secret_n, SP_CLIENT_SECRET_CHARS);
+    assert_true(made.first.feed);
+    assert_int_equal(made.first.version, 1);
+    assert_check(b, "orders", &made, GENUINE);
+    bench_stop(b);
+    bench_start(b);
+    assert_check(b, "orders", &made, GENUINE);
+    assert_int_equal(show(b, "orders").secret_n, 0); /* shown once */
+    assert_int_equal(bench_records(b, "client_created"), 1);
+    assert_int_equal(bench_records(b, "client_refused"), 0);
+}
+
+static void client_that_cannot_be_is_refused_with_its_reason(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    const struct clients again = add(b, "orders", true);
+    assert_outcome(again.outcome, ALREADY_EXISTS);
+    assert_int_equal(again.secret_n, 0);
+    assert_check(b, "orders", &made, GENUINE); /* as before */
+    assert_outcome(add(b, "", true).outcome, INVALID_REQUEST);
+    assert_outcome(add(b, "a b", true).outcome, INVALID_REQUEST);
+    assert_outcome(add(b, "AAAAAAAAAAAAAAAAAAAAAA", true).outcome, INVALID_REQUEST);
+    char first_party[129] = "";
+    memcpy(first_party, b->config.client_id.s, b->config.client_id.n);
+    assert_outcome(add(b, first_party, true).outcome, ALREADY_EXISTS);
+    assert_int_equal(bench_records(b, "client_created"), 1);
+}
+
+static void wrong_secrets_are_refused_and_recorded_once_a_minute(void **state) {
+    struct bench *b = *state;
+    const struct clients orders = add(b, "orders", true), billing = add(b, "billing", true);
+    for (int i = 0; i < 5; i++) assert_check(b, "orders", &billing, REFUSED);
+    assert_check(b, "billing", &orders, REFUSED);
+    assert_check(b, "nobody", &orders, REFUSED);
+    assert_int_equal(bench_records(b, "client_refused"), 3);
+}
+
+/* Credentials get into the wrong field; the record must not become the place where they are found. */
+static void secret_in_the_place_of_the_id_is_not_recorded(void **state) {
+    struct bench *b = *state;
+    const struct clients orders = add(b, "orders", true);
+    char text[SP_CLIENT_SECRET_CHARS + 1] = "";
+    memcpy(text, orders.secret, sizeof(orders.secret));
+    assert_check(b, text, &orders, REFUSED);
+    assert_int_equal(bench_records(b, "client_refused"), 1);
+    struct sp_store_read r = {.kind = SP_READ_AUDIT, .tenant = SP_TENANT_DEFAULT, .limit = 1000};
+    assert_int_equal(sp_store_read_wait(b->store, &r).code, SP_OK);
+    for (uint32_t i = 0; i < r.ret.n; i++) {
+        const struct sp_audit_row *row = &r.ret.audit[i];
+        assert_null(memmem(row->body, row->body_n, orders.secret, sizeof(orders.secret)));
+        assert_null(memmem(row->target.s, row->target.n, orders.secret, sizeof(orders.secret)));
+        if (row->personal != NULL)
+            assert_null(memmem(row->personal, row->personal_n, orders.secret, sizeof(orders.secret)));
+    }
+    sp_store_read_done(&r);
+}
+
+static void after_a_rotation_both_work_until_the_overlap_is_over(void **state) {
+    struct bench *b = *state;
+    const struct clients old = add(b, "orders", true), new = rotate(b, "orders", 60);
+    assert_outcome(new.outcome, OK);
+    assert_int_equal(new.first.version, 2);
+    assert_check(b, "orders", &old, GENUINE);
+    assert_check(b, "orders", &new, GENUINE);
+    b->now_ms += 60 * 1000 - 1;
+    assert_check(b, "orders", &old, GENUINE);
+    b->now_ms += 1;
+    assert_check(b, "orders", &old, REFUSED);
+    assert_check(b, "orders", &new, GENUINE);
+    bench_stop(b);
+    bench_start(b);
+    assert_check(b, "orders", &old, REFUSED);
+    assert_check(b, "orders", &new, GENUINE);
+    assert_int_equal(bench_records(b, "client_secret_rotated"), 1);
+}
+
+static void rotation_without_overlap_ends_the_old_secret_at_once(void **state) {
+    struct bench *b = *state;
+    const struct clients old = add(b, "orders", true), new = rotate(b, "orders", 0);
+    assert_check(b, "orders", &old, REFUSED);
+    assert_check(b, "orders", &new, GENUINE);
+}
+
+static void third_secret_takes_the_place_of_the_one_that_lapses(void **state) {
+    struct bench *b = *state;
+    const struct clients one = add(b, "orders", true), two = rotate(b, "orders", 3600),
+                         three = rotate(b, "orders", 7200);
+    assert_check(b, "orders", &one, REFUSED);
+    assert_check(b, "orders", &two, GENUINE);
+    assert_check(b, "orders", &three, GENUINE);
+    const struct clients four = rotate(b, "orders", 10);
+    assert_check(b, "orders", &two, REFUSED);
+    assert_check(b, "orders", &three, GENUINE);
+    assert_check(b, "orders", &four, GENUINE);
+    b->now_ms += 10 * 1000;
+    assert_check(b, "orders", &three, REFUSED);
+    assert_check(b, "orders", &four, GENUINE);
+}
+
+static void overlap_out_of_range_changes_nothing(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    assert_outcome(rotate(b, "orders", -1).outcome, INVALID_REQUEST);
+    assert_outcome(rotate(b, "orders", INT64_MAX).outcome, INVALID_REQUEST);
+    assert_outcome(rotate(b, "orders", SP_CLIENT_OVERLAP_S_MAX + 1).outcome, INVALID_REQUEST);
+    assert_check(b, "orders", &made, GENUINE);
+    assert_outcome(rotate(b, "orders", SP_CLIENT_OVERLAP_S_MAX).outcome, OK);
+}
+
+static void disabled_client_is_refused_until_it_is_enabled(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    assert_outcome(edit(b, "orders", SP_CLIENT_DISABLE), OK);
+    assert_outcome(edit(b, "orders", SP_CLIENT_DISABLE), OK); /* again: nothing to record */
+    assert_check(b, "orders", &made, DISABLED);
+    const struct clients new = rotate(b, "orders", 60); /* stays disabled */
+    assert_check(b, "orders", &new, DISABLED);
+    bench_stop(b);
+    bench_start(b);
+    assert_check(b, "orders", &made, DISABLED);
+    assert_outcome(edit(b, "orders", SP_CLIENT_ENABLE), OK);
+    assert_check(b, "orders", &made, GENUINE);
+    assert_int_equal(bench_records(b, "client_disabled"), 1);
+    assert_int_equal(bench_records(b, "client_enabled"), 1);
+    assert_int_equal(bench_records(b, "client_refused"), 1 + 1); /* one a start */
+}
+
+static void deleted_client_is_gone_and_its_name_free_for_another(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    assert_outcome(edit(b, "orders", SP_CLIENT_DELETE), OK);
+    assert_check(b, "orders", &made, REFUSED);
+    assert_outcome(edit(b, "orders", SP_CLIENT_DELETE), NOT_FOUND);
+    assert_outcome(edit(b, "orders", SP_CLIENT_ENABLE), NOT_FOUND);
+    assert_outcome(rotate(b, "orders", 0).outcome, NOT_FOUND);
+    assert_outcome(show(b, "orders").outcome, NOT_FOUND);
+    assert_outcome(show(b, "not/an id").outcome, NOT_FOUND);
+    const struct clients other = add(b, "orders", false);
+    assert_check(b, "orders", &made, REFUSED);
+    assert_check(b, "orders", &other, GENUINE);
+    assert_int_equal(bench_records(b, "client_deleted"), 1);
+}
+
+static void connection_that_stays_is_told_of_what_changed(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    struct sp_client_facts facts;
+    const struct sp_call call = bench_call(b);
+    assert_int_equal(
+        sp_app_client_check(b->app, &call, SP_SLICE_LIT("orders"), SP_SLICE_ARRAY(made.secret), &facts),
+        SP_CLIENT_GENUINE);
+    (void)rotate(b, "orders", 60);
+    assert_int_equal(sp_app_client_check_again(b->app, &facts), SP_CLIENT_GENUINE);
+    b->now_ms += 60 * 1000;
+    assert_int_equal(sp_app_client_check_again(b->app, &facts), SP_CLIENT_REFUSED);
+}
+
+static void clients_are_listed_page_by_page(void **state) {
+    struct bench *b = *state;
+    char id[] = "client-0";
+    for (int i = 0; i < 5; i++, id[sizeof(id) - 2]++) assert_outcome(add(b, id, true).outcome, OK);
+    struct clients page = list(b, SP_SLICE_EMPTY, 3);
+    assert_int_equal(page.n, 3);
+    assert_true(sp_slice_eq_cstr(SP_TEXT_SLICE(&page.first.id), "client-0"));
+    page = list(b, sp_slice_of(page.next, page.next_n), 3);
+    assert_int_equal(page.n, 2);
+    assert_int_equal(page.next_n, 0);
+    assert_true(sp_slice_eq_cstr(SP_TEXT_SLICE(&page.first.id), "client-3"));
+    assert_outcome(list(b, SP_SLICE_LIT("!"), 3).outcome, INVALID_REQUEST);
+}
+
+static void store_that_fails_gives_no_secret(void **state) {
+    struct bench *b = *state;
+    const struct clients made = add(b, "orders", true);
+    sp_store_memory_fail(b->store, 1, 2, SP_MEMORY_FAULT_UNAVAILABLE);
+    struct clients c = rotate(b, "orders", 0);
+    assert_outcome(c.outcome, STORE_UNAVAILABLE);
+    assert_int_equal(c.secret_n, 0);
+    c = add(b, "billing", true);
+    assert_outcome(c.outcome, STORE_UNAVAILABLE);
+    assert_int_equal(c.secret_n, 0);
+    assert_check(b, "orders", &made, GENUINE);
+    sp_store_memory_fail(b->store, 1, 1, SP_MEMORY_FAULT_UNKNOWN_APPLIED);
+    c = rotate(b, "orders", 0);
+    assert_outcome(c.outcome, OUTCOME_UNKNOWN);
+    assert_int_equal(c.secret_n, 0);
+    assert_check(b, "orders", &made, REFUSED); /* it did happen: ask for another */
+    c = rotate(b, "orders", 0);
+    assert_check(b, "orders", &c, GENUINE);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        T(client_works_at_once_and_after_a_restart),
+        T(client_that_cannot_be_is_refused_with_its_reason),
+        T(wrong_secrets_are_refused_and_recorded_once_a_minute),
+        T(secret_in_the_place_of_the_id_is_not_recorded),
+        T(after_a_rotation_both_work_until_the_overlap_is_over),
+        T(rotation_without_overlap_ends_the_old_secret_at_once),
+        T(third_secret_takes_the_place_of_the_one_that_lapses),
+        T(overlap_out_of_range_changes_nothing),
+        T(disabled_client_is_refused_until_it_is_enabled),
+        T(deleted_client_is_gone_and_its_name_free_for_another),
+        T(connection_that_stays_is_told_of_what_changed),
+        T(clients_are_listed_page_by_page),
+        T(store_that_fails_gives_no_secret),
+    };
+    return cmocka_run_group_tests_name("app clients", tests, NULL, NULL);
+}
