@@ -359,15 +359,25 @@ static int64_t age_s(const json_t *value) {
     return time(NULL) - ms / 1000;
 }
 
+/* "ES256", "RS256 (2048 bits)" */
+static void name_key(const json_t *key, char ret[64]) {
+    const char *alg = json_string_value(json_object_get(key, "alg"));
+    const json_t *bits = json_object_get(key, "rsa_bits");
+    snprintf(ret, 64, "%.30s", alg ? alg : "?");
+    if (json_is_integer(bits))
+        snprintf(ret + strlen(ret), 64 - strlen(ret), " (%lld bits)", (long long)json_integer_value(bits));
+}
+
 static void judge_signing_key(struct doctor *d, const json_t *key) {
     int64_t every = number(d, SP_CFG_keys_rotate_every), age = age_s(json_object_get(key, "signing_from"));
     int64_t most = every != 0 ? every + every / 10 + 86400 : KEY_AGE_MAX_S;
-    const char *alg = json_string_value(json_object_get(key, "alg"));
+    char name[64];
+    name_key(key, name);
     if (age > most) {
-        say(d, WARN, "the signing key (%s) is %" PRIi64 " days old", alg ? alg : "?", age / 86400);
+        say(d, WARN, "the signing key, %s, is %" PRIi64 " days old", name, age / 86400);
         mend(d, every != 0 ? "rotation is late: see the server's log" : "sallyport key rotate");
     } else {
-        say(d, GOOD, "%s, signing for %" PRIi64 " days", alg ? alg : "?", age < 0 ? 0 : age / 86400);
+        say(d, GOOD, "%s, signing for %" PRIi64 " days", name, age < 0 ? 0 : age / 86400);
     }
 }
 

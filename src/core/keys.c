@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/base64url.h"
+#include "base/json.h"
 #include "crypto/secret.h"
 
 enum {
@@ -73,6 +74,20 @@ static sp_status type_of(enum sp_alg alg, enum sp_key_type *ret) {
     case SP_ALG_COUNT: break;
     }
     return sp_err(SP_E_MALFORMED);
+}
+
+uint32_t sp_key_rsa_bits(const struct sp_key_row *row) {
+    enum { JWK_NODES = 16 }; /* ours have at most seven members */
+    struct sp_json_node nodes[JWK_NODES];
+    struct sp_json jwk = {.nodes = nodes, .cap = JWK_NODES};
+    uint8_t modulus[SP_RSA_BITS_MAX / 8];
+    size_t n = 0;
+    if (row->public_jwk.n == 0 || !sp_ok(sp_json_parse(SP_TEXT_SLICE(&row->public_jwk), &jwk))) return 0;
+    const struct sp_json_node *text = sp_json_get(&jwk, &nodes[0], "n");
+    if (text == NULL || text->type != SP_JSON_STRING ||
+        !sp_ok(sp_base64url_decode(text->raw, modulus, sizeof modulus, &n)) || n == 0 || modulus[0] == 0)
+        return 0;
+    return (uint32_t)(8 * n) - (uint32_t)(__builtin_clz(modulus[0]) - 24);
 }
 
 /* The seal binds the kid, so this can only differ when we made the row wrong; it is the cheap proof that we

@@ -45,6 +45,8 @@ enum {
 /* Stable texts ("access", "retired"). Static storage. */
 const char *sp_key_use_name(enum sp_key_use use);
 const char *sp_key_state_name(enum sp_key_state state);
+/* Bits of an RSA key's modulus, by its public_jwk: for people, not for decisions. 0: another kind of key. */
+uint32_t sp_key_rsa_bits(const struct sp_key_row *row);
 
 /* ---- planning: pure ---- */
 

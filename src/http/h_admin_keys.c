@@ -1,6 +1,6 @@
 /* Administration of keys. Secrets never leave; public keys are in the JWKS.
  *
- *   GET    /admin/v1/keys          -> 200 {keys: [{kid, use, alg, state, created_at, signing_from,
+ *   GET    /admin/v1/keys          -> 200 {keys: [{kid, use, alg, rsa_bits, state, created_at, signing_from,
  * retired_at, gone_at}]} POST   /admin/v1/keys/rotate   {use?: "access" | "refresh" | "feed", immediately?:
  * bool} -> 200 {keys: [..]} DELETE /admin/v1/keys/{kid}    -> 204; a compromised key: refused everywhere at
  * once */
@@ -13,6 +13,12 @@ static void put_key(struct sp_json_out *o, const struct sp_key_row *row) {
     sp_json_out_text(o, "kid", SP_TEXT_SLICE(&row->kid));
     sp_json_out_text(o, "use", sp_slice_cstr(sp_key_use_name(row->use)));
     sp_json_out_text(o, "alg", SP_TEXT_SLICE(&row->alg));
+    const uint32_t bits = sp_key_rsa_bits(row);
+    if (bits != 0) {
+        sp_json_out_u64(o, "rsa_bits", bits);
+    } else {
+        sp_json_out_null(o, "rsa_bits");
+    }
     sp_json_out_text(o, "state", sp_slice_cstr(sp_key_state_name(row->state)));
     sp_json_out_time_ms(o, "created_at", row->created_ms);
     sp_json_out_time_ms(o, "signing_from", row->signing_from_ms);

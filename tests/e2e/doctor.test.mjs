@@ -87,6 +87,15 @@ test('a stopped server: what needs it is left out; a lost master key is a failur
     await t.stop();
 });
 
+test('the size of an RSA key is told', async () => {
+    const t = await Server.start({ 'tokens.alg': 'PS256' });
+    const r = await look(t, ...https);
+    const c = r.json.checks.find((x) => x.check === 'signing key');
+    assert.deepEqual([c.result, c.detail], ['ok', 'PS256 (2048 bits), signing for 0 days']);
+    assert.deepEqual((await t.ask('key', 'list')).filter((k) => k.rsa_bits !== null).map((k) => [k.use, k.rsa_bits]), [['access', 2048]]);
+    await t.stop();
+});
+
 test('a configuration that does not parse is refused', async () => {
     const file = path.join(s.folder, 'bad.conf');
     writeFileSync(file, '[tokens]\nno_such_key = 1\n');

@@ -156,6 +156,8 @@ static void every_algorithm_signs_and_verifies_through_the_ring(void **state) {
         table_init(&t);
         run_plan(&t, T0, &s);
         ring_init(&r, &t);
+        const bool is_rsa = algs[i] == SP_ALG_RS256 || algs[i] == SP_ALG_PS256;
+        assert_int_equal(sp_key_rsa_bits(only(&t, SP_KEY_ACCESS, SP_KEY_SIGNING)), is_rsa ? 2048 : 0);
         struct sp_signer_local local = {r.keys, r.seats};
         struct sp_signer signer = sp_signer_local_port(&local);
         SP_AUTO(sp_buf) signature = SP_BUF_INIT(SP_SIG_BYTES_MAX);
