@@ -1,20 +1,22 @@
 // Everything at the same time, on several threads: what one request at a time cannot show. Made for the build with ThreadSanitizer
 // (`tools/check tsan`), where a race is a report on stderr and a failed end; good anywhere, since under load the promises hold too.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
+import tls from 'node:tls';
 import { test } from 'node:test';
-import { Browser, PASSWORD, payload, request, Server, sleep } from './harness.mjs';
+import { Browser, PASSWORD, payload, request, Server, sleep, temporaryFolder } from './harness.mjs';
 
 const LOAD_MS = 6000;
 const USERS = 8;
 const GRACE = '200ms', GRACE_OVER_MS = 300;
 const SETTINGS = {
     'server.threads': '3', 'passwords.threads': '2', 'passwords.queue': '1000', 'sessions.grace': GRACE, 'sessions.max_per_user': '1000',
-    'audit.refresh': 'true', 'keys.announce': '0s', 'log.requests': 'info', 'server.header_timeout': '300ms', 'server.body_timeout': '300ms',
+    'audit.refresh': 'true', 'keys.announce': '0s', 'log.requests': 'info', 'server.header_timeout': '1s', 'server.body_timeout': '1s',
 };
 
 class Load {
@@ -165,7 +167,7 @@ function dawdles(l) {
         c.on('close', done);
         c.on('data', () => {});
         c.on('connect', () => c.write('GET /healthz HTTP/1.1\r\nHo'));
-        setTimeout(() => c.destroy(), 1500);
+        setTimeout(() => c.destroy(), 3000);
     });
 }
 
@@ -238,7 +240,7 @@ async function backsUp(l, i) {
 // --- The whole. ---
 
 async function start(context) {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'sallyport-load-'));
+    const folder = temporaryFolder('load');
     const config = path.join(folder, 'sallyport.conf');
     writeFileSync(config, '');
     const s = await Server.start(SETTINGS, { env: { SALLYPORT_CONFIG: config } });
@@ -319,4 +321,56 @@ test('SIGTERM in the middle of it: who was answered was answered, and the end is
         assert.equal((await s.get('/auth/me', t.access_token)).status, 401);
         assert.equal((await s.refresh(t.refresh_token)).status, 401);
     }
+});
+
+test('TLS on three threads, with the certificate changed all the while: no handshake and no request fails', { timeout: 120000 }, async (context) => {
+    const folder = temporaryFolder('load-tls');
+    const at = (name) => path.join(folder, name);
+    for (const name of ['first', 'second']) {
+        execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30', '-subj', `/CN=${name}`,
+            '-keyout', at(`${name}.key`), '-out', at(`${name}.crt`)], { stdio: 'ignore' });
+    }
+    const live = (name) => {
+        for (const kind of ['crt', 'key']) copyFileSync(at(`${name}.${kind}`), at(`live.${kind}`));
+        chmodSync(at('live.key'), 0o600);
+    };
+    live('first');
+    const s = await Server.start({ ...SETTINGS, 'server.tls_certificate': at('live.crt'), 'server.tls_key': at('live.key') });
+    context.after(async () => {
+        await s.stop();
+        rmSync(folder, { recursive: true, force: true });
+    });
+    const l = new Load(s), seen = new Set();
+    // A connection of its own each time, which is asked a few times.
+    const visits = async () => {
+        const agent = new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
+        for (let i = 0; i < 5; i++) {
+            const status = await new Promise((done, failed) => {
+                https.get({ agent, host: '127.0.0.1', port: s.port, path: '/readyz' }, (res) => {
+                    seen.add(res.socket.getPeerCertificate().subject?.CN);
+                    res.resume().on('end', () => done(res.statusCode));
+                }).on('error', failed);
+            });
+            assert.equal(status, 200);
+        }
+        agent.destroy();
+    };
+    const leaves = () => new Promise((done) => {
+        const c = tls.connect({ host: '127.0.0.1', port: s.port, rejectUnauthorized: false });
+        c.on('error', () => {});
+        c.on('close', done);
+        setTimeout(() => c.destroy(), Math.random() * 5);
+    });
+    const changes = async (i) => {
+        live(i % 2 ? 'first' : 'second');
+        s.child.kill('SIGHUP');
+        await sleep(30);
+    };
+    const actors = [...Array.from({ length: 4 }, () => l.actor('visits', visits)), l.actor('leaves', leaves), l.actor('changes', changes)];
+    await sleep(LOAD_MS / 3);
+    l.stopped = true;
+    await Promise.all(actors);
+    if (l.failure !== undefined) throw l.failure;
+    context.diagnostic(JSON.stringify(l.turns));
+    assert.deepEqual([...seen].filter(Boolean).sort(), ['first', 'second']);
 });
