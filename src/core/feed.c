@@ -5,6 +5,8 @@
  * would be made under the lock); the store as the backlog (a read per subscriber and revocation); a signature
  * for each revocation (a millisecond sooner proved, for 16 us of the writer's time each: revoking needs no
  * proof, only being complete does). */
+#include "core/feed.h"
+
 #include "core/feed_chain.h"
 #include "core/feed_internal.h"
 

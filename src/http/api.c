@@ -4,6 +4,7 @@
 
 #include "base/base64url.h"
 #include "http/exchange.h"
+#include "http/feed_streams.h"
 #include "http/percent.h"
 
 char sp_http_listener_public[1];
@@ -55,11 +56,14 @@ sp_status sp_http_api_new(struct sp_app *app, const struct sp_http_api_config *c
 }
 
 void sp_http_api_free(struct sp_http_api *api) {
+    if (api == NULL) return;
+    sp_feed_streams_free(api->streams);
     free(api);
 }
 
 void sp_http_api_drain(struct sp_http_api *api) {
     api->draining = true;
+    sp_receipts_hurry(api);
 }
 
 /* ---- the steps before the handler ---- */
@@ -186,6 +190,7 @@ static enum sp_step defend_cookie(struct sp_exchange *x) {
 /* Permissions come last: only a request that its user meant is worth a record that it was denied. */
 static enum sp_step admit(struct sp_exchange *x) {
     if (x->route->auth == SP_AUTH_NONE || on_metrics_listener(x)) return SP_GO_ON;
+    if (x->route->auth == SP_AUTH_FEED) return sp_x_authenticate_client(x);
     if (sp_x_find_credential(x) == SP_ANSWERED) return SP_ANSWERED;
     if (x->route->auth == SP_AUTH_OWN) return SP_GO_ON;
     if (sp_x_authenticate(x) == SP_ANSWERED) return SP_ANSWERED;

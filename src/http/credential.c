@@ -3,6 +3,7 @@
  * Finding never chooses. Two credentials are two stories about who is asking, and whichever we believed,
  * something in front of us may believe the other; so Bearer beside a cookie of ours, or one of our cookies
  * twice, is refused before anything is looked at. */
+#include "http/basic.h"
 #include "http/exchange.h"
 
 enum { OVERFLOW_UID = 65534 }; /* who the kernel says it is when the peer's user has no number here */
@@ -72,6 +73,25 @@ enum sp_step sp_x_find_credential(struct sp_exchange *x) {
     x->credential = SP_CREDENTIAL_COOKIE;
     x->access_token = x->cookies.value[SP_COOKIE_ACCESS];
     return SP_GO_ON;
+}
+
+/* One answer for a missing, malformed, unknown, wrong and lapsed credential. */
+enum sp_step sp_x_authenticate_client(struct sp_exchange *x) {
+    struct sp_basic basic;
+    sp_slice authorization;
+    enum sp_client_check check = SP_CLIENT_REFUSED;
+    if (sp_http_req_header(x->req, "Authorization", &authorization) == SP_HTTP_SINGLE &&
+        sp_ok(sp_basic_parse(authorization, &basic))) {
+        check = sp_app_client_check(x->app, &x->call, basic.user, basic.password, &x->client);
+    }
+    sp_wipe(&basic, sizeof(basic));
+    if (check != SP_CLIENT_GENUINE) {
+        sp_x_problem(x, SP_PROBLEM_INVALID_CLIENT);
+        return SP_ANSWERED;
+    }
+    if (x->client.feed) return SP_GO_ON;
+    sp_x_problem(x, SP_PROBLEM_NOT_FOR_THE_FEED);
+    return SP_ANSWERED;
 }
 
 enum sp_step sp_x_authenticate(struct sp_exchange *x) {

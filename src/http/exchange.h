@@ -8,6 +8,8 @@
 
 #include "base/ip.h"
 #include "core/app.h"
+#include "core/feed.h"
+#include "core/live_clients.h"
 #include "http/api.h"
 #include "http/json_in.h"
 #include "http/json_out.h"
@@ -36,6 +38,8 @@ struct sp_http_api {
     enum sp_http_request_log request_log;
     sp_status (*metrics)(void *arg, const struct sp_measures *measures, struct sp_buf *ret);
     void *metrics_arg;
+    struct sp_feed_streams *streams; /* NULL until somebody follows */
+    struct sp_receipt_wait *waits;   /* of revocations (receipt.c) */
     bool draining;
     uid_t euid;
     uint8_t id_prefix[SP_REQUEST_ID_BYTES - 8];
@@ -60,6 +64,7 @@ struct sp_exchange {
     enum sp_credential credential; /* what was found; USER and ADMIN routes: and found good */
     sp_slice access_token;         /* BEARER; COOKIE: may be empty when only the refresh cookie came */
     struct sp_principal principal;
+    struct sp_client_facts client; /* FEED routes */
     struct sp_call call;
     char address[SP_IP_TEXT_BYTES]; /* the client's, when a proxy has told it; call.address borrows it */
     struct sp_json_in body;
@@ -116,6 +121,17 @@ void sp_x_done_count(struct sp_exchange *x, const struct sp_plain_result *result
 void sp_x_set_cookie(struct sp_exchange *x, enum sp_cookie_kind kind, sp_slice value, int64_t max_age_s);
 void sp_x_expire_cookies(struct sp_exchange *x);
 
+/* ---- receipts (receipt.c) ---- */
+
+/* As sp_x_done_plain and sp_x_done_count, for what revokes: with `Prefer: wait=N` the answer waits until
+ * every live verifier has confirmed, at most N seconds, and says how many have. */
+void sp_x_done_revoked(struct sp_exchange *x, const struct sp_plain_result *result);
+void sp_x_done_revoked_count(struct sp_exchange *x, const struct sp_plain_result *result);
+/* `wait` of a Prefer header (RFC 7240): false when there is none that can be read. */
+bool sp_prefer_wait(sp_slice prefer, uint32_t *ret_wait_s);
+/* Answers all that wait with what they have: a stop has begun. */
+void sp_receipts_hurry(struct sp_http_api *api);
+
 /* ---- credentials (credential.c) ---- */
 
 /* Fills x->cookies. */
@@ -126,6 +142,8 @@ enum sp_step sp_x_find_credential(struct sp_exchange *x);
 /* Demands a good access token. */
 enum sp_step sp_x_authenticate(struct sp_exchange *x);
 enum sp_step sp_x_authorize_admin(struct sp_exchange *x);
+/* A service: FEED routes. */
+enum sp_step sp_x_authenticate_client(struct sp_exchange *x);
 /* Whoever may administer, and who has the permission sallyport:metrics. */
 enum sp_step sp_x_authorize_metrics(struct sp_exchange *x);
 enum sp_step sp_x_origin_rule(struct sp_exchange *x);

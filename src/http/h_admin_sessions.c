@@ -58,7 +58,7 @@ void sp_h_admin_sessions(struct sp_exchange *x) {
 }
 
 static void end_done(void *arg, const struct sp_plain_result *r) {
-    sp_x_done_plain(arg, r);
+    sp_x_done_revoked(arg, r);
 }
 
 void sp_h_admin_session_end(struct sp_exchange *x) {
@@ -66,7 +66,7 @@ void sp_h_admin_session_end(struct sp_exchange *x) {
 }
 
 static void revoke_done(void *arg, const struct sp_plain_result *r) {
-    sp_x_done_count(arg, r);
+    sp_x_done_revoked_count(arg, r);
 }
 
 void sp_h_admin_revoke(struct sp_exchange *x) {

@@ -68,7 +68,7 @@ static void list_done(void *arg, const struct sp_users_result *r) {
 }
 
 static void edit_done(void *arg, const struct sp_plain_result *r) {
-    sp_x_done_count(arg, r);
+    sp_x_done_revoked_count(arg, r);
 }
 
 void sp_h_admin_users(struct sp_exchange *x) {

@@ -166,7 +166,7 @@ static void logout_done(void *arg, const struct sp_plain_result *r) {
     struct sp_exchange *x = arg;
     bool useless = r->outcome == SP_OUTCOME_INVALID_GRANT || r->outcome == SP_OUTCOME_INVALID_TOKEN;
     if (useless && x->ends_cookies) sp_x_expire_cookies(x);
-    sp_x_done_plain(x, r);
+    sp_x_done_revoked(x, r);
 }
 
 /* The CSRF token is bound to the session that is to end. The refresh cookie names it even after the access
@@ -215,7 +215,7 @@ void sp_h_logout(struct sp_exchange *x) {
 }
 
 static void count_done(void *arg, const struct sp_plain_result *r) {
-    sp_x_done_count(arg, r);
+    sp_x_done_revoked_count(arg, r);
 }
 
 void sp_h_logout_all(struct sp_exchange *x) {
@@ -226,7 +226,7 @@ void sp_h_logout_all(struct sp_exchange *x) {
 /* ---- password, me ---- */
 
 static void plain_done(void *arg, const struct sp_plain_result *r) {
-    sp_x_done_plain(arg, r);
+    sp_x_done_revoked(arg, r);
 }
 
 void sp_h_password(struct sp_exchange *x) {

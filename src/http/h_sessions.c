@@ -72,7 +72,7 @@ void sp_h_sessions(struct sp_exchange *x) {
 }
 
 static void end_done(void *arg, const struct sp_plain_result *r) {
-    sp_x_done_plain(arg, r);
+    sp_x_done_revoked(arg, r);
 }
 
 void sp_h_session_end(struct sp_exchange *x) {

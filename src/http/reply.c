@@ -165,7 +165,9 @@ static void write_problem(struct sp_exchange *x, const struct problem *p) {
 /* RFC 9110 section 11.6.1: every 401 says how to do better. RFC 6750 section 3: the error only when a token
  * was given. */
 static void add_challenge(struct sp_exchange *x, int status, const char *code) {
-    if (status == 401) {
+    if (status == 401 && x->route != NULL && x->route->auth == SP_AUTH_FEED) {
+        header_cstr(x, "WWW-Authenticate", "Basic realm=\"sallyport feed\", charset=\"UTF-8\"");
+    } else if (status == 401) {
         bool bad_token = strcmp(code, "invalid_token") == 0;
         header_cstr(x, "WWW-Authenticate",
                     bad_token ? "Bearer realm=\"sallyport\", error=\"invalid_token\""

@@ -21,6 +21,7 @@ enum sp_route_auth {
     SP_AUTH_ADMIN,   /* the admin socket, or such a token with the permission sallyport:admin */
     SP_AUTH_METRICS, /* the metrics listener, the admin socket, or such a token with sallyport:metrics or
                         sallyport:admin */
+    SP_AUTH_FEED,    /* HTTP Basic, of a client that may follow the feed */
     SP_AUTH_OWN,     /* the handler reads the credentials that were found */
 };
 enum sp_route_body { SP_BODY_NONE, SP_BODY_JSON, SP_BODY_JSON_OPTIONAL };

@@ -1,0 +1,20 @@
+/* HTTP Basic (RFC 7617): how services show their credential. */
+#ifndef SP_HTTP_BASIC_H
+#define SP_HTTP_BASIC_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+enum { SP_BASIC_BYTES_MAX = 256 }; /* of "user:password"; ours have at most 64 + 1 + 48 */
+
+struct sp_basic {
+    uint8_t bytes[SP_BASIC_BYTES_MAX]; /* wipe after use */
+    sp_slice user, password;           /* borrow from bytes */
+};
+
+/* From an Authorization value: the scheme in any case, one SP or more, canonical base64 with padding, of
+ * "user:password" where the user has no colon. SP_E_UNSUPPORTED: another scheme; SP_E_MALFORMED; SP_E_LIMIT.
+ */
+sp_status sp_basic_parse(sp_slice authorization, struct sp_basic *ret);
+
+#endif
