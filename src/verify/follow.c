@@ -365,7 +365,7 @@ static int64_t sooner(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 int64_t sp_follower_wait_until(const struct sp_follower *f) {
-    int64_t at = sooner(f->upkeep_ms, ack_moment(f));
+    int64_t at = f->state == GONE ? INT64_MAX : sooner(f->upkeep_ms, ack_moment(f));
     if (f->state == WAIT) at = sooner(at, f->due_ms);
     if (f->state == STREAM) at = sooner(at, f->silent_ms);
     if (f->state == STREAM && !sp_follower_is_busy(f, SP_EX_NONCE)) at = sooner(at, f->question.due_ms);
@@ -443,7 +443,7 @@ void sp_follower_bytes(struct sp_follower *f, enum sp_exchange x, struct sp_now 
         break;
     case SP_EX_STREAM:
         sp_follower_watch_clocks(f, now);
-        if (is_live(f, x)) sp_follower_stream_bytes(f, now, piece);
+        if (is_live(f, x) && f->state == STREAM) sp_follower_stream_bytes(f, now, piece);
         look_at_ack(f, now);
         break;
     case SP_EX_NONCE:
