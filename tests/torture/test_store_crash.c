@@ -1,5 +1,5 @@
-/* A process is killed while it rotates, records, and prunes its records; what it had acknowledged is there
- * afterwards, and at most what was under way more. (SIGKILL, not a loss of power: the system's cache
+/* A process is killed while it rotates, revokes, records, and prunes its records; what it had acknowledged is
+ * there afterwards, and at most what was under way more. (SIGKILL, not a loss of power: the system's cache
  * survives. That the log is synced before each answer is shown by the faults of its sync, test_store_faults.)
  */
 #include <signal.h>
@@ -30,9 +30,10 @@ static void *rotate_until_killed(void *arg) {
     for (;;) {
         struct sp_change set[] = {
             rotation_of(&row),
+            {.kind = SP_CHANGE_REVOKE_JTI, .revoke_jti = {1, row.user_id, NOW_S}},
             {.kind = SP_CHANGE_AUDIT, .audit = {.action = SP_SLICE_LIT("x"), .body = SP_SLICE_LIT("{}")}}};
         set[0].rotate.ret_session = &row;
-        if (commit_set(c->f, set, 2, NULL) != SP_OK) _exit(3);
+        if (commit_set(c->f, set, SP_ARRAY_LEN(set), NULL) != SP_OK) _exit(3);
         struct ack ack = {c->k, row.generation};
         if (write(c->pipe, &ack, sizeof(ack)) != sizeof(ack)) _exit(4); /* shorter than PIPE_BUF: whole */
     }
@@ -118,6 +119,24 @@ static void check_log(struct fixture *f, const struct sp_meta_row *meta) {
     assert_int_equal(seq, meta->audit_count);
 }
 
+static void check_feed(struct fixture *f, const struct sp_meta_row *meta) {
+    uint8_t head[SP_ROW_HASH_BYTES];
+    uint64_t seq = 0;
+    feed_start(NULL, meta->feed_epoch, head);
+    for (bool more = true; more;) {
+        struct sp_store_read r = {.kind = SP_READ_REVOCATIONS, .limit = SP_READ_PAGE_MAX, .after_seq = seq};
+        read_all(f, &r);
+        for (uint32_t i = 0; i < r.ret.n; i++) {
+            assert_int_equal(r.ret.revocations[i].seq, ++seq);
+            feed_link(NULL, head, &r.ret.revocations[i], head);
+        }
+        more = r.ret.more;
+        sp_store_read_done(&r);
+    }
+    assert_int_equal(seq, meta->revoke_seq);
+    assert_memory_equal(meta->feed_head, head, sizeof(head));
+}
+
 static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     uint8_t head[SP_ROW_HASH_BYTES] = {0};
     uint64_t rotations = 0;
@@ -130,12 +149,14 @@ static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     }
     struct sp_meta_row meta = read_meta(f);
     assert_int_equal(meta.audit_count, rotations); /* each change with its record, or neither */
+    assert_int_equal(meta.revoke_seq, rotations);  /* and with its revocation */
     for (uint64_t seq = 1; seq <= rotations; seq++) {
         chain_link(NULL, seq, head, SP_SLICE_LIT("{}"), head);
         if (seq == meta.audit_base) assert_memory_equal(meta.audit_base_hash, head, sizeof(head));
     }
     assert_memory_equal(meta.audit_head, head, sizeof(head));
     check_log(f, &meta);
+    check_feed(f, &meta);
 }
 
 static void killed_at_any_moment_it_keeps_what_it_acknowledged(void **state) {

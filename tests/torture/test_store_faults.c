@@ -187,6 +187,22 @@ static void check_log(struct fixture *f, const struct sp_meta_row *meta) {
     assert_memory_equal(meta->audit_mac, mac, sizeof(mac));
 }
 
+/* The chain's head is of the rows that are there, and so was each head that was published. */
+static void check_feed(struct fixture *f, const struct sp_meta_row *meta,
+                       const struct sp_revocation_row *rows, uint32_t n) {
+    uint8_t head[SP_ROW_HASH_BYTES];
+    feed_start(NULL, meta->feed_epoch, head);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(rows[i].seq, i + 1);
+        feed_link(NULL, head, &rows[i], head);
+        for (size_t k = 0; k < f->events_n; k++) {
+            if (f->events[k].kind == SP_EVENT_REVOKED && f->events[k].revocation.seq == rows[i].seq)
+                assert_memory_equal(f->events[k].feed_head, head, sizeof(head));
+        }
+    }
+    assert_memory_equal(meta->feed_head, head, sizeof(head));
+}
+
 static void check_model(struct fixture *f, const struct model *m) {
     uint8_t head[SP_ROW_HASH_BYTES];
     uint64_t ended = 0;
@@ -210,6 +226,7 @@ static void check_model(struct fixture *f, const struct model *m) {
     assert_int_equal(r.ret.n, ended);
     for (uint32_t i = 0; i < r.ret.n; i++) assert_true(was_published(f, r.ret.revocations[i].seq));
     assert_int_equal(f->events_n, ended);
+    check_feed(f, &meta, r.ret.revocations, r.ret.n);
     sp_store_read_done(&r);
 }
 
