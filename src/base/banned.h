@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#undef sprintf /* a macro of clang's, with _FORTIFY_SOURCE */
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets atoi atol atoll strtok asctime ctime  \
     gmtime localtime tmpnam mktemp
 
