@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cli/checkpoint.h"
 #include "cli/client.h"
+#include "cli/confirm.h"
 #include "cli/output.h"
 
 enum {
@@ -222,14 +223,24 @@ int sp_cmd_audit_checkpoint(const struct sp_invocation *in) {
     return fflush(stdout) == 0 ? SP_EXIT_OK : SP_EXIT_FAILED;
 }
 
-static int checkpoint_query(const struct sp_invocation *in, const char *file, struct sp_buf *query) {
-    char text[CHECKPOINT_BYTES_MAX], error[SP_CHECKPOINT_ERROR_BYTES] = "it is too long";
+/* The text of a checkpoint's file, in `room`. */
+static int read_checkpoint(const struct sp_invocation *in, const char *file, char room[CHECKPOINT_BYTES_MAX],
+                           sp_slice *ret) {
     FILE *f = fopen(file, "re");
     if (f == NULL) return sp_usage_error(in->command, "%s: %s", file, strerror(errno));
-    size_t n = fread(text, 1, sizeof(text), f);
-    bool whole = !ferror(f) && n < sizeof(text);
+    size_t n = fread(room, 1, CHECKPOINT_BYTES_MAX, f);
+    bool whole = !ferror(f) && n < CHECKPOINT_BYTES_MAX;
     fclose(f);
-    if (whole && sp_ok(sp_checkpoint_query(sp_slice_of(text, n), query, error))) return SP_EXIT_OK;
+    if (!whole) return sp_usage_error(in->command, "%s is not a checkpoint: it is too long", file);
+    *ret = sp_slice_of(room, n);
+    return SP_EXIT_OK;
+}
+
+static int checkpoint_query(const struct sp_invocation *in, const char *file, struct sp_buf *query) {
+    char room[CHECKPOINT_BYTES_MAX], error[SP_CHECKPOINT_ERROR_BYTES] = "out of memory";
+    sp_slice text;
+    int failed = read_checkpoint(in, file, room, &text);
+    if (failed || sp_ok(sp_checkpoint_query(text, query, error))) return failed;
     return sp_usage_error(in->command, "%s is not a checkpoint: %s", file, error);
 }
 
@@ -248,16 +259,27 @@ static int64_t integer_of(const struct sp_answer *a, const char *name) {
     return json_integer_value(json_object_get(a->body, name));
 }
 
+/* An earlier part of the log has told what became of the records of the checkpoint. */
+static void put_on_record(json_t *body, int64_t record) {
+    const char *place = json_string_value(json_object_get(body, "checkpoint"));
+    if (place == NULL || strcmp(place, "pruned") != 0) return;
+    json_object_set_new(body, "checkpoint", json_string("on_record"));
+    json_object_set_new(body, "checkpoint_record", json_integer(record));
+}
+
 int sp_audit_verify_from(const struct sp_invocation *in, const char *checkpoint, uint64_t after,
                          const char *head, struct sp_answer *ret) {
     char at[2 * 32 + 1];
+    int64_t told = 0;
     snprintf(at, sizeof(at), "%s", head);
     for (;;) {
         struct sp_answer a = {0};
         int failed = verify_part(in, checkpoint, after, at, &a);
         if (failed) return failed;
+        if (told == 0) told = integer_of(&a, "checkpoint_record");
         if (json_is_true(json_object_get(a.body, "complete"))) {
             sp_progress_end();
+            if (told != 0) put_on_record(a.body, told);
             *ret = a;
             return SP_EXIT_OK;
         }
@@ -268,6 +290,32 @@ int sp_audit_verify_from(const struct sp_invocation *in, const char *checkpoint,
     }
 }
 
+static bool checkpoint_is(const struct sp_answer *a, const char *place) {
+    const char *is = json_string_value(json_object_get(a->body, "checkpoint"));
+    return is != NULL && strcmp(is, place) == 0;
+}
+
+static void say_intact(const struct sp_answer *a) {
+    const int64_t records = integer_of(a, "records"), base = integer_of(a, "base");
+    printf("intact: %" PRIi64 " records", records - base);
+    if (base != 0) printf(", from %" PRIi64 " on; those before were pruned", base + 1);
+    if (checkpoint_is(a, "in_log"))
+        printf("%s", base == 0 ? ", and the checkpoint is among them" : "; the checkpoint fits them");
+    if (checkpoint_is(a, "on_record"))
+        printf("; what the checkpoint covers was pruned by it, as record %" PRIi64 " tells",
+               integer_of(a, "checkpoint_record"));
+    putchar('\n');
+    if (checkpoint_is(a, "pruned"))
+        printf("NOT PROVEN: what the checkpoint covers was pruned, and nothing that is left tells of it\n");
+}
+
+static void say_broken(const struct sp_answer *a) {
+    const char *why = json_string_value(json_object_get(a->body, "why"));
+    const int64_t good = integer_of(a, "records") - integer_of(a, "base");
+    printf("NOT INTACT: %s (record %" PRIi64 "; %" PRIi64 " before it are good)\n", why ? why : "?",
+           integer_of(a, "bad_seq"), good > 0 ? good : 0);
+}
+
 int sp_cmd_audit_verify(const struct sp_invocation *in) {
     SP_AUTO(sp_buf) query = SP_BUF_INIT(CHECKPOINT_BYTES_MAX);
     const char *file = sp_invocation_option(in, "checkpoint"), *checkpoint = "";
@@ -276,17 +324,78 @@ int sp_cmd_audit_verify(const struct sp_invocation *in) {
     if (!failed && !sp_ok(sp_buf_cstr(&query, &checkpoint))) failed = SP_EXIT_FAILED;
     if (!failed) failed = sp_audit_verify_from(in, checkpoint, 0, "", &a);
     if (failed) return failed;
-    bool intact = json_is_true(json_object_get(a.body, "intact"));
-    const char *why = json_string_value(json_object_get(a.body, "why"));
+    const bool intact = json_is_true(json_object_get(a.body, "intact"));
+    const bool proven = intact && !checkpoint_is(&a, "pruned");
     if (in->json) {
         sp_print_json(stdout, a.body);
     } else if (intact) {
-        printf("intact: %" PRIi64 " records%s\n", integer_of(&a, "records"),
-               file == NULL ? "" : ", and the checkpoint is among them");
+        say_intact(&a);
     } else {
-        printf("NOT INTACT: %s (record %" PRIi64 "; %" PRIi64 " before it are good)\n", why ? why : "?",
-               integer_of(&a, "bad_seq"), integer_of(&a, "records"));
+        say_broken(&a);
     }
     sp_answer_done(&a);
-    return intact ? SP_EXIT_OK : SP_EXIT_FAILED;
+    return proven ? SP_EXIT_OK : SP_EXIT_FAILED;
+}
+
+/* ---- prune ---- */
+
+static int load_checkpoint(const struct sp_invocation *in, json_t **ret) {
+    char room[CHECKPOINT_BYTES_MAX], error[SP_CHECKPOINT_ERROR_BYTES] = "out of memory";
+    const char *file = sp_invocation_option(in, "checkpoint");
+    sp_slice text;
+    if (file == NULL) return sp_usage_error(in->command, "--checkpoint FILE is needed");
+    int failed = read_checkpoint(in, file, room, &text);
+    if (failed || sp_ok(sp_checkpoint_body(text, ret, error))) return failed;
+    return sp_usage_error(in->command, "%s is not a checkpoint: %s", file, error);
+}
+
+struct pruning {
+    json_t *checkpoint;
+    int64_t pruned, base;
+    bool complete;
+};
+
+static int prune_part(const struct sp_invocation *in, struct pruning *p) {
+    struct sp_answer a = {0};
+    int failed = sp_client_call(in, "POST", "/admin/v1/audit/prune", p->checkpoint, &a);
+    if (failed) return failed;
+    p->complete = json_is_true(json_object_get(a.body, "complete"));
+    p->pruned += integer_of(&a, "pruned");
+    p->base = integer_of(&a, "base");
+    if (p->pruned == 0)
+        sp_progress("proved", (uint64_t)integer_of(&a, "proved"), (uint64_t)integer_of(&a, "total"));
+    else
+        sp_progress("pruned", (uint64_t)p->base, (uint64_t)integer_of(&a, "total"));
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
+}
+
+static void say_pruned(const struct sp_invocation *in, const struct pruning *p) {
+    if (in->json) {
+        json_t *said = json_pack("{s:I, s:I}", "pruned", (json_int_t)p->pruned, "base", (json_int_t)p->base);
+        sp_print_json(stdout, said);
+        json_decref(said);
+    } else {
+        printf("pruned: %" PRIi64 " records; the log begins with record %" PRIi64 "\n", p->pruned,
+               p->base + 1);
+    }
+}
+
+static int confirm_pruning(const struct sp_invocation *in, const json_t *checkpoint) {
+    char question[160];
+    snprintf(question, sizeof(question),
+             "This drops the audit records up to %" JSON_INTEGER_FORMAT " for good. Type prune: ",
+             json_integer_value(json_object_get(checkpoint, "count")));
+    return sp_confirm(in, question, "prune");
+}
+
+int sp_cmd_audit_prune(const struct sp_invocation *in) {
+    struct pruning p = {.complete = false};
+    int failed = load_checkpoint(in, &p.checkpoint);
+    if (!failed) failed = confirm_pruning(in, p.checkpoint);
+    while (!failed && !p.complete) failed = prune_part(in, &p);
+    sp_progress_end();
+    json_decref(p.checkpoint);
+    if (!failed) say_pruned(in, &p);
+    return failed;
 }

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "cli/client.h"
+#include "cli/confirm.h"
 #include "cli/load_config.h"
 #include "cli/output.h"
 #include "core/app_restore.h"
@@ -21,25 +22,6 @@
 enum { PATH_BYTES_MAX = 4096, POLL_MS = 100 };
 
 /* ---- erase ---- */
-
-/* The name again, on the terminal: what is erased does not come back. */
-static int confirm(const struct sp_invocation *in) {
-    char line[1024] = "";
-    if (sp_invocation_option(in, "yes") != NULL) return SP_EXIT_OK;
-    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    FILE *terminal = tty < 0 ? NULL : fdopen(tty, "r+");
-    if (terminal == NULL)
-        return sp_usage_error(in->command, "there is no terminal to ask for confirmation; use --yes");
-    fprintf(terminal, "This deletes %s and erases the personal values of every record. Type the name again: ",
-            in->args[0]);
-    fflush(terminal);
-    char *got = fgets(line, sizeof(line), terminal);
-    fclose(terminal);
-    line[strcspn(line, "\n")] = 0;
-    if (got != NULL && strcmp(line, in->args[0]) == 0) return SP_EXIT_OK;
-    fprintf(stderr, "sallyport: nothing was erased\n");
-    return SP_EXIT_FAILED;
-}
 
 struct erasing {
     char who[512];
@@ -73,7 +55,11 @@ int sp_cmd_user_erase(const struct sp_invocation *in) {
     struct erasing e = {.complete = false};
     int n = snprintf(e.who, sizeof(e.who), "%s", in->args[0]);
     if (n < 0 || (size_t)n >= sizeof(e.who)) return sp_usage_error(in->command, "the name is too long");
-    int failed = confirm(in);
+    char question[1024];
+    snprintf(
+        question, sizeof(question),
+        "This deletes %s and erases the personal values of every record. Type the name again: ", in->args[0]);
+    int failed = sp_confirm(in, question, in->args[0]);
     while (!failed && !e.complete) failed = erase_part(in, &e);
     sp_progress_end();
     if (failed) return failed;

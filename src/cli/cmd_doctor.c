@@ -429,8 +429,9 @@ static void check_audit(struct doctor *d) {
     if (sp_audit_verify_from(d->in, "", after, head, &a) != SP_EXIT_OK) {
         say(d, FAIL, "the audit log cannot be verified");
     } else if (json_is_true(json_object_get(a.body, "intact"))) {
+        const uint64_t base = (uint64_t)json_integer_value(json_object_get(a.body, "base"));
         say(d, GOOD, "the last %" PRIu64 " records are intact",
-            (uint64_t)json_integer_value(json_object_get(a.body, "records")) - after);
+            (uint64_t)json_integer_value(json_object_get(a.body, "records")) - (after > base ? after : base));
     } else {
         const char *why = json_string_value(json_object_get(a.body, "why"));
         say(d, FAIL, "NOT INTACT: %s", why ? why : "?");

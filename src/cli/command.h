@@ -98,6 +98,7 @@ int sp_cmd_key_list(const struct sp_invocation *in);
 int sp_cmd_key_rotate(const struct sp_invocation *in);
 int sp_cmd_key_revoke(const struct sp_invocation *in);
 int sp_cmd_audit_show(const struct sp_invocation *in);
+int sp_cmd_audit_prune(const struct sp_invocation *in);
 int sp_cmd_audit_verify(const struct sp_invocation *in);
 int sp_cmd_audit_tail(const struct sp_invocation *in);
 int sp_cmd_audit_export(const struct sp_invocation *in);

@@ -81,6 +81,11 @@ static const struct sp_option audit_verify_options[] = {
     {"checkpoint", "FILE", false, "what `audit checkpoint` wrote: the log must still contain it"},
     END,
 };
+static const struct sp_option audit_prune_options[] = {
+    {"checkpoint", "FILE", false, "what `audit checkpoint` wrote, or the server's log: up to there; needed"},
+    {"yes", NULL, false, "does not ask for confirmation"},
+    END,
+};
 static const struct sp_option erase_options[] = {
     {"yes", NULL, false, "does not ask for confirmation"},
     END,
@@ -164,6 +169,12 @@ const struct sp_command sp_commands[] = {
      sp_cmd_audit_verify},
     {"audit checkpoint", "", 0, 0, "Prints a sealed checkpoint of the audit log, to be kept elsewhere", NULL,
      sp_cmd_audit_checkpoint},
+    {"audit prune", "", 0, 0, "Proves, and then drops, the audit records that a checkpoint covers",
+     audit_prune_options, sp_cmd_audit_prune,
+     "The newest record always stays, and each step is on record itself. Nothing goes when the records are "
+     "not "
+     "those that the checkpoint was taken of. `sallyport audit export` before, if they are to be kept "
+     "elsewhere."},
     {"backup", "FILE", 1, 1, "Has the running server write a consistent copy of its store", NULL,
      sp_cmd_backup},
     {"restore", "FILE", 1, 1, "Puts a backup in the place of a stopped server's store", restore_options,

@@ -5,11 +5,13 @@
  *             next: SEQ | null}; times are RFC 3339; filtered pages may be short, or empty, and have a next
  *   GET
  * /admin/v1/audit/verify?after=&head=&checkpoint_count=&checkpoint_time=&checkpoint_head=&checkpoint_mac=
- *     -> 200 {intact, complete, records, total, head, bad_seq | null, why | null}; while not complete, go on
- *        with after=records and head
+ *     -> 200 {intact, complete, records, base, total, head, checkpoint, checkpoint_record, bad_seq | null,
+ *        why | null}; while not complete, go on with after=records and head
  *   GET /admin/v1/audit/checkpoint -> 200 {issuer, count, time_ms, head, mac}
+ *   POST /admin/v1/audit/prune {count, time_ms, head, mac} of a checkpoint
+ *     -> 200 {complete, proved, base, total, pruned}; while not complete, the same again
  *   GET /admin/v1/status -> 200 {store, issuer, started_at, incarnation, boots, global_epoch, session_floor,
- *     revoke_seq, revoked_entries, audit_count, audit_head}
+ *     revoke_seq, revoked_entries, audit_count, audit_base, audit_head}
  *
  * `body` and `personal` are the stored JSON itself, as values, since the chain covers the bytes of the one
  * and commitments of the other. Hashes are hexadecimal. */
@@ -96,6 +98,24 @@ void sp_h_admin_audit(struct sp_exchange *x) {
 
 /* ---- proof ---- */
 
+static const char *place_name(enum sp_audit_checkpoint_place place) {
+    switch (place) {
+    case SP_CHECKPOINT_NONE: return NULL;
+    case SP_CHECKPOINT_IN_LOG: return "in_log";
+    case SP_CHECKPOINT_ON_RECORD: return "on_record";
+    case SP_CHECKPOINT_PRUNED: return "pruned";
+    }
+    return NULL;
+}
+
+static void put_text_or_null(struct sp_json_out *o, const char *name, const char *text) {
+    if (text != NULL) {
+        sp_json_out_text(o, name, sp_slice_cstr(text));
+    } else {
+        sp_json_out_null(o, name);
+    }
+}
+
 static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
     struct sp_exchange *x = arg;
     if (r->outcome != SP_OUTCOME_OK) {
@@ -106,14 +126,13 @@ static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
     sp_json_out_bool(&x->json, "intact", r->intact);
     sp_json_out_bool(&x->json, "complete", r->complete);
     sp_json_out_u64(&x->json, "records", r->records);
+    sp_json_out_u64(&x->json, "base", r->base);
     sp_json_out_u64(&x->json, "total", r->total);
     sp_json_out_hex(&x->json, "head", SP_SLICE_ARRAY(r->head));
+    put_text_or_null(&x->json, "checkpoint", place_name(r->checkpoint));
+    put_u64_or_null(&x->json, "checkpoint_record", r->checkpoint_record);
     put_u64_or_null(&x->json, "bad_seq", r->bad_seq);
-    if (r->why != NULL && !r->intact) {
-        sp_json_out_text(&x->json, "why", sp_slice_cstr(r->why));
-    } else {
-        sp_json_out_null(&x->json, "why");
-    }
+    put_text_or_null(&x->json, "why", r->intact ? NULL : r->why);
     sp_json_out_object_end(&x->json);
     sp_x_reply(x, 200);
 }
@@ -162,6 +181,43 @@ void sp_h_admin_audit_checkpoint(struct sp_exchange *x) {
     sp_app_audit_checkpoint(x->app, &x->call, checkpoint_done, x);
 }
 
+/* ---- prune ---- */
+
+static void prune_done(void *arg, const struct sp_audit_prune_result *r) {
+    struct sp_exchange *x = arg;
+    if (r->outcome != SP_OUTCOME_OK) {
+        sp_x_outcome(x, r->outcome);
+        return;
+    }
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_bool(&x->json, "complete", r->complete);
+    sp_json_out_u64(&x->json, "proved", r->proved);
+    sp_json_out_u64(&x->json, "base", r->base);
+    sp_json_out_u64(&x->json, "total", r->total);
+    sp_json_out_u64(&x->json, "pruned", r->pruned);
+    sp_json_out_object_end(&x->json);
+    sp_x_reply(x, 200);
+}
+
+void sp_h_admin_audit_prune(struct sp_exchange *x) {
+    enum { HASH_CHARS = 2 * SP_ROW_HASH_BYTES };
+    struct sp_audit_checkpoint c = {0};
+    int64_t count = 0;
+    sp_slice head = SP_SLICE_EMPTY, mac = SP_SLICE_EMPTY;
+    struct sp_json_in_field fields[] = {{"count", SP_JSON_IN_COUNT, true, INT64_MAX, {.count = &count}},
+                                        {"time_ms", SP_JSON_IN_COUNT, true, INT64_MAX, {.count = &c.time_ms}},
+                                        {"head", SP_JSON_IN_LABEL, true, HASH_CHARS, {.text = &head}},
+                                        {"mac", SP_JSON_IN_LABEL, true, HASH_CHARS, {.text = &mac}}};
+    if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
+    c.count = (uint64_t)count;
+    if (!sp_hex_decode_exact(head, c.head, sizeof(c.head)) ||
+        !sp_hex_decode_exact(mac, c.mac, sizeof(c.mac))) {
+        sp_x_outcome(x, SP_OUTCOME_INVALID_REQUEST);
+        return;
+    }
+    sp_app_audit_prune(x->app, &x->call, &c, prune_done, x);
+}
+
 /* ---- status ---- */
 
 static void status_done(void *arg, const struct sp_status_result *r) {
@@ -183,6 +239,7 @@ static void status_done(void *arg, const struct sp_status_result *r) {
     sp_json_out_u64(o, "revoked_entries", r->revoked_entries);
     sp_json_out_bool(o, "password_dictionary", r->has_word_list);
     sp_json_out_u64(o, "audit_count", r->meta.audit_count);
+    sp_json_out_u64(o, "audit_base", r->meta.audit_base);
     sp_json_out_hex(o, "audit_head", SP_SLICE_ARRAY(r->meta.audit_head));
     sp_json_out_object_end(o);
     sp_x_reply(x, 200);

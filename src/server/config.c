@@ -346,6 +346,24 @@ static void origin_of(const char *url, char *out, size_t cap) {
     snprintf(out, cap, "%.*s", (int)(host - url + (int)strcspn(host, "/")), url);
 }
 
+/* Of the last days is what an incident is looked into with. And what is pruned must have left a checkpoint in
+ * the server's log, which is at level info. */
+static sp_status check_audit(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
+    enum { KEEP_DAYS_MIN = 7, LEVEL_INFO = 0, LEVEL_DEBUG = 1 }; /* levels: in config.def's order */
+    const int64_t keep = sp_config_number(c, SP_CFG_audit_keep_days);
+    const int64_t level = sp_config_number(c, SP_CFG_log_level);
+    const char *from = c->values[SP_CFG_audit_keep_days].source;
+    if (keep == 0) return SP_SUCCESS;
+    if (keep < KEEP_DAYS_MIN)
+        return complain(error, "%s: audit.keep_days: expected 0, or at least %d", from, KEEP_DAYS_MIN);
+    if (level != LEVEL_INFO && level != LEVEL_DEBUG)
+        return complain(error,
+                        "%s: audit.keep_days needs log.level info or debug: what is pruned must have left a "
+                        "checkpoint in the log",
+                        from);
+    return SP_SUCCESS;
+}
+
 static sp_status check_origins(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
     sp_slice list = sp_slice_cstr(sp_config_text(c, SP_CFG_server_public_origins)), word;
     while (sp_words_next(&list, &word)) {
@@ -396,6 +414,7 @@ sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES
     origin_of(issuer, value, sizeof(value));
     SP_TRY(derive(c, SP_CFG_server_public_origins, value, "from tokens.issuer", error));
     SP_TRY(check_origins(c, error));
+    SP_TRY(check_audit(c, error));
     SP_TRY(check_proxies(c, error));
     if (sp_config_number(c, SP_CFG_sessions_idle_ttl) > sp_config_number(c, SP_CFG_sessions_absolute_ttl))
         return complain(error, "sessions.idle_ttl (%s) is longer than sessions.absolute_ttl (%s)",

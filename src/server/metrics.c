@@ -336,7 +336,10 @@ static void put_store(struct text *t, const struct sp_measures *a) {
 
 static void put_meta(struct text *t, const struct sp_meta_row *meta) {
     if (meta == NULL) return;
-    one(t, "sallyport_audit_records", "gauge", "Records in the audit chain.", meta->audit_count);
+    one(t, "sallyport_audit_records", "gauge", "Records ever written to the audit log, the pruned ones too.",
+        meta->audit_count);
+    one(t, "sallyport_audit_pruned_records", "gauge", "Records pruned from the beginning of the audit log.",
+        meta->audit_base);
     one(t, "sallyport_revocation_sequence", "gauge", "Sequence of the newest revocation.", meta->revoke_seq);
     one(t, "sallyport_store_incarnation", "gauge",
         "Changes when the store has gone back in time or was restored.", meta->incarnation);

@@ -29,6 +29,7 @@ const FIELDS = {
     admin_role_set: { 'permissions!': 'W' },
     admin_revoke: { jti: 'L64', session: 'L64', user: 'L256', everyone: 'B' },
     admin_session_add: { 'subject!': 'L', roles: 'W', scope: 'L', amr: 'W', device: 'L128', mode: 'L16', auth_time: 'C' },
+    admin_audit_prune: { 'count!': 'C', 'time_ms!': 'C', 'head!': 'L64', 'mac!': 'L64' },
     admin_backup_start: { 'file!': 'L' },
     admin_client_add: { 'client_id!': 'L64', 'feed!': 'B' },
     admin_client_rotate: { overlap_s: 'C' },

@@ -237,7 +237,18 @@ test('what administrators do', async () => {
     await expect(200, 'audit', { ...on, query: 'limit=200' });
     await expect(404, 'audit', { ...on, query: 'user=nobody' });
     await expect(200, 'auditVerify', on);
-    await expect(200, 'auditCheckpoint', on);
+    const checkpoint = async () => {
+        const { issuer, ...members } = (await expect(200, 'auditCheckpoint', on)).json;
+        assert.ok(issuer);
+        return members;
+    };
+    const c = await checkpoint();
+    await expect(200, 'auditPrune', { ...on, body: c });
+    await expect(400, 'auditPrune', { ...on, body: { ...c, count: 1 } });
+    await expect(200, 'auditVerify', { ...on, query: `checkpoint_count=${c.count}&checkpoint_time=${c.time_ms}&checkpoint_head=${c.head}&checkpoint_mac=${c.mac}` });
+    const later = await checkpoint();
+    execFileSync('sqlite3', [path.join(s.data, 'sallyport.db'), `delete from audit where seq = ${later.count}`]);
+    await expect(409, 'auditPrune', { ...on, body: later }); // somebody has meddled with the log
     await expect(200, 'backup', on);
     await expect(202, 'backupStart', { ...on, body: { file: path.join(s.folder, 'copy.db') } });
     await expect(200, 'backup', on);

@@ -358,6 +358,12 @@ static void run_backup(void) {
     const struct sp_backup_result r = {.outcome = fake.outcome, .state = SP_BACKUP_NONE};
     ((sp_backup_done *)later.done)(later.arg, &r);
 }
+static void run_audit_prune(void) {
+    const struct sp_audit_prune_result r = {
+        .outcome = fake.outcome, .complete = true, .proved = 9, .base = 9, .total = 9, .pruned = 4};
+    ((sp_audit_prune_done *)later.done)(later.arg, &r);
+}
+
 static void run_audit_verify(void) {
     const struct sp_audit_verify_result r = {
         .outcome = fake.outcome, .complete = true, .records = 6, .total = 9, .bad_seq = 7, .why = "hash"};
@@ -556,6 +562,13 @@ void sp_app_backup_status(struct sp_app *app, const struct sp_call *call, sp_bac
     (void)app, (void)call;
     say("backup_status");
     finish_later(run_backup, done, arg);
+}
+void sp_app_audit_prune(struct sp_app *app, const struct sp_call *call,
+                        const struct sp_audit_checkpoint *checkpoint, sp_audit_prune_done *done, void *arg) {
+    need_admin(app, call);
+    say("audit_prune %llu|%lld|%02x|%02x", (unsigned long long)checkpoint->count,
+        (long long)checkpoint->time_ms, checkpoint->head[0], checkpoint->mac[31]);
+    finish_later(run_audit_prune, done, arg);
 }
 void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call,
                          const struct sp_audit_verify_request *in, sp_audit_verify_done *done, void *arg) {

@@ -244,6 +244,20 @@ static void keys(void **state) {
     assert_calls("key_revoke k1\n");
 }
 
+#define ZEROS_31 "00000000000000000000000000000000000000000000000000000000000000"
+
+static void audit_prune_takes_a_checkpoint(void) {
+    ask("POST /admin/v1/audit/prune",
+        "{\"count\":9,\"time_ms\":5,\"head\":\"ab" ZEROS_31 "\",\"mac\":\"" ZEROS_31 "cd\"}", JSON, NULL);
+    assert_calls("audit_prune 9|5|ab|cd\n");
+    assert_body("{\"complete\":true,\"proved\":9,\"base\":9,\"total\":9,\"pruned\":4}");
+    ask("POST /admin/v1/audit/prune",
+        "{\"count\":9,\"time_ms\":5,\"head\":\"ab\",\"mac\":\"" ZEROS_31 "cd\"}", JSON, NULL);
+    assert_problem(400, "invalid_request");
+    ask("POST /admin/v1/audit/prune", "{\"count\":9}", JSON, NULL);
+    assert_problem(400, "missing_field");
+}
+
 static void audit_and_status(void **state) {
     (void)state;
     ask("GET /admin/v1/audit?after=6&limit=1", NULL, NULL);
@@ -256,7 +270,8 @@ static void audit_and_status(void **state) {
     assert_problem(400, "bad_parameter");
     ask("GET /admin/v1/audit/verify", NULL, NULL);
     assert_status(200);
-    assert_non_null(strstr(reply.body, "\"intact\":false,\"complete\":true,\"records\":6,\"total\":9,"));
+    assert_non_null(
+        strstr(reply.body, "\"intact\":false,\"complete\":true,\"records\":6,\"base\":0,\"total\":9,"));
     assert_non_null(strstr(reply.body, "\"bad_seq\":7,\"why\":\"hash\"}"));
     ask("GET /admin/v1/audit?user=ann&action=login&since=2026-11-21T02:33:37.123Z", NULL, NULL);
     ask("GET /admin/v1/audit?since=yesterday", NULL, NULL);
@@ -265,6 +280,7 @@ static void audit_and_status(void **state) {
     assert_problem(400, "bad_parameter");
     ask("GET /admin/v1/audit/checkpoint", NULL, NULL);
     assert_status(200);
+    audit_prune_takes_a_checkpoint();
     ask("GET /admin/v1/backup", NULL, NULL);
     assert_status(200);
     ask("POST /admin/v1/users/ann/erase?after=7", NULL, NULL);
