@@ -41,6 +41,7 @@ struct sp_token_marks {
 struct sp_token_facts {
     struct sp_token_marks marks;
     uint64_t key_identity;
+    uint32_t generation;      /* of that set when the marks were made: they are void in any other */
     enum sp_reject addressee; /* sp_check_addressee's answer: the policy of a verifier never changes */
     struct sp_claims_packed claims;
 };

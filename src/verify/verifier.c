@@ -97,6 +97,7 @@ static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier
     struct sp_key_lookup lookup = sp_keyset_lookup(keys);
     struct sp_checked checked;
     SP_CHECK(sp_check_signature(token, &lookup, &v->policy, &r->scratch, &checked));
+    r->facts.generation = sp_revoke_set_generation(v->set); /* before the marks are made */
     SP_CHECK(make_marks(v, &checked.claims, &r->facts.marks));
     SP_CHECK(gather_claims(r, &checked.claims, &new.block));
     r->facts.addressee = sp_check_addressee(&checked.claims, &v->policy);
@@ -108,12 +109,17 @@ static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier
     return SP_REJECT_NONE;
 }
 
+/* Does what was found out then still hold? The key is still trusted, and the marks are those of this set. */
+static bool still_holds(const struct sp_verifier *v, const struct sp_keyset *keys,
+                        const struct sp_token_facts *facts) {
+    return sp_keyset_has(keys, facts->key_identity) && facts->generation == sp_revoke_set_generation(v->set);
+}
+
 /* What is known of the token, from the cache or found out now. */
 static enum sp_reject find_facts(struct sp_verifier *v, struct sp_verifier_reader *r, sp_slice token,
                                  int64_t now_s, struct sp_cached_token *ret) {
     const struct sp_keyset *keys = atomic_load_explicit(&v->keys, memory_order_seq_cst);
-    if (v->cache != NULL && sp_token_cache_find(v->cache, token, ret) &&
-        sp_keyset_has(keys, ret->facts->key_identity)) {
+    if (v->cache != NULL && sp_token_cache_find(v->cache, token, ret) && still_holds(v, keys, ret->facts)) {
         count(&r->counters.hits);
         return SP_REJECT_NONE;
     }

@@ -127,6 +127,23 @@ static void revoked_sid_is_refused_cold_and_warm(void **state) {
     }
 }
 
+/* A follower takes over the key of its server's set: the marks of tokens that were cached before are void. */
+static void session_revoked_after_the_set_was_rekeyed_is_refused(void **state) {
+    (void)state;
+    struct fixture f;
+    const uint8_t key[SP_REVOKE_KEY_BYTES] = "another set key";
+    fixture_init(&f, SP_ALG_HS256, CACHE_BYTES);
+    struct sp_revoke_set *set = sp_verifier_revoke_set(f.v);
+    assert_cold_and_warm(&f, T0, NONE);
+    assert_true(sp_ok(sp_revoke_set_rekey(set, key)));
+    assert_cold_and_warm(&f, T0, NONE);
+    assert_int_equal(stats(&f).misses, 2);
+    assert_int_equal(stats(&f).cache.entries, 1);
+    assert_true(sp_ok(sp_revoke_set_add(set, SP_REVOKE_SID, SP_SLICE_ARRAY(f.ids.sid.b), T0 + 2000, T0)));
+    assert_cold_and_warm(&f, T0, REVOKED);
+    fixture_done(&f);
+}
+
 static void revoking_another_session_does_not_touch_this_one(void **state) {
     (void)state;
     struct fixture f;
@@ -513,6 +530,7 @@ int main(void) {
         cmocka_unit_test(expired_token_is_not_cached),
         cmocka_unit_test(revoked_jti_is_refused_cold_and_warm),
         cmocka_unit_test(revoked_sid_is_refused_cold_and_warm),
+        cmocka_unit_test(session_revoked_after_the_set_was_rekeyed_is_refused),
         cmocka_unit_test(revoking_another_session_does_not_touch_this_one),
         cmocka_unit_test(foreign_jti_is_revoked_by_its_text),
         cmocka_unit_test(raised_user_epoch_refuses_older_tokens_only),
