@@ -84,6 +84,16 @@ void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slic
     sp_op_audit_denial(app, call, &event);
 }
 
+void sp_app_audit_reload(struct sp_app *app, enum sp_reload how, sp_slice changed, sp_slice needs_restart) {
+    const struct sp_log_field detail[] = {SP_LOGF_TEXT("changed", changed),
+                                          SP_LOGF_TEXT("needs_restart", needs_restart)};
+    const struct sp_audit_event event = {.action = SP_AUDIT_CONFIG_RELOADED,
+                                         .outcome = how == SP_RELOAD_TAKEN ? SP_AUDIT_OK : SP_AUDIT_FAILED,
+                                         .detail = detail,
+                                         .detail_n = SP_ARRAY_LEN(detail)};
+    sp_op_audit_system(app, &event);
+}
+
 /* ---- CSRF ---- */
 
 _Static_assert(SP_CSRF_TEXT_BYTES == SP_BASE64URL_CHARS(SP_SHA256_BYTES), "the text of one HMAC");

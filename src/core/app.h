@@ -137,6 +137,10 @@ sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, s
  * and minute. */
 void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
                          sp_slice target);
+/* The configuration was read again, and taken or refused; names of keys with spaces between, never values.
+ * Recorded in the background; a record that is lost is said in the log. */
+enum sp_reload { SP_RELOAD_REFUSED, SP_RELOAD_TAKEN };
+void sp_app_audit_reload(struct sp_app *app, enum sp_reload how, sp_slice changed, sp_slice needs_restart);
 /* A service's own credential (live_clients.h), for what services do. Synchronous, local, no store. A refusal
  * is recorded as those of permissions are. */
 enum sp_client_check sp_app_client_check(struct sp_app *app, const struct sp_call *call, sp_slice id,

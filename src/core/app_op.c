@@ -252,6 +252,11 @@ void sp_op_audit_denial(struct sp_app *app, const struct sp_call *call, const st
     }
 }
 
+void sp_op_audit_system(struct sp_app *app, const struct sp_audit_event *event) {
+    struct sp_op *op = sp_op_background(app, NULL, &sp_op_kind_background);
+    if (op != NULL) append_aside(op, event);
+}
+
 void sp_op_actor_user(struct sp_op *op, const uint8_t *user_id) {
     sp_audit_actor_user(user_id, &op->actor);
 }

@@ -76,10 +76,12 @@ static void take_values(struct server *s, const struct sp_config *next, struct s
     }
 }
 
-static void log_values(const struct server *s, const struct sp_buf *taken, const struct sp_buf *cold) {
+/* Into the log, and without the values into the audit log. */
+static void tell_values(const struct server *s, const struct sp_buf *taken, const struct sp_buf *cold) {
     SP_LOG(&s->log, SP_LOG_INFO, "config_reloaded", SP_LOGF_TEXT("changed", sp_buf_slice(taken)));
     if (cold->n != 0)
         SP_LOG(&s->log, SP_LOG_WARN, "config_needs_restart", SP_LOGF_TEXT("keys", sp_buf_slice(cold)));
+    sp_app_audit_reload(s->app, SP_RELOAD_TAKEN, sp_buf_slice(taken), sp_buf_slice(cold));
 }
 
 /* ---- the change-over ---- */
@@ -135,7 +137,7 @@ static void apply(struct server *s, const struct sp_config *next, struct change_
     if (c->tls == NULL) c->tls = sp_tls_ref(s->tls); /* HTTPS stays HTTPS until the restart */
     sp_tls_unref(s->tls);
     s->tls = sp_tls_ref(c->tls);
-    log_values(s, &taken, &cold);
+    tell_values(s, &taken, &cold);
     sp_wire_log_tls(s);
     start_change_over(s, c);
 }
@@ -152,6 +154,7 @@ void sp_wire_reload(struct server *s) {
         apply(s, next, c);
     } else {
         SP_LOG(&s->log, SP_LOG_ERROR, "config_refused", SP_LOGF_TEXT("error", sp_slice_cstr(error)));
+        sp_app_audit_reload(s->app, SP_RELOAD_REFUSED, SP_SLICE_EMPTY, SP_SLICE_EMPTY);
         sp_notify(&s->notify, "READY=1\nSTATUS=Serving on %s; the last reload was refused", s->listening_on);
         sp_wire_change_over_free(c);
     }

@@ -256,11 +256,23 @@ async function reload(s, pattern) {
     return s.log.slice(from);
 }
 
+// The record follows the log's line.
+async function audited(s, n) {
+    for (const until = Date.now() + 10000; ; await sleep(10)) {
+        const records = await s.audit('config_reloaded');
+        if (records.length >= n) return records;
+        assert.ok(Date.now() < until, 'no record');
+    }
+}
+
 test('SIGHUP takes log.level and names what needs a restart', () => withFile('[log]\nlevel = info\n', async (s, write) => {
     write('[log]\nlevel = debug\n[tokens]\naccess_ttl = 5m\n[sessions]\ngrace = 2s\n');
     const log = await reload(s, /config_needs_restart/);
     assert.match(log, /"event":"config_reloaded","changed":"log\.level"/);
     assert.match(log, /"keys":"tokens\.access_ttl sessions\.grace"/);
+    const [record] = await audited(s, 1);
+    assert.deepEqual([record.outcome, record.actor, record.body.detail],
+        ['ok', 'system', { changed: 'log.level', needs_restart: 'tokens.access_ttl sessions.grace' }]);
     write('[log]\nlevel = error\n[tokens]\naccess_ttl = 900s\n');
     s.child.kill('SIGHUP');
     await sleep(100);
@@ -275,6 +287,9 @@ test('a bad file changes nothing and is complained of as at the start', () => wi
     const log = await reload(s, /config_refused/);
     const { error } = JSON.parse(log.split('\n').find((l) => l.includes('config_refused')));
     assert.match(error, /:4: unknown key "log\.colour"/);
+    const [record] = await audited(s, 1);
+    assert.equal(record.outcome, 'failed');
+    assert.doesNotMatch(JSON.stringify(record), /colour/);
     let check;
     try { execFileSync(program, ['config', 'check', '--config', file], { stdio: 'pipe' }); } catch (e) { check = e; }
     assert.equal(check.status, 2);
