@@ -73,11 +73,12 @@ static void take(struct slot *s, const uint8_t *sub, uint32_t epoch, uint32_t ex
     atomic_store_explicit(&s->taken, 1, memory_order_release); /* publishes the three above */
 }
 
-/* The n-th slot of a table, if it is taken and in force; NULL otherwise. */
+/* Under the lock: the n-th slot of a table, if it is taken and in force; NULL otherwise. */
 static const struct slot *live_slot(const struct sp_shard_table *t, uint32_t n, int64_t now_s) {
     const struct line *line = sp_shard_line(t, n / LINE_SLOTS);
     const struct slot *s = &line->slot[n % LINE_SLOTS];
-    return is_taken(s) && in_force(s, now_s) ? s : NULL;
+    bool taken = atomic_load_explicit(&s->taken, memory_order_relaxed) != 0;
+    return taken && in_force(s, now_s) ? s : NULL;
 }
 
 static size_t count_in_force(const struct sp_shard_table *t, int64_t now_s) {

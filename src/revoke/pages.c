@@ -25,14 +25,14 @@ size_t sp_pages_bytes(size_t n) {
     return round_up(n, is_mapped(n) ? PAGE_BYTES : LINE_BYTES);
 }
 
-static void *map(size_t n) {
-    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static void *map(size_t n, int flags) {
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
 /* Maps a huge page too much and gives back what lies before and after. */
 static void *map_huge(size_t n) {
-    uint8_t *p = map(n + HUGE_BYTES);
+    uint8_t *p = map(n + HUGE_BYTES, 0);
     if (p == NULL) return NULL;
     size_t before = (HUGE_BYTES - (uintptr_t)p % HUGE_BYTES) % HUGE_BYTES;
     if (before != 0) (void)munmap(p, before);
@@ -50,7 +50,9 @@ static void *allocate(size_t n) {
 void *sp_pages_new(size_t n) {
     size_t bytes = sp_pages_bytes(n);
     if (!is_mapped(n)) return allocate(bytes);
-    return bytes < HUGE_BYTES ? map(bytes) : map_huge(bytes);
+    /* Small pages are made at once: a table is filled at once, and 400 faults would cost more than the
+     * filling. */
+    return bytes < HUGE_BYTES ? map(bytes, MAP_POPULATE) : map_huge(bytes);
 }
 
 void sp_pages_free(void *p, size_t n) {

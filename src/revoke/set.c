@@ -143,21 +143,21 @@ struct place {
     bool found;
 };
 
-static inline struct place search_line(struct line *line, uint64_t fp) {
+static inline struct place search_line(struct line *line, uint64_t fp, memory_order order) {
     size_t at = 0;
     for (; at < LINE_ENTRIES; at++) {
-        /* acquire: the expiry that was written before this fingerprint */
-        uint64_t v = atomic_load_explicit(&line->fp[at], memory_order_acquire);
+        uint64_t v = atomic_load_explicit(&line->fp[at], order);
         if (v == fp) return (struct place){line, at, true};
         if (v == 0) break;
     }
     return (struct place){line, at, false};
 }
 
-/* The slot of fp, or the free one where it belongs. */
-static inline struct place search(const struct sp_shard_table *t, uint64_t fp) {
+/* The slot of fp, or the free one where it belongs. Readers acquire: whatever was written before the
+ * fingerprint. Who holds the lock has seen all that, and need not. */
+static inline struct place search(const struct sp_shard_table *t, uint64_t fp, memory_order order) {
     for (uint32_t i = sp_shard_place(fp, t->lines);; i = sp_shard_next(t, i)) {
-        struct place p = search_line(sp_shard_line(t, i), fp);
+        struct place p = search_line(sp_shard_line(t, i), fp, order);
         if (p.at != LINE_ENTRIES) return p;
     }
 }
@@ -171,15 +171,15 @@ static void take(struct sp_shard_table *t, struct place p, uint64_t fp, uint32_t
 }
 
 /* What is in a slot; fingerprint 0: nothing. */
-static inline struct sp_revoke_entry entry_at(struct line *line, size_t at) {
-    uint64_t fp = atomic_load_explicit(&line->fp[at], memory_order_acquire);
+static inline struct sp_revoke_entry entry_at(struct line *line, size_t at, memory_order order) {
+    uint64_t fp = atomic_load_explicit(&line->fp[at], order);
     return (struct sp_revoke_entry){fp, atomic_load_explicit(&line->expiry[at], memory_order_relaxed)};
 }
 
 static size_t count_in_line(struct line *line, int64_t now_s) {
     size_t n = 0;
     for (size_t at = 0; at < LINE_ENTRIES; at++) {
-        struct sp_revoke_entry e = entry_at(line, at);
+        struct sp_revoke_entry e = entry_at(line, at, memory_order_relaxed);
         n += e.fingerprint != 0 && sp_shard_in_force(e.expiry_s, now_s);
     }
     return n;
@@ -192,9 +192,9 @@ static size_t count_in_force(const struct sp_shard_table *t, int64_t now_s) {
 
 static void copy_line(struct line *from, struct sp_shard_table *to, int64_t now_s) {
     for (size_t at = 0; at < LINE_ENTRIES; at++) {
-        struct sp_revoke_entry e = entry_at(from, at);
+        struct sp_revoke_entry e = entry_at(from, at, memory_order_relaxed);
         if (e.fingerprint == 0 || !sp_shard_in_force(e.expiry_s, now_s)) continue;
-        take(to, search(to, e.fingerprint), e.fingerprint, e.expiry_s);
+        take(to, search(to, e.fingerprint, memory_order_relaxed), e.fingerprint, e.expiry_s);
     }
 }
 static void copy_in_force(const struct sp_shard_table *from, struct sp_shard_table *to, int64_t now_s,
@@ -207,7 +207,7 @@ static void copy_in_force(const struct sp_shard_table *from, struct sp_shard_tab
 
 /* False: fp is not there. */
 static bool extend(struct sp_shard_table *t, uint64_t fp, uint32_t expiry) {
-    struct place p = search(t, fp);
+    struct place p = search(t, fp, memory_order_relaxed);
     if (p.found && expiry > atomic_load_explicit(&p.line->expiry[p.at], memory_order_relaxed))
         atomic_store_explicit(&p.line->expiry[p.at], expiry, memory_order_release);
     return p.found;
@@ -219,7 +219,7 @@ static sp_status add_locked(struct sp_revoke_set *s, uint64_t fp, uint32_t expir
     if (t != NULL && extend(t, fp, expiry)) return SP_SUCCESS;
     SP_TRY(sp_shards_make_room(&s->shards, shard, now_s));
     t = sp_shards_table(&s->shards, shard);
-    take(t, search(t, fp), fp, expiry);
+    take(t, search(t, fp, memory_order_relaxed), fp, expiry);
     sp_shards_count_added(&s->shards, shard);
     return SP_SUCCESS;
 }
@@ -253,7 +253,7 @@ bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t 
     if (fingerprint == 0) return true;
     const struct sp_shard_table *t = sp_shards_table(&s->shards, sp_shard_of(fingerprint));
     if (t == NULL || !filter_may_have(t, fingerprint)) return false;
-    struct place p = search(t, fingerprint);
+    struct place p = search(t, fingerprint, memory_order_acquire);
     return p.found &&
            sp_shard_in_force(atomic_load_explicit(&p.line->expiry[p.at], memory_order_acquire), now_s);
 }
@@ -271,7 +271,7 @@ static struct sp_revoke_entry lowest_of_home(const struct sp_shard_table *t, uin
     const uint32_t home = sp_shard_place(at, t->lines);
     for (uint32_t i = home;; i = sp_shard_next(t, i)) {
         for (size_t n = 0; n < LINE_ENTRIES; n++) {
-            struct sp_revoke_entry e = entry_at(sp_shard_line(t, i), n);
+            struct sp_revoke_entry e = entry_at(sp_shard_line(t, i), n, memory_order_acquire);
             if (e.fingerprint == 0) return best; /* nothing was ever pushed beyond a free slot */
             bool wanted = e.fingerprint >= at && sp_shard_place(e.fingerprint, t->lines) == home;
             if (!wanted || !sp_shard_in_force(e.expiry_s, now_s)) continue;

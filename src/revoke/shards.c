@@ -12,6 +12,8 @@ static size_t soft_full(const struct sp_shard_table *t) {
 static size_t hard_full(const struct sp_shard_table *t) {
     return t->slots - t->slots / 10 - 1;
 }
+/* Without memory, growing is tried again after so many adds, since each try counts what is in force. */
+#define RETRY_EVERY 64
 /* How much a table that is built has free below soft_full: a quarter. The copying of one entry is then paid
  * by a quarter of an add, some 4 times 5 ns; an eighth would save 6 % of the memory for twice of that. */
 #define HEADROOM(live) ((live) / 4)
@@ -143,11 +145,13 @@ static sp_status sweep(struct sp_shards *s, int64_t now_s) {
 
 sp_status sp_shards_make_room(struct sp_shards *s, size_t shard, int64_t now_s) {
     if (s->used >= s->entries_max) SP_TRY(sweep(s, now_s));
-    struct sp_shard_table *t = sp_shards_table(s, shard);
-    if (t != NULL && s->used_in[shard] < soft_full(t)) return SP_SUCCESS;
+    const struct sp_shard_table *t = sp_shards_table(s, shard);
+    size_t used = s->used_in[shard];
+    bool fits = t != NULL && used < hard_full(t);
+    bool grows = t == NULL || (used >= soft_full(t) && (used - soft_full(t)) % RETRY_EVERY == 0);
+    if (fits && !grows) return SP_SUCCESS;
     sp_status st = rebuild_for(s, shard, now_s, count_in_force(s, t, now_s));
-    if (!sp_ok(st) && t != NULL && s->used_in[shard] < hard_full(t)) return SP_SUCCESS;
-    return st;
+    return fits ? SP_SUCCESS : st;
 }
 
 /* Hashes do not fill shards quite evenly: n of them scatter by sqrt(n). Four times that is hardly ever met;
