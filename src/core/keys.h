@@ -65,9 +65,11 @@ enum sp_key_step_kind {
     SP_KEY_STEP_CREATE, /* a new key of (use, alg, number) in `state` */
     SP_KEY_STEP_SIGN,   /* rows[row]: announced -> signing */
     SP_KEY_STEP_RETIRE, /* rows[row]: signing -> retired */
-    SP_KEY_STEP_DROP,   /* rows[row]: retired -> gone; the sealed bytes are forgotten */
-    SP_KEY_STEP_REVOKE, /* rows[row]: any -> revoked; the sealed bytes are forgotten */
+    SP_KEY_STEP_DROP,   /* rows[row]: announced, retired -> gone; the sealed bytes are forgotten */
+    SP_KEY_STEP_REVOKE, /* rows[row]: any of these -> revoked; the sealed bytes are forgotten */
 };
+/* The state machine of a key, as a table in keys_make.c. SP_E_CONFLICT: no step from there. */
+sp_status sp_key_next_state(enum sp_key_state from, enum sp_key_step_kind kind, enum sp_key_state *ret);
 struct sp_key_step {
     enum sp_key_step_kind kind;
     size_t row;

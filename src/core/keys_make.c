@@ -135,29 +135,33 @@ static void forget_secret(struct sp_key_row *row) {
     sp_wipe(&row->sealed, sizeof(row->sealed));
 }
 
-static void move(const struct maker *m, enum sp_key_step_kind kind, struct sp_key_row *row) {
-    switch (kind) {
-    case SP_KEY_STEP_CREATE: return;
-    case SP_KEY_STEP_SIGN:
-        row->state = SP_KEY_SIGNING;
-        row->signing_from_ms = m->now_ms;
-        return;
-    case SP_KEY_STEP_RETIRE:
-        row->state = SP_KEY_RETIRED;
-        row->retired_ms = m->now_ms;
-        row->gone_ms = gone_ms(m, row->use);
-        return;
-    case SP_KEY_STEP_DROP:
-        row->state = SP_KEY_GONE;
+/* Where each step leads from each state; what is not here is refused. A revoked key is revoked for good. */
+static const enum sp_key_state moves[][SP_KEY_STEP_REVOKE + 1] = {
+    [SP_KEY_ANNOUNCED] = {[SP_KEY_STEP_SIGN] = SP_KEY_SIGNING,
+                          [SP_KEY_STEP_DROP] = SP_KEY_GONE,
+                          [SP_KEY_STEP_REVOKE] = SP_KEY_REVOKED},
+    [SP_KEY_SIGNING] = {[SP_KEY_STEP_RETIRE] = SP_KEY_RETIRED, [SP_KEY_STEP_REVOKE] = SP_KEY_REVOKED},
+    [SP_KEY_RETIRED] = {[SP_KEY_STEP_DROP] = SP_KEY_GONE, [SP_KEY_STEP_REVOKE] = SP_KEY_REVOKED},
+    [SP_KEY_REVOKED] = {0},
+};
+
+sp_status sp_key_next_state(enum sp_key_state from, enum sp_key_step_kind kind, enum sp_key_state *ret) {
+    const bool known = (unsigned)from < SP_ARRAY_LEN(moves) && (unsigned)kind < SP_ARRAY_LEN(moves[0]);
+    if (!known || moves[from][kind] == 0) return sp_err(SP_E_CONFLICT);
+    *ret = moves[from][kind];
+    return SP_SUCCESS;
+}
+
+static sp_status move(const struct maker *m, enum sp_key_step_kind kind, struct sp_key_row *row) {
+    SP_TRY(sp_key_next_state(row->state, kind, &row->state));
+    if (row->state == SP_KEY_SIGNING) row->signing_from_ms = m->now_ms;
+    if (row->state == SP_KEY_RETIRED) row->retired_ms = m->now_ms;
+    if (row->state == SP_KEY_RETIRED) row->gone_ms = gone_ms(m, row->use);
+    if (row->state == SP_KEY_GONE || row->state == SP_KEY_REVOKED) {
         row->gone_ms = m->now_ms;
         forget_secret(row);
-        return;
-    case SP_KEY_STEP_REVOKE:
-        row->state = SP_KEY_REVOKED;
-        row->gone_ms = m->now_ms;
-        forget_secret(row);
-        return;
     }
+    return SP_SUCCESS;
 }
 
 static sp_status carry_out_step(const struct maker *m, const struct sp_key_step *step,
@@ -166,8 +170,7 @@ static sp_status carry_out_step(const struct maker *m, const struct sp_key_step 
     if (step->kind == SP_KEY_STEP_CREATE) return create(m, step, ret);
     ret->row = rows[step->row];
     ret->expect_version = ret->row.version;
-    move(m, step->kind, &ret->row);
-    return SP_SUCCESS;
+    return move(m, step->kind, &ret->row);
 }
 
 sp_status sp_keys_carry_out(const struct sp_key_plan *plan, const struct sp_key_row *rows, size_t n,

@@ -145,6 +145,34 @@ static void first_start_makes_every_key_once(void **state) {
     table_done(&t);
 }
 
+static void each_step_is_answered_in_each_state(void **state) {
+    (void)state;
+    enum { STATES = SP_KEY_REVOKED + 2, STEPS = SP_KEY_STEP_REVOKE + 2 }; /* and one of each that is none */
+    static const struct {
+        enum sp_key_state from;
+        enum sp_key_step_kind step;
+        enum sp_key_state to;
+    } all[] = {
+        {SP_KEY_ANNOUNCED, SP_KEY_STEP_SIGN, SP_KEY_SIGNING},
+        {SP_KEY_ANNOUNCED, SP_KEY_STEP_DROP, SP_KEY_GONE},
+        {SP_KEY_ANNOUNCED, SP_KEY_STEP_REVOKE, SP_KEY_REVOKED},
+        {SP_KEY_SIGNING, SP_KEY_STEP_RETIRE, SP_KEY_RETIRED},
+        {SP_KEY_SIGNING, SP_KEY_STEP_REVOKE, SP_KEY_REVOKED},
+        {SP_KEY_RETIRED, SP_KEY_STEP_DROP, SP_KEY_GONE},
+        {SP_KEY_RETIRED, SP_KEY_STEP_REVOKE, SP_KEY_REVOKED},
+    };
+    enum sp_key_state expected[STATES][STEPS] = {{0}};
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++) expected[all[i].from][all[i].step] = all[i].to;
+    for (unsigned from = 0; from < STATES; from++) {
+        for (unsigned step = 0; step < STEPS; step++) {
+            enum sp_key_state to = 0;
+            sp_status s = sp_key_next_state((enum sp_key_state)from, (enum sp_key_step_kind)step, &to);
+            assert_int_equal(to, expected[from][step]);
+            assert_int_equal(s.code, expected[from][step] == 0 ? SP_E_CONFLICT : SP_OK);
+        }
+    }
+}
+
 static void every_algorithm_signs_and_verifies_through_the_ring(void **state) {
     (void)state;
     static const enum sp_alg algs[] = {SP_ALG_ES256, SP_ALG_HS256, SP_ALG_RS256, SP_ALG_PS256, SP_ALG_EDDSA};
@@ -727,6 +755,7 @@ static void key_record_names_the_kid_and_no_secret(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_start_makes_every_key_once),
+        cmocka_unit_test(each_step_is_answered_in_each_state),
         cmocka_unit_test(every_algorithm_signs_and_verifies_through_the_ring),
         cmocka_unit_test(secret_keys_are_never_published),
         cmocka_unit_test(other_master_key_opens_nothing),
