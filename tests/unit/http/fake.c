@@ -323,6 +323,17 @@ static void run_roles(void) {
     const struct sp_roles_result r = {fake.outcome, &row, 1};
     ((sp_roles_done *)later.done)(later.arg, &r);
 }
+/* A hash here is what a careless handler would show. */
+static void run_clients(void) {
+    static const struct sp_client_row row = {
+        .id = {6, "orders"},
+        .version = 4,
+        .feed = true,
+        .created_ms = 1700000000000,
+        .secrets = {{true, "HASH", 1700000000000, 1700000060000}, {true, "HASH", 1700000001000, 0}}};
+    const struct sp_clients_result r = {fake.outcome, &row, 1, fake.next, fake.secret, fake.now_ms};
+    ((sp_clients_done *)later.done)(later.arg, &r);
+}
 static void run_keys(void) {
     static const struct sp_key_row row = {.kid = {2, "k1"},
                                           .use = SP_KEY_ACCESS,
@@ -514,6 +525,36 @@ void sp_app_revoke(struct sp_app *app, const struct sp_call *call, enum sp_revok
                    sp_slice value, sp_plain_done *done, void *arg) {
     need_admin(app, call);
     say("revoke %d|%.*s", (int)target, S(value));
+    finish_later(run_plain, done, arg);
+}
+void sp_app_clients_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
+                         sp_clients_done *done, void *arg) {
+    need_admin(app, call);
+    say("clients_list %.*s|%u", S(after), limit);
+    finish_later(run_clients, done, arg);
+}
+void sp_app_client_show(struct sp_app *app, const struct sp_call *call, sp_slice id, sp_clients_done *done,
+                        void *arg) {
+    need_admin(app, call);
+    say("client_show %.*s", S(id));
+    finish_later(run_clients, done, arg);
+}
+void sp_app_client_add(struct sp_app *app, const struct sp_call *call, const struct sp_client_add_request *in,
+                       sp_clients_done *done, void *arg) {
+    need_admin(app, call);
+    say("client_add %.*s|%d", S(in->id), in->feed);
+    finish_later(run_clients, done, arg);
+}
+void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id, int64_t overlap_s,
+                          sp_clients_done *done, void *arg) {
+    need_admin(app, call);
+    say("client_rotate %.*s|%lld", S(id), (long long)overlap_s);
+    finish_later(run_clients, done, arg);
+}
+void sp_app_client_edit(struct sp_app *app, const struct sp_call *call, sp_slice id, enum sp_client_edit what,
+                        sp_plain_done *done, void *arg) {
+    need_admin(app, call);
+    say("client_edit %.*s|%d", S(id), (int)what);
     finish_later(run_plain, done, arg);
 }
 void sp_app_keys_list(struct sp_app *app, const struct sp_call *call, sp_keys_done *done, void *arg) {

@@ -44,6 +44,8 @@ struct fake {
     const struct sp_user_row *users;
     size_t n_users;
     sp_slice next;
+    sp_slice secret; /* of a client */
+    int64_t now_ms;
     char calls[FAKE_TEXT_MAX];
     sp_slice permissions;
     sp_slice scope, roles;

@@ -224,6 +224,68 @@ static void revocations_name_exactly_one_target(void **state) {
     assert_problem(400, "wrong_type");
 }
 
+#define CLIENT                                                                                               \
+    "{\"client_id\":\"orders\",\"feed\":true,\"disabled\":false,\"version\":4,"                              \
+    "\"created_at\":\"2023-11-14T22:13:20.000Z\",\"secret_created_at\":\"2023-11-14T22:13:21.000Z\","        \
+    "\"previous_secret_expires_at\":"
+
+static void clients_are_shown_with_the_times_of_their_secrets(void **state) {
+    (void)state;
+    fake.now_ms = 1700000060000 - 1;
+    ask("GET /admin/v1/clients/orders", NULL, NULL);
+    assert_status(200);
+    assert_body(CLIENT "\"2023-11-14T22:14:20.000Z\"}");
+    assert_calls("client_show orders\n");
+    fake.now_ms++; /* it has lapsed */
+    ask("GET /admin/v1/clients/orders", NULL, NULL);
+    assert_body(CLIENT "null}");
+    assert_calls("client_show orders\n");
+    ask("GET /admin/v1/clients?after=b3JkZXI&limit=7", NULL, NULL);
+    assert_body("{\"clients\":[" CLIENT "null}],\"next\":null}");
+    assert_calls("clients_list b3JkZXI|7\n");
+    fake.outcome = SP_OUTCOME_NOT_FOUND;
+    ask("GET /admin/v1/clients/orders", NULL, NULL);
+    assert_problem(404, "not_found");
+}
+
+static void client_secrets_are_in_the_answers_that_made_them(void **state) {
+    (void)state;
+    fake.now_ms = 1700000060000;
+    fake.secret = SP_SLICE_LIT("spcs_x");
+    ask("POST /admin/v1/clients", "{\"client_id\":\"orders\",\"feed\":true}", JSON, NULL);
+    assert_status(201);
+    assert_body(CLIENT "null,\"client_secret\":\"spcs_x\"}");
+    assert_calls("client_add orders|1\n");
+    ask("POST /admin/v1/clients/orders/rotate-secret", NULL, NULL);
+    assert_status(200);
+    assert_body(CLIENT "null,\"client_secret\":\"spcs_x\"}");
+    assert_calls("client_rotate orders|86400\n");
+    ask("POST /admin/v1/clients/orders/rotate-secret", "{\"overlap_s\":0}", JSON, NULL);
+    assert_calls("client_rotate orders|0\n");
+    ask("POST /admin/v1/clients/orders/rotate-secret", "{\"overlap_s\":7776001}", JSON, NULL);
+    assert_problem(400, "bad_value");
+    ask("POST /admin/v1/clients", "{\"client_id\":\"orders\"}", JSON, NULL);
+    assert_problem(400, "missing_field");
+    ask("POST /admin/v1/clients", "{\"client_id\":\"orders\",\"feed\":1}", JSON, NULL);
+    assert_problem(400, "wrong_type");
+    /* from a list it would be anybody's */
+    ask("GET /admin/v1/clients", NULL, NULL);
+    assert_body("{\"clients\":[" CLIENT "null}],\"next\":null}");
+}
+
+static void client_edits(void **state) {
+    (void)state;
+    ask("POST /admin/v1/clients/orders/disable", NULL, NULL);
+    assert_status(204);
+    assert_calls("client_edit orders|0\n");
+    ask("POST /admin/v1/clients/orders/enable", NULL, NULL);
+    assert_status(204);
+    assert_calls("client_edit orders|1\n");
+    ask("DELETE /admin/v1/clients/orders", NULL, NULL);
+    assert_status(204);
+    assert_calls("client_edit orders|2\n");
+}
+
 static void keys(void **state) {
     (void)state;
     const char *list =
@@ -315,6 +377,9 @@ int main(void) {
         T(roles),
         T(sessions_list_filters),
         T(revocations_name_exactly_one_target),
+        T(clients_are_shown_with_the_times_of_their_secrets),
+        T(client_secrets_are_in_the_answers_that_made_them),
+        T(client_edits),
         T(keys),
         T(audit_and_status),
         T(failures_of_lists_are_problems),
