@@ -211,4 +211,5 @@ def main():
                     f"{text}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

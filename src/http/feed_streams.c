@@ -6,6 +6,7 @@
 #include "http/feed_streams.h"
 
 #include "base/assert.h"
+#include "http/exchange.h"
 
 enum {
     BATCH = 128,                 /* revocations encoded at a time: 15 KiB */
@@ -31,7 +32,9 @@ struct sp_feed_streams {
     struct sp_app *app;
     struct sp_feed *feed;
     struct sp_feed_watcher watcher;
-    struct sp_loop_timer timer;
+    struct sp_loop_timer timer;      /* beats */
+    struct sp_loop_timer push_timer; /* news that wait for their turn */
+    int64_t push_not_before_us;
     bool is_watching;
     struct sp_feed_subscriber *first;
     uint64_t seq;                     /* where live subscribers are */
@@ -167,10 +170,8 @@ static void push(struct sp_feed_streams *s, const struct sp_feed_frame *frame) {
 }
 
 /* Revocations need no signature to be obeyed and go out at once. Documents do, so a beat comes with them. */
-static void on_news(struct sp_feed_watcher *w) {
-    struct sp_feed_streams *s = SP_CONTAINER_OF(w, struct sp_feed_streams, watcher);
+static void push_news(struct sp_feed_streams *s) {
     struct sp_feed_frame frame;
-    if (s->first == NULL) return;
     sp_feed_look(s->feed, &frame);
     const bool has_documents = frame.roles->index != s->roles_index || frame.keys->index != s->keys_index;
     if (has_documents) {
@@ -180,6 +181,25 @@ static void on_news(struct sp_feed_watcher *w) {
     push(s, &frame);
     if (has_documents) push_beat(s, &frame);
     sp_feed_frame_done(&frame);
+}
+
+/* Writing to 2,000 sockets takes some 15 ms, and the loop has other work. So the answer that the news belong
+ * to goes first (it stands in the same queue, after us), and after a push the next one waits for as long as
+ * this one took: what comes meanwhile goes out together. */
+static void on_news(struct sp_feed_watcher *w) {
+    struct sp_feed_streams *s = SP_CONTAINER_OF(w, struct sp_feed_streams, watcher);
+    if (s->first == NULL || sp_loop_timer_is_running(&s->push_timer)) return;
+    const int64_t wait_us = s->push_not_before_us - sp_x_clock_us();
+    sp_loop_timer_start(&s->push_timer, wait_us <= 0 ? 0 : wait_us / 1000 + 1);
+}
+
+static void on_turn(struct sp_loop_timer *timer) {
+    struct sp_feed_streams *s = SP_CONTAINER_OF(timer, struct sp_feed_streams, push_timer);
+    if (s->first == NULL) return;
+    const int64_t began_us = sp_x_clock_us();
+    push_news(s);
+    const int64_t ended_us = sp_x_clock_us();
+    s->push_not_before_us = ended_us + (ended_us - began_us);
 }
 
 /* A client that was disabled, or whose secret has lapsed, is not told any more. */
@@ -215,6 +235,7 @@ static void unwatch_when_empty(struct sp_feed_streams *s) {
     if (s->first != NULL) return;
     /* The watcher stays: its task may be under way. Without subscribers it does nothing. */
     sp_loop_timer_cancel(&s->timer);
+    sp_loop_timer_cancel(&s->push_timer);
 }
 
 static void leave(struct sp_feed_subscriber *sub) {
@@ -255,6 +276,7 @@ sp_status sp_feed_streams_new(struct sp_app *app, struct sp_loop *loop, struct s
     s->watcher.executor = sp_loop_executor(loop);
     s->watcher.news = on_news;
     sp_loop_timer_init(&s->timer, loop, on_time);
+    sp_loop_timer_init(&s->push_timer, loop, on_turn);
     sp_buf_init(&s->text, BATCH_BYTES_MAX);
     sp_buf_init(&s->framed, BATCH_BYTES_MAX + DOCUMENT_OVERHEAD);
     *ret = s;
@@ -266,6 +288,7 @@ void sp_feed_streams_free(struct sp_feed_streams *s) {
     sp_assert(s->first == NULL);
     if (s->is_watching) sp_feed_unwatch(s->feed, &s->watcher);
     sp_loop_timer_cancel(&s->timer);
+    sp_loop_timer_cancel(&s->push_timer);
     sp_buf_done(&s->text);
     sp_buf_done(&s->framed);
     free(s);
