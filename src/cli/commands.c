@@ -78,7 +78,8 @@ static const struct sp_option audit_tail_options[] = {
     END,
 };
 static const struct sp_option audit_verify_options[] = {
-    {"checkpoint", "FILE", false, "what `audit checkpoint` wrote: the log must still contain it"},
+    {"checkpoint", "FILE", false,
+     "what `audit checkpoint` wrote: the log must still hold what it covers, or tell of its pruning"},
     END,
 };
 static const struct sp_option audit_prune_options[] = {

@@ -215,6 +215,27 @@ static void issuer_and_origins_must_be_what_they_are_for(void **state) {
                         "https://a.example https://b.example:8443");
 }
 
+/* A week at least, and in a log where its checkpoints are seen. */
+static void audit_is_kept_for_a_sensible_time_or_forever(void **state) {
+    (void)state;
+    static const struct {
+        const char *days, *level;
+        bool good;
+    } cases[] = {{"0", "info", true},  {"1", "info", false}, {"6", "info", false},  {"7", "info", true},
+                 {"7", "debug", true}, {"7", "warn", false}, {"7", "error", false}, {"0", "error", true}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char keep[64], level[64];
+        snprintf(keep, sizeof(keep), "audit.keep_days=%s", cases[i].days);
+        snprintf(level, sizeof(level), "log.level=%s", cases[i].level);
+        sp_config_defaults(&config);
+        assert_true(set(keep) && set(level));
+        if (sp_ok(sp_config_finish(&config, error)) != cases[i].good) fail_msg("%s %s", keep, level);
+        if (!cases[i].good) assert_non_null(strstr(error, "audit.keep_days"));
+    }
+    sp_config_defaults(&config);
+    assert_false(set("audit.keep_days=36501"));
+}
+
 static void certificate_and_key_go_together(void **state) {
     (void)state;
     assert_true(set("server.tls_certificate=a.crt"));
@@ -272,6 +293,7 @@ int main(void) {
         cmocka_unit_test_setup(values_differ_by_meaning, defaults),
         cmocka_unit_test_setup(only_what_is_taken_at_a_reload_is_hot, defaults),
         cmocka_unit_test_setup(issuer_and_origins_must_be_what_they_are_for, defaults),
+        cmocka_unit_test_setup(audit_is_kept_for_a_sensible_time_or_forever, defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
