@@ -6,6 +6,7 @@ void sp_freshness_init(struct sp_freshness *f, int64_t max_staleness_ms, const s
     atomic_init(&f->as_of_ms, SP_FRESHNESS_NEVER);
     atomic_init(&f->offset_ms, 0);
     atomic_init(&f->jumped, false);
+    atomic_init(&f->ever, false);
     f->max_staleness_ms = max_staleness_ms;
     f->clock = clock;
 }
@@ -52,6 +53,7 @@ enum sp_freshness_verdict sp_freshness_now(struct sp_freshness *f, uint64_t *ret
 void sp_freshness_prove(struct sp_freshness *f, int64_t as_of_ms) {
     if (as_of_ms <= atomic_load_explicit(&f->as_of_ms, memory_order_relaxed)) return;
     atomic_store_explicit(&f->as_of_ms, as_of_ms, memory_order_seq_cst);
+    atomic_store_explicit(&f->ever, true, memory_order_relaxed);
 }
 
 void sp_freshness_forget(struct sp_freshness *f) {
@@ -64,6 +66,9 @@ void sp_freshness_anchor(struct sp_freshness *f, int64_t boot_ms, int64_t wall_m
     atomic_store_explicit(&f->jumped, false, memory_order_release);
 }
 
+bool sp_freshness_ever(const struct sp_freshness *f) {
+    return atomic_load_explicit(&f->ever, memory_order_relaxed);
+}
 bool sp_freshness_jumped(const struct sp_freshness *f) {
     return atomic_load_explicit(&f->jumped, memory_order_relaxed);
 }

@@ -27,6 +27,7 @@ struct sp_freshness {
     _Alignas(64) _Atomic int64_t as_of_ms; /* boot-time clock; SP_FRESHNESS_NEVER */
     _Atomic int64_t offset_ms;             /* wall minus boot, at the last answer */
     _Atomic bool jumped;
+    _Atomic bool ever; /* something was proved, once */
     int64_t max_staleness_ms;     /* constant */
     const struct sp_clock *clock; /* constant; borrowed */
 };
@@ -60,6 +61,7 @@ void sp_freshness_forget(struct sp_freshness *f);
 /* The server has answered: this is the distance of the clocks now. After a jump only after a forget, so that
  * no check can pair the new distance with an old proof. */
 void sp_freshness_anchor(struct sp_freshness *f, int64_t boot_ms, int64_t wall_ms);
+bool sp_freshness_ever(const struct sp_freshness *f);
 bool sp_freshness_jumped(const struct sp_freshness *f);
 
 #endif
