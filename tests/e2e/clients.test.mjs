@@ -1,6 +1,7 @@
 // Clients: made, given other secrets, disabled and deleted; and their secrets, which are nowhere but where they were shown.
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -121,6 +122,45 @@ test('clients are listed in pages, disabled, enabled and deleted; every change i
     assert.deepEqual(actions, ['client_created', 'client_disabled', 'client_enabled', 'client_secret_rotated', 'client_deleted']);
 });
 
+const basic = (credential) => ({ authorization: `Basic ${Buffer.from(credential.trim()).toString('base64')}` });
+const opens = async (credential) => (await request(s.port, 'GET', '/feed/keys', { headers: basic(credential) })).status;
+
+test('a credential opens what it is for, until it is replaced, disabled or deleted', async () => {
+    const first = await add('watcher');
+    assert.equal(await opens(first), 200);
+    for (const wrong of ['watcher:', 'watcher', `${first.trim()}x`, first.trim().slice(0, -1), first.replace('watcher', 'orders'), first.replace('spcs_', ''),
+        first.replace('watcher', 'nobody')]) assert.equal(await opens(wrong), 401, wrong.replace(/spcs_.*/, '...'));
+    const second = (await client('rotate-secret', 'watcher')).stdout;
+    assert.deepEqual([await opens(first), await opens(second)], [200, 200]);
+    const third = (await client('rotate-secret', 'watcher', '--overlap', '0')).stdout;
+    assert.deepEqual([await opens(first), await opens(second), await opens(third)], [401, 401, 200]);
+    await client('disable', 'watcher');
+    assert.equal(await opens(third), 401);
+    await s.restart();
+    assert.equal(await opens(third), 401);
+    await client('enable', 'watcher');
+    assert.equal(await opens(third), 200);
+    await client('delete', 'watcher');
+    assert.equal(await opens(third), 401);
+    const refused = (await s.audit('client_refused')).map((r) => r.target);
+    assert.ok(refused.includes('watcher') && refused.includes('orders') && refused.includes('nobody'));
+});
+
+const follow = (server, credential) => new Promise((done, failed) =>
+    http.get({ port: server.port, path: '/feed', headers: basic(credential), agent: false }, done).on('error', failed));
+
+test('a stream of a client that is disabled ends', async () => {
+    const credential = await add('streamer');
+    const answer = await follow(s, credential);
+    assert.equal(answer.statusCode, 200);
+    const ended = new Promise((done) => answer.on('end', done).on('error', done).on('close', done));
+    await new Promise((done) => answer.once('data', done));
+    answer.resume();
+    await client('disable', 'streamer');
+    await ended;
+    assert.equal(await opens(credential), 401);
+});
+
 test('administration of clients needs the permission', async () => {
     await s.addUser('alice');
     const t = await s.login('alice');
@@ -151,10 +191,22 @@ test('a secret is stored, logged and listed nowhere', async () => {
     assert.ok(files.at(-1).includes('hidden')); // it is there, as a hash
 });
 
-test('clients live through a restart, and come back with a backup', async () => {
+// Where the feed stands, as it says first.
+async function hello(server, credential) {
+    const answer = await follow(server, credential);
+    const text = String(await new Promise((done) => answer.once('data', done)));
+    answer.destroy();
+    return JSON.parse(text.match(/^event: hello\ndata: (.*)\n/)[1]);
+}
+
+test('clients live through a restart and come back with a backup; the feed is another one then', async () => {
     const r = await Server.start();
     try {
-        await r.ask('client', 'add', 'kept', '--feed');
+        const credential = (await r.cli(['client', 'add', 'kept', '--feed'])).stdout;
+        const first = await hello(r, credential);
+        await r.restart();
+        const restarted = await hello(r, credential);
+        assert.deepEqual([restarted.epoch, restarted.seq], [first.epoch, first.seq]);
         const before = await r.ask('client', 'show', 'kept');
         await r.ask('backup', path.join(r.folder, 'copy'));
         await r.ask('client', 'add', 'later', '--feed');
@@ -163,5 +215,8 @@ test('clients live through a restart, and come back with a backup', async () => 
         await r.spawn();
         assert.deepEqual(await r.ask('client', 'show', 'kept'), before);
         assert.equal((await r.cli(['client', 'show', 'later'])).status, 1);
+        const restored = await hello(r, credential);
+        assert.notEqual(restored.epoch, first.epoch);
+        assert.ok(restored.seq > first.seq);
     } finally { await r.stop(); }
 });
