@@ -187,6 +187,21 @@ void bench_close(struct bench *b) {
     sp_reclaim_free(b->reclaim);
 }
 
+int bench_setup(void **state) {
+    struct bench *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    bench_defaults(b);
+    bench_open(b);
+    *state = b;
+    return 0;
+}
+
+int bench_teardown(void **state) {
+    bench_close(*state);
+    free(*state);
+    return 0;
+}
+
 /* ---- calls ---- */
 
 struct sp_call bench_call(struct bench *b) {
@@ -194,6 +209,13 @@ struct sp_call bench_call(struct bench *b) {
                             .address = SP_SLICE_LIT("192.0.2.7"),
                             .user_agent = SP_SLICE_LIT("bench/1"),
                             .request_id = SP_SLICE_LIT("r-1")};
+}
+
+struct sp_call bench_call_admin(struct bench *b) {
+    static const struct sp_principal root = {.is_local_admin = true, .uid = 0};
+    struct sp_call call = bench_call(b);
+    call.principal = &root;
+    return call;
 }
 
 struct sp_call bench_call_as(struct bench *b, const struct tokens *t) {
@@ -300,6 +322,11 @@ struct plain bench_logout_access(struct bench *b, const struct tokens *with) {
 }
 
 /* ---- looking ---- */
+
+void bench_assert_same_refresh(const struct tokens *x, const struct tokens *y) {
+    assert_int_equal(x->refresh_n, y->refresh_n);
+    assert_memory_equal(x->refresh, y->refresh, x->refresh_n);
+}
 
 enum sp_reject bench_check(struct bench *b, const struct tokens *t) {
     struct sp_principal p;

@@ -69,7 +69,14 @@ void bench_stop(struct bench *b); /* only the app */
 void bench_close(struct bench *b);
 void bench_run(struct bench *b); /* until nothing is posted */
 
+/* A bench of its own for each test: struct bench *b. */
+int bench_setup(void **state);
+int bench_teardown(void **state);
+#define BENCH_TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
+#define BENCH struct bench *b = *state
+
 struct sp_call bench_call(struct bench *b);
+struct sp_call bench_call_admin(struct bench *b); /* root, on the admin socket */
 /* A call by whom the token stands for. */
 struct sp_call bench_call_as(struct bench *b, const struct tokens *t);
 
@@ -84,6 +91,7 @@ struct tokens bench_refresh_mode(struct bench *b, const struct tokens *with, con
 struct plain bench_logout_refresh(struct bench *b, const struct tokens *with);
 struct plain bench_logout_access(struct bench *b, const struct tokens *with);
 
+void bench_assert_same_refresh(const struct tokens *x, const struct tokens *y);
 enum sp_reject bench_check(struct bench *b, const struct tokens *t);
 struct sp_session_row bench_session(struct bench *b, const uint8_t *sid);
 struct sp_user_row bench_user(struct bench *b, const char *name);

@@ -5,29 +5,6 @@
 #include "core/app_internal.h"
 #include "token/ids.h"
 
-static const struct sp_principal root = {.is_local_admin = true, .uid = 0};
-
-static struct sp_call as_admin(struct bench *b) {
-    struct sp_call call = bench_call(b);
-    call.principal = &root;
-    return call;
-}
-
-static int setup(void **state) {
-    struct bench *b = calloc(1, sizeof(*b));
-    assert_non_null(b);
-    bench_defaults(b);
-    bench_open(b);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state) {
-    bench_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- asking ---- */
 
 struct users {
@@ -54,7 +31,7 @@ static void users_done(void *arg, const struct sp_users_result *r) {
 
 static struct users add(struct bench *b, const char *name, const char *password, const char *roles) {
     struct users u = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     struct sp_user_add_request in = {sp_slice_cstr(name), sp_slice_cstr(password), sp_slice_cstr(roles)};
     sp_app_user_add(b->app, &call, &in, users_done, &u);
     assert_int_equal(u.answers, 0);
@@ -65,7 +42,7 @@ static struct users add(struct bench *b, const char *name, const char *password,
 
 static struct users show(struct bench *b, sp_slice who) {
     struct users u = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_user_show(b->app, &call, who, users_done, &u);
     bench_run(b);
     assert_int_equal(u.answers, 1);
@@ -74,7 +51,7 @@ static struct users show(struct bench *b, sp_slice who) {
 
 static struct plain edit(struct bench *b, const char *who, enum sp_user_edit what, const char *value) {
     struct plain p = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_user_edit(b->app, &call, sp_slice_cstr(who), what, sp_slice_cstr(value), bench_plain_done, &p);
     assert_int_equal(p.answers, 0);
     bench_run(b);
@@ -84,7 +61,7 @@ static struct plain edit(struct bench *b, const char *who, enum sp_user_edit wha
 
 static struct plain revoke(struct bench *b, enum sp_revoke_target target, sp_slice value) {
     struct plain p = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_revoke(b->app, &call, target, value, bench_plain_done, &p);
     bench_run(b);
     assert_int_equal(p.answers, 1);
@@ -93,7 +70,7 @@ static struct plain revoke(struct bench *b, enum sp_revoke_target target, sp_sli
 
 static enum sp_outcome role_set(struct bench *b, const char *name, const char *permissions) {
     struct plain p = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_role_set(b->app, &call, sp_slice_cstr(name), sp_slice_cstr(permissions), bench_plain_done, &p);
     bench_run(b);
     assert_int_equal(p.answers, 1);
@@ -102,7 +79,7 @@ static enum sp_outcome role_set(struct bench *b, const char *name, const char *p
 
 static enum sp_outcome role_delete(struct bench *b, const char *name) {
     struct plain p = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_role_delete(b->app, &call, sp_slice_cstr(name), bench_plain_done, &p);
     bench_run(b);
     assert_int_equal(p.answers, 1);
@@ -248,7 +225,7 @@ static void users_are_listed_page_by_page(void **state) {
     assert_int_equal(add(b, "bob", "", "").outcome, SP_OUTCOME_OK);
     assert_int_equal(add(b, "cid", "", "").outcome, SP_OUTCOME_OK);
     struct users first = {0}, second = {0}, bad = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_users_list(b->app, &call, SP_SLICE_EMPTY, 2, users_done, &first);
     bench_run(b);
     assert_int_equal(first.n, 2);
@@ -376,7 +353,7 @@ static void sessions_done(void *arg, const struct sp_sessions_result *r) {
 
 static struct sessions sessions(struct bench *b, const char *user, bool with_ended) {
     struct sessions s = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_sessions_list(b->app, &call, sp_slice_cstr(user), with_ended, SP_SLICE_EMPTY, 0, sessions_done,
                          &s);
     bench_run(b);
@@ -422,7 +399,7 @@ static void keys_done(void *arg, const struct sp_keys_result *r) {
 
 static struct keys rotate(struct bench *b, enum sp_key_use use, bool immediately) {
     struct keys k = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_key_rotate(b->app, &call, use, immediately, keys_done, &k);
     bench_run(b);
     return k;
@@ -448,7 +425,7 @@ static void revoked_key_takes_its_tokens_along_at_once(void **state) {
     struct tokens t = bench_login(b);
     struct keys list = {0};
     struct plain p = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_keys_list(b->app, &call, keys_done, &list);
     bench_run(b);
     assert_int_equal(list.n, 6);
@@ -497,7 +474,7 @@ static void verified(void *arg, const struct sp_audit_verify_result *r) {
 static void log_of_a_busy_day_verifies(void **state) {
     struct bench *b = *state;
     struct sp_audit_verify_result r = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     struct tokens t = bench_login(b);
     bench_login_as(b, "ada", "wrong", SP_MODE_TOKEN);
     bench_logout_refresh(b, &t);
@@ -523,33 +500,31 @@ static void store_that_fails_is_said_and_nothing_is_done(void **state) {
     assert_int_equal(bench_check(b, &t), SP_REJECT_REVOKED);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(added_user_can_log_in_and_is_recorded),
-        T(user_that_cannot_be_is_refused_with_its_reason),
-        T(user_without_a_password_cannot_log_in_with_one),
-        T(user_is_shown_by_name_and_by_id),
-        T(name_that_looks_like_an_id_does_not_stand_before_it),
-        T(disabled_user_is_out_at_once_and_enabled_one_may_come_back),
-        T(deleted_user_is_gone_and_its_name_is_another_user),
-        T(role_taken_away_ends_tokens_but_not_the_session),
-        T(password_that_an_administrator_sets_ends_the_sessions),
-        T(users_are_listed_page_by_page),
-        T(changed_role_counts_for_tokens_that_are_out_already),
-        T(revoked_token_is_refused_and_its_session_goes_on),
-        T(revoked_session_ends_once_and_stays_ended),
-        T(revoked_user_may_log_in_again_in_the_same_second),
-        T(everyone_is_everyone_until_they_log_in_again),
-        T(revocations_hold_after_a_restart),
-        T(sessions_are_listed_with_and_without_the_ended),
-        T(rotated_key_signs_and_the_old_one_still_verifies),
-        T(revoked_key_takes_its_tokens_along_at_once),
-        T(rotated_refresh_key_leaves_old_sessions_alone),
-        T(announced_key_signs_when_its_time_has_come),
-        T(log_of_a_busy_day_verifies),
-        T(store_that_fails_is_said_and_nothing_is_done),
+        BENCH_TEST(added_user_can_log_in_and_is_recorded),
+        BENCH_TEST(user_that_cannot_be_is_refused_with_its_reason),
+        BENCH_TEST(user_without_a_password_cannot_log_in_with_one),
+        BENCH_TEST(user_is_shown_by_name_and_by_id),
+        BENCH_TEST(name_that_looks_like_an_id_does_not_stand_before_it),
+        BENCH_TEST(disabled_user_is_out_at_once_and_enabled_one_may_come_back),
+        BENCH_TEST(deleted_user_is_gone_and_its_name_is_another_user),
+        BENCH_TEST(role_taken_away_ends_tokens_but_not_the_session),
+        BENCH_TEST(password_that_an_administrator_sets_ends_the_sessions),
+        BENCH_TEST(users_are_listed_page_by_page),
+        BENCH_TEST(changed_role_counts_for_tokens_that_are_out_already),
+        BENCH_TEST(revoked_token_is_refused_and_its_session_goes_on),
+        BENCH_TEST(revoked_session_ends_once_and_stays_ended),
+        BENCH_TEST(revoked_user_may_log_in_again_in_the_same_second),
+        BENCH_TEST(everyone_is_everyone_until_they_log_in_again),
+        BENCH_TEST(revocations_hold_after_a_restart),
+        BENCH_TEST(sessions_are_listed_with_and_without_the_ended),
+        BENCH_TEST(rotated_key_signs_and_the_old_one_still_verifies),
+        BENCH_TEST(revoked_key_takes_its_tokens_along_at_once),
+        BENCH_TEST(rotated_refresh_key_leaves_old_sessions_alone),
+        BENCH_TEST(announced_key_signs_when_its_time_has_come),
+        BENCH_TEST(log_of_a_busy_day_verifies),
+        BENCH_TEST(store_that_fails_is_said_and_nothing_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,21 +4,6 @@
 #include "base/base64url.h"
 #include "core/tripwire.h"
 
-static int setup(void **state) {
-    struct bench *b = calloc(1, sizeof(*b));
-    assert_non_null(b);
-    bench_defaults(b);
-    bench_open(b);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state) {
-    bench_close(*state);
-    free(*state);
-    return 0;
-}
-
 static struct tokens rotated(struct bench *b, struct tokens t, uint32_t times) {
     for (uint32_t i = 0; i < times; i++) {
         t = bench_refresh(b, &t);
@@ -132,13 +117,12 @@ static void logging_in_and_out_all_day_does_not_pile_up_sessions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_long_proof_is_never_made_on_the_loop, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_short_proof_needs_no_pool, setup, teardown),
-        cmocka_unit_test_setup_teardown(only_one_long_proof_is_under_way, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_token_from_long_ago_still_trips_and_logs_out, setup, teardown),
-        cmocka_unit_test_setup_teardown(logging_in_and_out_all_day_does_not_pile_up_sessions, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(of_a_session_that_is_over_nothing_is_proved, setup, teardown),
+        BENCH_TEST(a_long_proof_is_never_made_on_the_loop),
+        BENCH_TEST(a_short_proof_needs_no_pool),
+        BENCH_TEST(only_one_long_proof_is_under_way),
+        BENCH_TEST(a_token_from_long_ago_still_trips_and_logs_out),
+        BENCH_TEST(logging_in_and_out_all_day_does_not_pile_up_sessions),
+        BENCH_TEST(of_a_session_that_is_over_nothing_is_proved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

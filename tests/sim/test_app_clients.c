@@ -3,29 +3,6 @@
 
 #include "core/app_internal.h"
 
-static const struct sp_principal root = {.is_local_admin = true, .uid = 0};
-
-static struct sp_call as_admin(struct bench *b) {
-    struct sp_call call = bench_call(b);
-    call.principal = &root;
-    return call;
-}
-
-static int setup(void **state) {
-    struct bench *b = calloc(1, sizeof(*b));
-    assert_non_null(b);
-    bench_defaults(b);
-    bench_open(b);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state) {
-    bench_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- asking ---- */
 
 struct clients {
@@ -64,7 +41,7 @@ static struct clients answered(struct bench *b, struct clients *c) {
 
 static struct clients add(struct bench *b, const char *id, bool feed) {
     struct clients c = {0};
-    const struct sp_call call = as_admin(b);
+    const struct sp_call call = bench_call_admin(b);
     const struct sp_client_add_request in = {sp_slice_cstr(id), feed};
     sp_app_client_add(b->app, &call, &in, clients_done, &c);
     return answered(b, &c);
@@ -72,28 +49,28 @@ static struct clients add(struct bench *b, const char *id, bool feed) {
 
 static struct clients rotate(struct bench *b, const char *id, int64_t overlap_s) {
     struct clients c = {0};
-    const struct sp_call call = as_admin(b);
+    const struct sp_call call = bench_call_admin(b);
     sp_app_client_rotate(b->app, &call, sp_slice_cstr(id), overlap_s, clients_done, &c);
     return answered(b, &c);
 }
 
 static struct clients show(struct bench *b, const char *id) {
     struct clients c = {0};
-    const struct sp_call call = as_admin(b);
+    const struct sp_call call = bench_call_admin(b);
     sp_app_client_show(b->app, &call, sp_slice_cstr(id), clients_done, &c);
     return answered(b, &c);
 }
 
 static struct clients list(struct bench *b, sp_slice after, uint32_t limit) {
     struct clients c = {0};
-    const struct sp_call call = as_admin(b);
+    const struct sp_call call = bench_call_admin(b);
     sp_app_clients_list(b->app, &call, after, limit, clients_done, &c);
     return answered(b, &c);
 }
 
 static enum sp_outcome edit(struct bench *b, const char *id, enum sp_client_edit what) {
     struct plain p = {0};
-    const struct sp_call call = as_admin(b);
+    const struct sp_call call = bench_call_admin(b);
     sp_app_client_edit(b->app, &call, sp_slice_cstr(id), what, bench_plain_done, &p);
     assert_int_equal(p.answers, 0);
     bench_run(b);
@@ -310,23 +287,21 @@ static void store_that_fails_gives_no_secret(void **state) {
     assert_check(b, "orders", &c, GENUINE);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(client_works_at_once_and_after_a_restart),
-        T(client_that_cannot_be_is_refused_with_its_reason),
-        T(wrong_secrets_are_refused_and_recorded_once_a_minute),
-        T(secret_in_the_place_of_the_id_is_not_recorded),
-        T(after_a_rotation_both_work_until_the_overlap_is_over),
-        T(rotation_without_overlap_ends_the_old_secret_at_once),
-        T(third_secret_takes_the_place_of_the_one_that_lapses),
-        T(overlap_out_of_range_changes_nothing),
-        T(disabled_client_is_refused_until_it_is_enabled),
-        T(deleted_client_is_gone_and_its_name_free_for_another),
-        T(connection_that_stays_is_told_of_what_changed),
-        T(clients_are_listed_page_by_page),
-        T(store_that_fails_gives_no_secret),
+        BENCH_TEST(client_works_at_once_and_after_a_restart),
+        BENCH_TEST(client_that_cannot_be_is_refused_with_its_reason),
+        BENCH_TEST(wrong_secrets_are_refused_and_recorded_once_a_minute),
+        BENCH_TEST(secret_in_the_place_of_the_id_is_not_recorded),
+        BENCH_TEST(after_a_rotation_both_work_until_the_overlap_is_over),
+        BENCH_TEST(rotation_without_overlap_ends_the_old_secret_at_once),
+        BENCH_TEST(third_secret_takes_the_place_of_the_one_that_lapses),
+        BENCH_TEST(overlap_out_of_range_changes_nothing),
+        BENCH_TEST(disabled_client_is_refused_until_it_is_enabled),
+        BENCH_TEST(deleted_client_is_gone_and_its_name_free_for_another),
+        BENCH_TEST(connection_that_stays_is_told_of_what_changed),
+        BENCH_TEST(clients_are_listed_page_by_page),
+        BENCH_TEST(store_that_fails_gives_no_secret),
     };
     return cmocka_run_group_tests_name("app clients", tests, NULL, NULL);
 }

@@ -3,32 +3,9 @@
 
 #include "core/directory.h"
 
-static const struct sp_principal root = {.is_local_admin = true, .uid = 0};
-
-static struct sp_call as_admin(struct bench *b) {
-    struct sp_call call = bench_call(b);
-    call.principal = &root;
-    return call;
-}
-
-static int setup(void **state) {
-    struct bench *b = calloc(1, sizeof(*b));
-    assert_non_null(b);
-    bench_defaults(b);
-    bench_open(b);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state) {
-    bench_close(*state);
-    free(*state);
-    return 0;
-}
-
 static struct tokens add(struct bench *b, const struct sp_session_add_request *in) {
     struct tokens t = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_session_add(b->app, &call, in, bench_tokens_done, &t);
     assert_int_equal(t.answers, 0);
     bench_run(b);
@@ -51,7 +28,7 @@ static struct tokens added(struct bench *b, const char *subject, const char *rol
 
 static struct plain edit(struct bench *b, const char *who, enum sp_user_edit what, const char *value) {
     struct plain p = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_user_edit(b->app, &call, sp_slice_cstr(who), what, sp_slice_cstr(value), bench_plain_done, &p);
     bench_run(b);
     assert_int_equal(p.answers, 1);
@@ -98,7 +75,7 @@ static void one_subject_is_one_user_and_other_cases_are_other_subjects(void **st
 static void two_first_sessions_at_once_meet_in_one_user(void **state) {
     struct bench *b = *state;
     struct tokens t[2] = {{0}};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     struct sp_session_add_request in = of("twin");
     for (size_t i = 0; i < 2; i++) sp_app_session_add(b->app, &call, &in, bench_tokens_done, &t[i]);
     bench_run(b);
@@ -154,7 +131,7 @@ static void administration_reaches_a_subject_by_its_name(void **state) {
     assert_int_equal(add(b, &in).outcome, SP_OUTCOME_USER_DISABLED);
     assert_int_equal(edit(b, "ext:Anna B", SP_USER_ENABLE, "").outcome, SP_OUTCOME_OK);
     t = added(b, "Anna B", NULL);
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     p = (struct plain){0};
     sp_app_revoke(b->app, &call, SP_TARGET_USER, SP_SLICE_LIT("ext:Anna B"), bench_plain_done, &p);
     bench_run(b);
@@ -198,15 +175,14 @@ static void what_is_not_of_the_form_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(a_subject_gets_a_session_that_works_like_any_other),
-        T(one_subject_is_one_user_and_other_cases_are_other_subjects),
-        T(two_first_sessions_at_once_meet_in_one_user),
-        T(the_namespaces_cannot_meet),
-        T(named_roles_replace_and_taking_one_away_raises_the_epoch),
-        T(administration_reaches_a_subject_by_its_name),
-        T(a_deleted_subject_comes_back_as_somebody_new),
-        T(what_is_not_of_the_form_is_refused),
+        BENCH_TEST(a_subject_gets_a_session_that_works_like_any_other),
+        BENCH_TEST(one_subject_is_one_user_and_other_cases_are_other_subjects),
+        BENCH_TEST(two_first_sessions_at_once_meet_in_one_user),
+        BENCH_TEST(the_namespaces_cannot_meet),
+        BENCH_TEST(named_roles_replace_and_taking_one_away_raises_the_epoch),
+        BENCH_TEST(administration_reaches_a_subject_by_its_name),
+        BENCH_TEST(a_deleted_subject_comes_back_as_somebody_new),
+        BENCH_TEST(what_is_not_of_the_form_is_refused),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,30 +2,8 @@
  * never with a false success, and the app works afterwards. Leaks are the sanitizer's to find. */
 #include "app_bench.h"
 
+#include "failing_malloc.h"
 #include "token/ids.h"
-
-static uint64_t allocations, fail_from, fail_times;
-
-static bool fails(void) {
-    uint64_t n = ++allocations;
-    return fail_from != 0 && n >= fail_from && n - fail_from < fail_times;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n) {
-    return fails() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t size) {
-    return fails() ? NULL : __real_calloc(n, size);
-}
-void *__wrap_realloc(void *p, size_t n) {
-    return fails() ? NULL : __real_realloc(p, n);
-}
 
 enum { ACCOUNT_BURST = 2 }; /* one comes back in the time between two failures of ours */
 
@@ -166,14 +144,11 @@ static bool run_once(struct bench *b, const struct use_case *c, uint64_t nth, ui
     struct case_state s = {.b = b};
     if (c->prepare != NULL) c->prepare(&s);
     memset(&s.got, 0, sizeof(s.got));
-    allocations = 0;
-    fail_from = nth;
-    fail_times = times;
+    failing_malloc_arm(nth, times);
     c->submit(&s);
     assert_int_equal(*c->answers(&s), 0);
     bench_run(b);
-    fail_from = 0;
-    bool met = allocations >= nth;
+    bool met = failing_malloc_disarm();
     assert_int_equal(*c->answers(&s), 1);
     enum sp_outcome got = *c->outcome(&s);
     /* The store, too, may be what found no memory; it then changed nothing. */
@@ -206,11 +181,9 @@ static void opening_without_memory_fails_and_leaves_nothing(void **state) {
     bench_stop(b);
     for (uint64_t nth = 1;; nth++) {
         bench_start_begin(b);
-        allocations = 0;
-        fail_from = nth;
-        fail_times = 1;
+        failing_malloc_arm(nth, 1);
         sp_status s = bench_start_app(b);
-        fail_from = 0;
+        failing_malloc_disarm();
         if (sp_ok(s)) break;
         bench_start_undo(b);
     }

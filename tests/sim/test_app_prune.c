@@ -4,14 +4,7 @@
 
 #include "core/app_internal.h"
 
-static const struct sp_principal root = {.is_local_admin = true, .uid = 0};
 static const int64_t DAY_MS = (int64_t)24 * 60 * 60 * 1000;
-
-static struct sp_call as_admin(struct bench *b) {
-    struct sp_call call = bench_call(b);
-    call.principal = &root;
-    return call;
-}
 
 static int setup_keeping(void **state, int64_t keep_days) {
     struct bench *b = calloc(1, sizeof(*b));
@@ -81,7 +74,7 @@ static void checkpoint_done(void *arg, const struct sp_audit_checkpoint_result *
 
 static struct sp_audit_checkpoint take(struct bench *b) {
     struct sp_audit_checkpoint c = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_audit_checkpoint(b->app, &call, checkpoint_done, &c);
     bench_run(b);
     assert_true(c.count != 0);
@@ -94,7 +87,7 @@ static void prune_done(void *arg, const struct sp_audit_prune_result *r) {
 
 static struct sp_audit_prune_result prune_once(struct bench *b, const struct sp_audit_checkpoint *c) {
     struct sp_audit_prune_result r = {.outcome = SP_OUTCOME_COUNT};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     sp_app_audit_prune(b->app, &call, c, prune_done, &r);
     bench_run(b);
     assert_int_not_equal(r.outcome, SP_OUTCOME_COUNT);
@@ -114,7 +107,7 @@ static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
 static struct sp_audit_verify_result verify_with(struct bench *b, const struct sp_audit_checkpoint *c) {
     struct sp_audit_verify_result r = {0};
     struct sp_audit_verify_request in = {.checkpoint = c};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     do {
         sp_app_audit_verify(b->app, &call, &in, verify_done, &r);
         bench_run(b);
@@ -274,7 +267,7 @@ static void a_step_that_fails_leaves_a_log_that_can_be_pruned_on(void **state) {
 static void two_at_one_time_prune_once(void **state) {
     struct bench *b = *state;
     struct sp_audit_prune_result first = {0}, second = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     append(b, 2 * SP_AUDIT_PRUNE_MOST);
     const struct sp_audit_checkpoint c = take(b);
     append(b, 1);
@@ -292,7 +285,7 @@ static void a_verification_meanwhile_raises_no_false_alarm(void **state) {
     struct bench *b = *state;
     struct sp_audit_prune_result pruned = {0};
     struct sp_audit_verify_result verified = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     append(b, 3 * SP_AUDIT_PRUNE_MOST);
     const struct sp_audit_checkpoint c = take(b);
     append(b, 1);
@@ -398,7 +391,7 @@ static void list_done(void *arg, const struct sp_audit_result *r) {
 
 static void a_list_that_goes_on_from_a_pruned_record_begins_where_the_log_does(void **state) {
     struct bench *b = *state;
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     append(b, 10);
     const struct sp_audit_checkpoint c = take(b);
     append(b, 5);
@@ -419,7 +412,7 @@ static void erase_done(void *arg, const struct sp_erase_result *r) {
 static void a_user_is_erased_from_what_is_left(void **state) {
     struct bench *b = *state;
     struct sp_erase_result r = {0};
-    struct sp_call call = as_admin(b);
+    struct sp_call call = bench_call_admin(b);
     bench_login(b);
     const struct sp_audit_checkpoint c = take(b);
     bench_login(b);

@@ -3,34 +3,9 @@
  * malloc, calloc, realloc and free. */
 #include <malloc.h>
 
+#include "failing_malloc.h"
 #include "fake.h"
 #include "http/json_in.h"
-
-static long countdown = -1; /* allocations until one fails; negative: none does */
-static bool failed;
-
-static bool fails(void) {
-    if (countdown < 0) return false;
-    if (countdown-- > 0) return false;
-    failed = true;
-    return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n) {
-    return fails() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t size) {
-    return fails() ? NULL : __real_calloc(n, size);
-}
-void *__wrap_realloc(void *p, size_t n) {
-    return fails() ? NULL : __real_realloc(p, n);
-}
 
 static bool freed_a_secret;
 static size_t frees;
@@ -68,12 +43,12 @@ static void check_answer(void) {
 
 #define EVERY_FAILURE(...)                                                                                   \
     do {                                                                                                     \
-        long n = 0;                                                                                          \
+        uint64_t n = 0;                                                                                      \
+        bool failed;                                                                                         \
         do {                                                                                                 \
-            failed = false;                                                                                  \
-            countdown = n++;                                                                                 \
+            failing_malloc_arm(++n, 1);                                                                      \
             ask(__VA_ARGS__, NULL);                                                                          \
-            countdown = -1;                                                                                  \
+            failed = failing_malloc_disarm();                                                                \
             check_answer();                                                                                  \
             assert_true(n < 10000);                                                                          \
         } while (failed);                                                                                    \
@@ -138,16 +113,16 @@ static void a_text_is_whole_or_not_read(void **state) {
         "a password that is long enough to make the buffer grow, and then to grow again";
     char body[128];
     int body_n = snprintf(body, sizeof(body), "{\"password\":\"%s\"}", text);
-    long n = 0;
+    uint64_t n = 0;
+    bool failed;
     do {
         sp_slice read = SP_SLICE_EMPTY;
         struct sp_json_in_field field = {
             .name = "password", .type = SP_JSON_IN_TEXT, .required = true, .max = 100, .ret.text = &read};
         struct sp_json_in doc = {0};
-        failed = false;
-        countdown = n++;
+        failing_malloc_arm(++n, 1);
         enum sp_json_in_error e = sp_json_in_parse(&doc, sp_slice_of(body, (size_t)body_n), &field, 1);
-        countdown = -1;
+        failed = failing_malloc_disarm();
         if (e == SP_JSON_IN_OK)
             assert_true(sp_slice_eq_cstr(read, text));
         else

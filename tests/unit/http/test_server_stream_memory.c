@@ -1,27 +1,9 @@
 /* Every allocation of a stream's life fails once: its owner is told, or was refused, exactly once; what was
- * sent is a whole answer or visibly none; nothing is left over. Linked with --wrap for malloc and calloc. */
+ * sent is a whole answer or visibly none; nothing is left over. */
+#include "failing_malloc.h"
 #include "stream_fixture.h"
 
-static long countdown = -1; /* allocations until one fails; negative: none does */
 static bool failed;
-
-static bool fails(void) {
-    if (countdown < 0 || countdown-- > 0) return false;
-    failed = true;
-    return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t n) {
-    return fails() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t size) {
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
 static bool pipelined; /* and more than the buffers of the socket take */
 static struct owner owner;
 static size_t begun, ended;
@@ -49,19 +31,18 @@ static bool read_on(struct client *c) {
 }
 
 /* One connection from its first byte to its end, the n-th allocation of it failing. */
-static void once(long n) {
+static void once(uint64_t n) {
     static struct client c;
     owner = (struct owner){0};
     begun = ended = 0;
-    failed = false;
     client_pair(&c);
     client_send(&c, pipelined ? GET "GET /2 HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"
                               : "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
-    countdown = n;
+    failing_malloc_arm(n, 1);
     WAIT_FOR(read_on(&c));
     WAIT_FOR(stats().open == 0);
     step();
-    countdown = -1;
+    failed = failing_malloc_disarm();
     if (c.n > 0) assert_memory_equal(c.got, "HTTP/1.1 ", 9);
     if (!failed) assert_int_equal(ended, pipelined ? 2 : 1);
     assert_int_equal(begun, ended + owner.gone);
@@ -73,9 +54,9 @@ static void once(long n) {
 static void every_failure(void) {
     fx.park = false;
     fx.handle = stream_all;
-    long n = 0;
+    uint64_t n = 0;
     do {
-        once(n++);
+        once(++n);
         assert_true(n < 1000);
     } while (failed);
     assert_true(n > 2);
