@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "revoke/pages.h"
 #include "revoke/set.h"
+#include "revoke/shards.h"
 
 #define T0 1800000000
 #define LOOKUPS 500000u
@@ -117,6 +118,13 @@ static void load_dump(const struct sp_revoke_set *from, size_t entries, struct s
     printf("%-58s %10.2f s, %.0f ns an entry\n", "load a dump, reserved", loading,
            loading / (double)given * 1e9);
     if (given != entries) printf("WRONG: %zu entries dumped\n", given);
+}
+
+/* What an add waits for when its shard grows: 1/64 of the whole, copied. */
+static void grow(struct sp_revoke_set *set, size_t entries) {
+    double t = cpu_s();
+    must(sp_revoke_set_reserve(set, entries / 4), "reserve");
+    say("growing one shard, on the average", (cpu_s() - t) / SP_SHARDS * 1e3, "ms");
 }
 
 static void say_memory(struct sp_revoke_set *set, size_t rss_before) {
@@ -292,7 +300,6 @@ int main(int argc, char **argv) {
     must(sp_reclaim_new(8, &reclaim), "reclaim");
     must(sp_reclaim_reader_join(reclaim, &reader), "reader");
     printf("%zu entries\n", entries);
-    load_ids(entries);
     size_t rss = rss_bytes();
     struct sp_revoke_set *set = set_new(false);
     load(set, entries, "load by fingerprint, growth included");
@@ -303,6 +310,8 @@ int main(int argc, char **argv) {
     struct probes hits = {0, entries}, misses = {SP_REVOKE_ENTRIES_MAX * 2, entries};
     compare_lookups(set, bare, hits, misses);
     sp_revoke_set_free(bare);
+    load_ids(entries);
+    grow(set, entries);
     beside_a_writer(set, misses, entries);
     sp_revoke_set_free(set);
     sp_reclaim_reader_leave(reclaim, reader);

@@ -135,6 +135,6 @@ uint64_t sp_siphash(const uint8_t key[SP_SIPHASH_KEY_BYTES], sp_slice in) {
     uint64_t v;
     static const uint8_t nothing;
     crypto_shorthash_siphash24(out, in.n == 0 ? &nothing : in.p, in.n, key);
-    memcpy(&v, out, sizeof v); /* any fixed order of bytes will do: it never leaves the process */
+    memcpy(&v, out, sizeof v); /* as they lie in memory; whose value leaves the process orders them */
     return v;
 }

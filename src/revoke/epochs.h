@@ -17,8 +17,8 @@
 #include "revoke/reclaim.h"
 
 #define SP_EPOCHS_SUB_BYTES 16
-/* Users raised within one token lifetime: 2^22 are 4,600 a second at 15 minutes, and at most 256 MiB. Who
- * must end more than that raises the global epoch. As in set.h, asked when the table would be rebuilt. */
+/* Users raised within one token lifetime: 2^22 are 4,600 a second at 15 minutes, and at most 210 MiB. Who
+ * must end more than that raises the global epoch. Lapsed users do not count. */
 #define SP_EPOCHS_USERS_MAX ((size_t)1 << 22)
 
 struct sp_epochs;
@@ -74,7 +74,8 @@ struct sp_epochs_dump {
 size_t sp_epochs_dump(const struct sp_epochs *e, struct sp_epochs_dump *cursor, int64_t now_s,
                       struct sp_epochs_entry *ret, size_t n_max, bool *ret_end);
 
-/* Drops users whose expiry is before now_s, when that is worth a rebuild; as sp_revoke_set_expire. */
+/* Drops users whose expiry is before now_s, in turns, where that is worth a rebuild: as sp_revoke_set_expire.
+ */
 void sp_epochs_expire(struct sp_epochs *e, int64_t now_s);
 /* Users in the map, lapsed ones included. Any thread; takes the lock. */
 size_t sp_epochs_users(struct sp_epochs *e);

@@ -5,8 +5,10 @@
  * which nobody without the key can steer. Two ids that share a fingerprint share one entry with the later
  * expiry: again never a false "not revoked".
  *
- * Readers take no lock and never wait: see reclaim.h; they look only between enter and exit. Writers take
- * the set's mutex, so there may be several. An add is seen by every lookup that begins after it returned. */
+ * Readers take no lock and never wait, also not while the set grows, forgets or is dumped: see reclaim.h and
+ * shards.h; they look only between enter and exit. Writers take the set's mutex, so there may be several. An
+ * add is seen by every lookup that begins after it returned. The same code runs in the server and in every
+ * verifier. */
 #ifndef SP_REVOKE_SET_H
 #define SP_REVOKE_SET_H
 
@@ -31,9 +33,8 @@ enum sp_revoke_kind {
  * this. */
 #define SP_REVOKE_ID_BYTES_MAX 256
 /* A revoked session lives here for minutes (until its last access token has expired): 2^24 entries are 18,600
- * logouts a second at 15 minutes, and 384 MiB. Beyond that adding is refused, loudly. The maximum is asked
- * when the table would be rebuilt, so that a table that was paid for is used: up to half as many more may
- * enter. */
+ * logouts a second at 15 minutes, and 290 to 360 MiB. Beyond that adding is refused, loudly; lapsed entries
+ * do not count. */
 #define SP_REVOKE_ENTRIES_MAX ((size_t)1 << 24)
 
 /* Entries that say "for ever": expiries at or beyond this (the year 2106) never lapse. */
@@ -58,7 +59,7 @@ struct sp_revoke_set_stats {
     size_t bytes;        /* of tables and filters, those included that wait for readers to leave */
     size_t peak_bytes;   /* the most that `bytes` ever was: growth holds old and new */
     size_t filter_bytes; /* the part of `bytes` that is filter */
-    uint64_t rebuilds;
+    uint64_t rebuilds;   /* of shards */
 };
 
 /* SP_E_NOMEM, SP_E_LIMIT (entries_max), SP_E_UNAVAILABLE (randomness). */
@@ -126,9 +127,11 @@ struct sp_revoke_dump {
 size_t sp_revoke_set_dump(const struct sp_revoke_set *s, struct sp_revoke_dump *cursor, int64_t now_s,
                           struct sp_revoke_entry *ret, size_t n_max, bool *ret_end);
 
-/* Drops what has lapsed (expiry < now_s) and gives memory back, when that is worth a rebuild. Readers go on.
- * Failing for want of memory changes nothing, and is not reported: the table that is there stays right.
- * `now_s` must be a time that does not go back by more than the margin that expiries carry. Any thread. */
+/* Drops what has lapsed (expiry < now_s) and gives memory back, where that is worth a rebuild. Readers go on;
+ * a writer waits for one shard at most. Work for a call is bounded: a small set is done at once, one of
+ * millions in turns, so call it every few seconds. Failing for want of memory changes nothing, and is not
+ * reported: the table that is there stays right. `now_s` must be a time that does not go back by more than
+ * the margin that expiries carry. Any thread. */
 void sp_revoke_set_expire(struct sp_revoke_set *s, int64_t now_s);
 
 /* Any thread; takes the lock. */

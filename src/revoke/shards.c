@@ -63,7 +63,7 @@ static size_t divide_up(size_t a, size_t b) {
 
 /* A table in which `entries` stay below soft_full. The heads of different shards begin at different lines of
  * their pages: otherwise all of them, which every lookup reads, would compete for the same few places in the
- * cache (measured: 20 to 45 ns a miss instead of 7). */
+ * cache (measured: 1.9 instead of 1.0 ns for each). */
 static struct sp_shard_table *table_new(struct sp_shards *s, size_t shard, size_t entries) {
     size_t per_line = s->kind.slots_per_line;
     size_t lines = divide_up(entries + entries / 4 + 2, per_line);
