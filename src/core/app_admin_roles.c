@@ -5,8 +5,11 @@ enum {
     /* Below what a role table can hold (token/roles.h), by as much as changes that are on their way at one
      * moment could add: the publisher must never meet a durable role that no table takes. */
     ROLES_MAX = SP_ROLES_MAX - 256,
-    ROLES_BYTES_MAX = SP_ROLES_BYTES_MAX - 1024 * 1024,
+    /* As a document of the feed they are up to twice as long, which must stay below what a stream may hold
+     * for a slow reader (http/server.h), beside other documents and events. */
+    ROLES_BYTES_MAX = 1024 * 1024,
 };
+_Static_assert(ROLES_BYTES_MAX < SP_ROLES_BYTES_MAX, "every table takes it");
 
 /* ---- list ---- */
 
@@ -53,17 +56,19 @@ static bool role_exists(struct sp_app *app, sp_slice name) {
     return exists;
 }
 
-static bool table_is_full(struct sp_app *app) {
-    size_t bytes = 0;
+/* With this row in the place of the one of its name, if there is one. */
+static bool would_be_too_much(struct sp_app *app, const struct sp_role_row *row) {
+    size_t n = 1, bytes = (size_t)row->name.n + row->permissions.n;
     sp_seats_enter(app->seats);
     const struct sp_roles *table = sp_live_roles_get(app->roles);
-    const size_t n = sp_roles_count(table);
-    for (size_t i = 0; i < n; i++) {
-        struct sp_roles_entry e = sp_roles_at(table, i);
+    for (size_t i = 0; i < sp_roles_count(table); i++) {
+        const struct sp_roles_entry e = sp_roles_at(table, i);
+        if (sp_slice_eq(e.name, SP_TEXT_SLICE(&row->name))) continue;
+        n++;
         bytes += e.name.n + e.permissions.n;
     }
     sp_seats_leave(app->seats);
-    return n >= ROLES_MAX || bytes >= ROLES_BYTES_MAX;
+    return n > ROLES_MAX || bytes > ROLES_BYTES_MAX;
 }
 
 static void changed(struct sp_op *op, sp_status status) {
@@ -100,7 +105,7 @@ static enum sp_outcome accept(struct role_op *r, sp_slice name, sp_slice permiss
     if (sp_is(s, SP_E_MALFORMED)) return SP_OUTCOME_INVALID_REQUEST;
     if (!sp_ok(s)) return SP_OUTCOME_INTERNAL;
     r->row.updated_ms = r->admin.plain.base.now_ms;
-    return table_is_full(app) ? SP_OUTCOME_LIMIT_EXCEEDED : SP_OUTCOME_OK;
+    return would_be_too_much(app, &r->row) ? SP_OUTCOME_LIMIT_EXCEEDED : SP_OUTCOME_OK;
 }
 
 void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_slice permissions,

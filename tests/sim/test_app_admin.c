@@ -257,6 +257,25 @@ static void changed_role_counts_for_tokens_that_are_out_already(void **state) {
     assert_int_equal(bench_records(b, "role_deleted"), 1);
 }
 
+/* 400 roles of 3,000 bytes are more than the table of roles may be: as a document of the feed it would not go
+ * out. */
+static void roles_end_where_the_feed_could_not_carry_them(void **state) {
+    enum { WIDE = 3000 };
+    struct bench *b = *state;
+    char name[16], wide[WIDE + 1];
+    int n = 0;
+    for (size_t i = 0; i < WIDE; i += 10) (void)snprintf(wide + i, 11, "p%08zu ", i);
+    wide[WIDE - 1] = 0;
+    do {
+        (void)snprintf(name, sizeof(name), "r%d", n++);
+    } while (n < 400 && role_set(b, name, wide) == SP_OUTCOME_OK);
+    assert_in_range(n, 300, 399);
+    assert_int_equal(role_set(b, name, "small"), SP_OUTCOME_OK);
+    assert_int_equal(role_set(b, "r0", "small"), SP_OUTCOME_OK);
+    assert_int_equal(role_set(b, "r0", wide), SP_OUTCOME_OK);
+    assert_int_equal(role_set(b, "r_more", wide), SP_OUTCOME_LIMIT_EXCEEDED);
+}
+
 /* ---- revoking ---- */
 
 static void revoked_token_is_refused_and_its_session_goes_on(void **state) {
@@ -510,6 +529,7 @@ int main(void) {
         BENCH_TEST(disabled_user_is_out_at_once_and_enabled_one_may_come_back),
         BENCH_TEST(deleted_user_is_gone_and_its_name_is_another_user),
         BENCH_TEST(role_taken_away_ends_tokens_but_not_the_session),
+        BENCH_TEST(roles_end_where_the_feed_could_not_carry_them),
         BENCH_TEST(password_that_an_administrator_sets_ends_the_sessions),
         BENCH_TEST(users_are_listed_page_by_page),
         BENCH_TEST(changed_role_counts_for_tokens_that_are_out_already),
