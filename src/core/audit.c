@@ -128,16 +128,26 @@ static sp_status append_text(struct sp_buf *b, const char *name, sp_slice text) 
     return append_clean(b, text);
 }
 
-sp_status sp_audit_append_time(struct sp_buf *b, int64_t time_ms) {
+void sp_audit_time_text(int64_t time_ms, char ret[SP_AUDIT_TIME_CHARS]) {
     const int64_t last_ms =
         INT64_C(253402300799999); /* the end of year 9999, the last that RFC 3339 can write */
     struct tm tm;
+    char text[96]; /* for the compiler, which does not know that a year has four digits here */
     if (time_ms < 0) time_ms = 0;
     if (time_ms > last_ms) time_ms = last_ms;
     const time_t s = (time_t)(time_ms / 1000);
     sp_assert(gmtime_r(&s, &tm) != NULL);
-    return sp_buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                         tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(time_ms % 1000));
+    const int n =
+        snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(time_ms % 1000));
+    sp_assert(n == SP_AUDIT_TIME_CHARS);
+    memcpy(ret, text, SP_AUDIT_TIME_CHARS);
+}
+
+sp_status sp_audit_append_time(struct sp_buf *b, int64_t time_ms) {
+    char text[SP_AUDIT_TIME_CHARS];
+    sp_audit_time_text(time_ms, text);
+    return sp_buf_append(b, SP_SLICE_ARRAY(text));
 }
 
 static sp_status append_time_member(struct sp_buf *b, int64_t time_ms) {

@@ -85,7 +85,10 @@ struct sp_audit_hooks sp_audit_hooks_make(const struct sp_hmac_key *key);
 
 /* The commitment to a personal value: SHA-256(salt || name || 0 || value). */
 void sp_audit_commit(sp_slice salt, sp_slice name, sp_slice value, uint8_t ret[SP_SHA256_BYTES]);
-/* Appends 2026-11-21T02:33:37.123Z (RFC 3339, UTC). */
+/* 2026-11-21T02:33:37.123Z (RFC 3339, UTC), without a NUL. */
+enum { SP_AUDIT_TIME_CHARS = 24 };
+void sp_audit_time_text(int64_t time_ms, char ret[SP_AUDIT_TIME_CHARS]);
+/* Appends it. */
 sp_status sp_audit_append_time(struct sp_buf *b, int64_t time_ms);
 
 /* Streaming proof: init, every row in order, finish. */

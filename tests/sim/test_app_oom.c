@@ -13,6 +13,7 @@ struct case_state {
     struct plain plain;
     uint32_t lists;
     enum sp_outcome list_outcome;
+    struct sp_audit_checkpoint checkpoint;
 };
 /* Submits; *answers is counted by the callback, and the outcome found where `outcome` says. */
 struct use_case {
@@ -121,6 +122,47 @@ static void submit_sessions(struct case_state *s) {
     sp_app_sessions_own(s->b->app, &call, sessions_done, s);
 }
 
+static void checkpoint_done(void *arg, const struct sp_audit_checkpoint_result *r) {
+    assert_int_equal(r->outcome, SP_OUTCOME_OK);
+    ((struct case_state *)arg)->checkpoint = r->checkpoint;
+}
+static void prune_done(void *arg, const struct sp_audit_prune_result *r) {
+    struct case_state *s = arg;
+    s->lists++;
+    s->list_outcome = r->outcome;
+}
+static void submit_prune(struct case_state *s) {
+    struct sp_call call = bench_call(s->b);
+    sp_app_audit_prune(s->b->app, &call, &s->checkpoint, prune_done, s);
+}
+static void take_checkpoint(struct case_state *s) {
+    struct sp_call call = bench_call(s->b);
+    bench_login(s->b);
+    sp_app_audit_checkpoint(s->b->app, &call, checkpoint_done, s);
+    bench_run(s->b);
+    bench_login(s->b);
+}
+/* What the runs before have written would make each proof longer than the one before: it goes first. */
+static void prepare_checkpoint(struct case_state *s) {
+    take_checkpoint(s);
+    submit_prune(s);
+    bench_run(s->b);
+    assert_int_equal(s->list_outcome, SP_OUTCOME_OK);
+    s->lists = 0;
+    take_checkpoint(s);
+}
+static void verify_done(void *arg, const struct sp_audit_verify_result *r) {
+    struct case_state *s = arg;
+    s->lists++;
+    s->list_outcome = r->outcome;
+    if (r->outcome == SP_OUTCOME_OK && !r->intact) fail_msg("record %u: %s", (unsigned)r->bad_seq, r->why);
+}
+static void submit_verify(struct case_state *s) {
+    struct sp_call call = bench_call(s->b);
+    const struct sp_audit_verify_request in = {.checkpoint = &s->checkpoint};
+    sp_app_audit_verify(s->b->app, &call, &in, verify_done, s);
+}
+
 static const struct use_case cases[] = {
     {"login", NULL, submit_login, tokens_answers, tokens_outcome, SP_OUTCOME_OK},
     {"login, wrong password", NULL, submit_failed_login, tokens_answers, tokens_outcome,
@@ -136,6 +178,8 @@ static const struct use_case cases[] = {
      SP_OUTCOME_ALREADY_EXISTS},
     {"login, throttled", prepare_throttled, submit_throttled_login, tokens_answers, tokens_outcome,
      SP_OUTCOME_TOO_MANY_ATTEMPTS},
+    {"audit verify", prepare_checkpoint, submit_verify, list_answers, list_outcome, SP_OUTCOME_OK},
+    {"audit prune", prepare_checkpoint, submit_prune, list_answers, list_outcome, SP_OUTCOME_OK},
     {"own sessions", prepare_login, submit_sessions, list_answers, list_outcome, SP_OUTCOME_OK},
 };
 

@@ -86,6 +86,11 @@ static void administration(void **state) {
     fake.n_users = 1;
     EVERY_FAILURE("POST /admin/v1/users", "{\"name\":\"bob\",\"roles\":[\"a\",\"b\"]}", JSON);
     EVERY_FAILURE("GET /admin/v1/audit?limit=3", NULL, "X-Nothing: x");
+    EVERY_FAILURE("POST /admin/v1/audit/prune",
+                  "{\"count\":1,\"time_ms\":1,"
+                  "\"head\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
+                  "\"mac\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}",
+                  JSON);
     EVERY_FAILURE("OPTIONS /admin/v1/users", NULL, "X-Nothing: x");
 }
 
