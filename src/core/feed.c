@@ -1,5 +1,5 @@
 /* The feed as it stands: chain, backlog, watchers, frames. Documents and keys are in feed_documents.c,
- * snapshots in feed_export.c, verifiers and receipts in feed_verifiers.c.
+ * snapshots in feed_export.c, verifiers in feed_verifiers.c, receipts and lag in feed_receipts.c.
  *
  * Turned down: a queue for each subscriber (a slow one would hold memory, and 2,000 copies of a revocation
  * would be made under the lock); the store as the backlog (a read per subscriber and revocation); a signature
@@ -114,6 +114,7 @@ void sp_feed_publish_revocation(struct sp_feed *f, const struct sp_revocation_ro
     backlog_add(&f->backlog, &r);
     f->at.seq = r.seq;
     memcpy(f->head, head, sizeof(f->head));
+    feed_probe_published(f, r.seq);
     feed_tell_watchers(f);
     feed_unlock(f);
 }

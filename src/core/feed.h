@@ -152,7 +152,7 @@ struct sp_feed_ack {
 };
 /* SP_E_CONFLICT: another epoch, or ahead of the feed; SP_E_BUSY: the registry is full. */
 sp_status sp_feed_acknowledge(struct sp_feed *f, const struct sp_feed_ack *ack);
-/* A stream of this verifier begins or ends (for the list only). */
+/* A stream begins or ends (for the list and the counts only); an empty instance: of nobody in the list. */
 void sp_feed_attach(struct sp_feed *f, sp_slice client, sp_slice instance, sp_slice address);
 void sp_feed_detach(struct sp_feed *f, sp_slice client, sp_slice instance);
 
@@ -170,10 +170,21 @@ struct sp_feed_verifier {
 size_t sp_feed_verifiers(struct sp_feed *f, sp_slice after_client, sp_slice after_instance,
                          struct sp_feed_verifier *ret, size_t most);
 
+/* Revocation lag: from the publishing of a revocation to its confirmation by the last of the verifiers that
+ * were live then. One revocation is watched at a time, at most two a second; a verifier that leaves or goes
+ * stale meanwhile is not waited for, and after SP_FEED_LAG_GIVE_UP_MS the rest counts as slower than any
+ * bound. */
+enum { SP_FEED_LAG_BOUNDS = 14, SP_FEED_LAG_EVERY_MS = 500, SP_FEED_LAG_GIVE_UP_MS = 30 * 1000 };
+extern const uint32_t sp_feed_lag_bounds_ms[SP_FEED_LAG_BOUNDS];
+
 struct sp_feed_counts {
+    struct sp_feed_position at;
+    uint32_t subscribers; /* open streams */
     uint32_t live, known, attached;
     uint64_t behind_max; /* of the live ones */
     uint64_t acks, nonces, beats, snapshots, resets;
+    uint64_t lag[SP_FEED_LAG_BOUNDS + 1]; /* the last one: above every bound */
+    uint64_t lag_ms_sum;
 };
 void sp_feed_count(struct sp_feed *f, struct sp_feed_counts *ret);
 void sp_feed_count_reset(struct sp_feed *f);

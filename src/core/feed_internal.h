@@ -9,6 +9,7 @@
 #include "core/feed.h"
 
 enum {
+    FEED_WORD_BITS = 64,
     /* Documents of keys whose confirmation is still told from "some other document": verifiers that confirm
      * an older one than these do not have the keys. */
     FEED_KEYS_REMEMBERED = 16,
@@ -36,6 +37,15 @@ struct feed_backlog {
     size_t first, n;
 };
 
+/* The revocation whose lag is being measured. */
+struct feed_probe {
+    bool is_open;
+    uint64_t seq;
+    int64_t began_ms, confirmed_ms; /* boot time; of the last confirmation */
+    uint32_t left;                  /* bits that are set */
+    uint64_t open[SP_FEED_VERIFIERS_MAX / FEED_WORD_BITS];
+};
+
 struct sp_feed {
     struct sp_clock clock;
     struct sp_seats *seats;
@@ -58,6 +68,7 @@ struct sp_feed {
     uint16_t *index; /* by hash of client and instance: seat + 1; twice verifiers_cap, a power of two */
     struct sp_feed_waiter *waiters;
     size_t n_waiters;
+    struct feed_probe probe;
     struct sp_feed_counts counts; /* the sums in it */
 };
 
@@ -74,5 +85,26 @@ void feed_tell_watchers(struct sp_feed *f);
 sp_status feed_sign(struct sp_feed *f, const struct sp_feed_signed *what, uint8_t ret_kid[SP_SHA256_BYTES],
                     uint8_t ret_signature[SP_FEED_SIGNATURE_BYTES]);
 void feed_verifiers_done(struct sp_feed *f);
+
+/* A mark for a seat. */
+static inline bool feed_bit(const uint64_t *bits, size_t i) {
+    return (bits[i / FEED_WORD_BITS] >> (i % FEED_WORD_BITS) & 1) != 0;
+}
+static inline void feed_bit_set(uint64_t *bits, size_t i) {
+    bits[i / FEED_WORD_BITS] |= (uint64_t)1 << (i % FEED_WORD_BITS);
+}
+static inline void feed_bit_clear(uint64_t *bits, size_t i) {
+    bits[i / FEED_WORD_BITS] &= ~((uint64_t)1 << (i % FEED_WORD_BITS));
+}
+
+bool feed_is_live(const struct feed_seat *v, int64_t boot_ms);
+
+/* Receipts and lag (feed_receipts.c), under the lock. The verifier of this seat has confirmed up to `seq`
+ * (UINT64_MAX: it has said goodbye) ... */
+void feed_seat_confirmed(struct sp_feed *f, size_t seat, uint64_t seq);
+/* ... or is no more: its confirmations would be somebody else's. */
+void feed_seat_lost(struct sp_feed *f, size_t seat);
+void feed_probe_published(struct sp_feed *f, uint64_t seq);
+void feed_probe_tick(struct sp_feed *f, int64_t boot_ms);
 
 #endif

@@ -1,11 +1,14 @@
-/* Who follows the feed, what they have confirmed, and who waits to hear of it.
+/* Who follows the feed, and what they have confirmed; who waits to hear of it is in feed_receipts.c.
  *
- * A verifier has a seat in a table that grows, found by a hash of its name. A waiter has one bit for each
- * seat that was live and had not confirmed when the wait began; a confirmation clears it, and so does
- * leaving. So an acknowledgement costs one look at each waiter, and a waiter one pass over the seats. */
+ * A verifier has a seat in a table that grows, found by a hash of its name. Names come from whoever holds a
+ * credential: the hash is keyed, and the table has a maximum. A seat is given up by saying goodbye, after a
+ * day of silence, or to a newcomer when all are taken and its verifier is neither connected nor live.
+ *
+ * Turned down: seats in the store (a restart would know who was there, but not what they have applied since,
+ * and within seconds everybody who is alive has said so again). */
 #include "core/feed_internal.h"
 
-enum { SEATS_FIRST = 16, WORD_BITS = 64 };
+enum { SEATS_FIRST = 16 };
 _Static_assert(SP_FEED_VERIFIERS_MAX < UINT16_MAX, "the index holds seat + 1");
 
 /* ---- seats ---- */
@@ -65,11 +68,11 @@ static bool grow(struct sp_feed *f) {
     return true;
 }
 
-static bool is_live(const struct feed_seat *v, int64_t boot_ms) {
+bool feed_is_live(const struct feed_seat *v, int64_t boot_ms) {
     return v->taken && v->has_acked && boot_ms - v->acked_boot_ms <= (int64_t)v->max_staleness_s * 1000;
 }
 static bool is_idle(const struct feed_seat *v, int64_t boot_ms) {
-    return v->taken && v->streams == 0 && !is_live(v, boot_ms);
+    return v->taken && v->streams == 0 && !feed_is_live(v, boot_ms);
 }
 
 /* A free seat; when all are taken that of whoever is neither connected nor live, and was so for longest. */
@@ -85,8 +88,6 @@ static struct feed_seat *free_seat(struct sp_feed *f, int64_t boot_ms) {
     return found;
 }
 
-static void forget_in_waiters(struct sp_feed *f, size_t seat);
-
 static struct feed_seat *take_seat(struct sp_feed *f, sp_slice client, sp_slice instance, int64_t boot_ms) {
     struct feed_seat *v = find(f, client, instance);
     if (v != NULL) return v;
@@ -99,7 +100,7 @@ static struct feed_seat *take_seat(struct sp_feed *f, sp_slice client, sp_slice 
                             .since_ms = sp_clock_wall_ms(&f->clock)};
     sp_assert(sp_ok(SP_TEXT_SET(&v->client, client)) && sp_ok(SP_TEXT_SET(&v->instance, instance)));
     if (was_taken) {
-        forget_in_waiters(f, (size_t)(v - f->verifiers));
+        feed_seat_lost(f, (size_t)(v - f->verifiers));
         index_build(f);
     } else {
         index_add(f, (size_t)(v - f->verifiers));
@@ -117,92 +118,6 @@ void feed_verifiers_done(struct sp_feed *f) {
     free(f->index);
 }
 
-/* ---- waiters ---- */
-
-static void unlink_waiter(struct sp_feed *f, struct sp_feed_waiter *w) {
-    struct sp_feed_waiter **at = &f->waiters;
-    while (*at != w) at = &(*at)->next;
-    *at = w->next;
-    f->n_waiters--;
-    w->is_waiting = false;
-}
-
-static void waiter_run(struct sp_task *task) {
-    struct sp_feed_waiter *w = SP_CONTAINER_OF(task, struct sp_feed_waiter, task);
-    w->done(w);
-}
-
-static void finish_waiter(struct sp_feed *f, struct sp_feed_waiter *w) {
-    w->receipt.after_ms = sp_clock_boot_ms(&f->clock) - w->began_ms;
-    free(w->open);
-    w->open = NULL;
-    sp_executor_post(w->executor, &w->task);
-}
-
-/* The verifier of this seat has confirmed up to `seq`, or is no more. */
-static void tell_waiters(struct sp_feed *f, size_t seat, uint64_t seq) {
-    for (struct sp_feed_waiter *w = f->waiters, *next; w != NULL; w = next) {
-        uint64_t *word = &w->open[seat / WORD_BITS];
-        const uint64_t bit = (uint64_t)1 << (seat % WORD_BITS);
-        next = w->next;
-        if (w->seq > seq || (*word & bit) == 0) continue;
-        *word &= ~bit;
-        if (++w->receipt.confirmed < w->receipt.verifiers) continue;
-        unlink_waiter(f, w);
-        finish_waiter(f, w);
-    }
-}
-
-/* The seat is given to somebody else, whose confirmations are not those of who had it. */
-static void forget_in_waiters(struct sp_feed *f, size_t seat) {
-    for (struct sp_feed_waiter *w = f->waiters; w != NULL; w = w->next)
-        w->open[seat / WORD_BITS] &= ~((uint64_t)1 << (seat % WORD_BITS));
-}
-
-/* Counts who is live, and marks who has not confirmed. */
-static void count_for(const struct sp_feed *f, struct sp_feed_waiter *w, int64_t boot_ms) {
-    for (size_t i = 0; i < f->verifiers_cap; i++) {
-        const struct feed_seat *v = &f->verifiers[i];
-        if (!is_live(v, boot_ms)) continue;
-        w->receipt.verifiers++;
-        if (v->seq >= w->seq) {
-            w->receipt.confirmed++;
-        } else if (w->open != NULL) {
-            w->open[i / WORD_BITS] |= (uint64_t)1 << (i % WORD_BITS);
-        }
-    }
-}
-
-void sp_feed_wait(struct sp_feed *f, struct sp_feed_waiter *w, int64_t began_ms) {
-    w->task.run = waiter_run;
-    w->began_ms = began_ms;
-    w->receipt = (struct sp_feed_receipt){0};
-    feed_lock(f);
-    w->seq = f->at.seq;
-    const bool is_room = f->n_waiters < SP_FEED_WAITERS_MAX;
-    w->open = is_room ? calloc(SP_FEED_VERIFIERS_MAX / WORD_BITS, sizeof(*w->open)) : NULL;
-    count_for(f, w, sp_clock_boot_ms(&f->clock));
-    if (w->open == NULL || w->receipt.confirmed == w->receipt.verifiers) {
-        w->is_waiting = false;
-        finish_waiter(f, w);
-    } else {
-        w->is_waiting = true;
-        w->next = f->waiters;
-        f->waiters = w;
-        f->n_waiters++;
-    }
-    feed_unlock(f);
-}
-
-void sp_feed_wait_no_longer(struct sp_feed *f, struct sp_feed_waiter *w) {
-    feed_lock(f);
-    if (w->is_waiting) {
-        unlink_waiter(f, w);
-        finish_waiter(f, w);
-    }
-    feed_unlock(f);
-}
-
 /* ---- acknowledgements ---- */
 
 /* The index of the keys document with this digest, 0 when it is none of the last. */
@@ -216,10 +131,13 @@ static uint64_t keys_index_of(const struct sp_feed *f, const uint8_t *digest) {
 
 static void note_ack(struct sp_feed *f, struct feed_seat *v, const struct sp_feed_ack *ack, int64_t boot_ms) {
     const bool has_roles = memcmp(f->roles_document->digest, ack->roles, SP_FEED_DIGEST_BYTES) == 0;
+    const bool is_overtaken = v->has_acked && ack->at.seq < v->seq;
+    if (!is_overtaken) {
+        v->seq = ack->at.seq;
+        v->roles_index = has_roles ? f->roles_document->index : 0;
+        v->keys_index = keys_index_of(f, ack->keys);
+    }
     v->has_acked = true;
-    if (ack->at.seq > v->seq) v->seq = ack->at.seq;
-    v->roles_index = has_roles ? f->roles_document->index : 0;
-    v->keys_index = keys_index_of(f, ack->keys);
     v->acked_boot_ms = v->heard_boot_ms = boot_ms;
     v->acked_ms = sp_clock_wall_ms(&f->clock);
     v->max_staleness_s = ack->max_staleness_s;
@@ -234,14 +152,14 @@ static sp_status acknowledge(struct sp_feed *f, const struct sp_feed_ack *ack) {
     if (ack->leaving) {
         struct feed_seat *leaving = find(f, ack->client, ack->instance);
         if (leaving == NULL) return SP_SUCCESS;
-        tell_waiters(f, (size_t)(leaving - f->verifiers), UINT64_MAX);
+        feed_seat_confirmed(f, (size_t)(leaving - f->verifiers), UINT64_MAX);
         leave_seat(f, leaving);
         return SP_SUCCESS;
     }
     struct feed_seat *v = take_seat(f, ack->client, ack->instance, boot_ms);
     if (v == NULL) return sp_err(SP_E_BUSY);
     note_ack(f, v, ack, boot_ms);
-    tell_waiters(f, (size_t)(v - f->verifiers), v->seq);
+    feed_seat_confirmed(f, (size_t)(v - f->verifiers), v->seq);
     f->counts.acks++;
     return SP_SUCCESS;
 }
@@ -256,7 +174,8 @@ sp_status sp_feed_acknowledge(struct sp_feed *f, const struct sp_feed_ack *ack) 
 void sp_feed_attach(struct sp_feed *f, sp_slice client, sp_slice instance, sp_slice address) {
     const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
     feed_lock(f);
-    struct feed_seat *v = take_seat(f, client, instance, boot_ms);
+    f->counts.subscribers++;
+    struct feed_seat *v = instance.n == 0 ? NULL : take_seat(f, client, instance, boot_ms);
     if (v != NULL) {
         v->streams++;
         v->heard_boot_ms = boot_ms;
@@ -267,7 +186,9 @@ void sp_feed_attach(struct sp_feed *f, sp_slice client, sp_slice instance, sp_sl
 
 void sp_feed_detach(struct sp_feed *f, sp_slice client, sp_slice instance) {
     feed_lock(f);
-    struct feed_seat *v = find(f, client, instance);
+    sp_assert(f->counts.subscribers != 0);
+    f->counts.subscribers--;
+    struct feed_seat *v = instance.n == 0 ? NULL : find(f, client, instance);
     if (v != NULL && v->streams != 0) {
         v->streams--;
         v->heard_boot_ms = sp_clock_boot_ms(&f->clock);
@@ -282,7 +203,7 @@ static void describe(const struct sp_feed *f, const struct feed_seat *v, int64_t
     *ret = (struct sp_feed_verifier){.client = v->client,
                                      .instance = v->instance,
                                      .address = v->address,
-                                     .is_live = is_live(v, boot_ms),
+                                     .is_live = feed_is_live(v, boot_ms),
                                      .is_attached = v->streams != 0,
                                      .has_acked = v->has_acked,
                                      .seq = v->seq,
@@ -325,13 +246,14 @@ void sp_feed_count(struct sp_feed *f, struct sp_feed_counts *ret) {
     feed_lock(f);
     struct sp_feed_counts c = f->counts;
     const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
+    c.at = f->at;
     c.live = c.known = c.attached = 0;
     c.behind_max = 0;
     for (size_t i = 0; i < f->verifiers_cap; i++) {
         const struct feed_seat *v = &f->verifiers[i];
         c.known += v->taken;
         c.attached += v->taken && v->streams != 0;
-        if (!is_live(v, boot_ms)) continue;
+        if (!feed_is_live(v, boot_ms)) continue;
         c.live++;
         if (f->at.seq - v->seq > c.behind_max) c.behind_max = f->at.seq - v->seq;
     }
@@ -345,20 +267,24 @@ bool sp_feed_keys_confirmed(struct sp_feed *f) {
     const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
     for (size_t i = 0; i < f->verifiers_cap && all; i++) {
         const struct feed_seat *v = &f->verifiers[i];
-        all = !is_live(v, boot_ms) || v->keys_index == f->keys_document->index;
+        all = !feed_is_live(v, boot_ms) || v->keys_index == f->keys_document->index;
     }
     feed_unlock(f);
     return all;
 }
 
 void sp_feed_tick(struct sp_feed *f) {
+    bool any = false;
     feed_lock(f);
     const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
     for (size_t i = 0; i < f->verifiers_cap; i++) {
         struct feed_seat *v = &f->verifiers[i];
         if (!is_idle(v, boot_ms) || boot_ms - v->heard_boot_ms <= (int64_t)SP_FEED_FORGET_S * 1000) continue;
-        forget_in_waiters(f, i);
-        leave_seat(f, v);
+        feed_seat_lost(f, i);
+        *v = (struct feed_seat){.taken = false};
+        any = true;
     }
+    if (any) index_build(f); /* once for all of them: a fleet falls silent together */
+    feed_probe_tick(f, boot_ms);
     feed_unlock(f);
 }

@@ -1,19 +1,37 @@
 /* Subscribers of a loop. See feed_streams.h.
  *
- * A subscriber is *live* when it has had everything up to `seq` of this loop. The order that docs/feed.md
- * promises (documents, revocations, then the beat that covers them) holds because each push takes one frame
- * of the feed and brings everybody to exactly that frame. */
+ * Idea: a subscriber has a place (the documents that it has, the seq that it has had) and nothing else waits
+ * for it here. Each push takes one frame of the feed and brings everybody to exactly that frame, which is the
+ * order that docs/feed.md promises: documents and revocations, then the beat that covers them. Who is where
+ * the loop is, and has nothing pending, is written to in one pass, from text that was encoded once. Everybody
+ * else lags: it is served by itself, from its own place, whenever its socket has taken what it had.
+ *
+ * So what a reader that does not read costs is one piece (below 64 KiB) until its deadline cuts it, however
+ * much is revoked meanwhile and however large the documents are; and a fleet that reconnects after a pause
+ * shares the loop with everybody else, because a turn serves laggards a bounded number of pieces.
+ *
+ * Invariants: while a document is being written nothing else is (an event must not stand inside another). A
+ * stream that has failed is only marked; its on_gone, which comes from the loop, takes it off the list.
+ *
+ * Turned down: a queue for each subscriber (a slow one would hold a megabyte, 2,000 of them two gigabytes);
+ * the bound of the stream layer as the only bound (the same); one event to one subscriber at a time (seven
+ * times the system calls in a burst). */
 #include "http/feed_streams.h"
 
 #include "base/assert.h"
 #include "http/exchange.h"
 
 enum {
-    BATCH = 128,                 /* revocations encoded at a time: 15 KiB */
-    BATCH_BYTES_MAX = 64 * 1024, /* what they may take, and a beat, and hello */
-    PENDING_BYTES_MAX =
-        1024 * 1024,        /* beside documents: ten thousand revocations that somebody does not read */
-    DOCUMENT_OVERHEAD = 64, /* "event: ...", "data: " and the frame of a chunk */
+    BATCH = 128,                        /* revocations encoded at a time: 20 KiB */
+    BATCH_BYTES_MAX = 64 * 1024,        /* what they may take, and a beat, and hello */
+    PIECE_BYTES = 32 * 1024,            /* of a document */
+    SMALL_DOCUMENT_BYTES = PIECE_BYTES, /* goes out whole, encoded once for all */
+    CHUNK_OVERHEAD = 64,
+    /* Beside what lags behind by itself, a subscriber may owe us short things: beats, and one piece. */
+    PENDING_BYTES_MAX = 1024 * 1024,
+    /* Pieces that one turn gives to laggards: 8,192 revocations, some 3 ms. */
+    TURN_PIECES = 64,
+    ONE_PIECES = 16, /* of these, to one of them */
 };
 
 struct sp_feed_subscriber {
@@ -26,6 +44,10 @@ struct sp_feed_subscriber {
     uint64_t roles_index, keys_index;
     const char *reset; /* to be told first; NULL: nothing */
     bool is_cut;       /* its stream has failed; on_gone comes */
+    /* The document that is being written, if any. */
+    struct sp_feed_document *document;
+    size_t written;
+    bool is_roles; /* or keys */
 };
 
 struct sp_feed_streams {
@@ -34,12 +56,14 @@ struct sp_feed_streams {
     struct sp_feed_watcher watcher;
     struct sp_loop_timer timer;      /* beats */
     struct sp_loop_timer push_timer; /* news that wait for their turn */
+    struct sp_loop_timer lag_timer;  /* laggards that could take more */
     int64_t push_not_before_us;
     bool is_watching;
     struct sp_feed_subscriber *first;
-    uint64_t seq;                     /* where live subscribers are */
-    uint64_t roles_index, keys_index; /* documents that were pushed last */
-    struct sp_buf text, framed;       /* of one push */
+    struct sp_feed_subscriber *next_served; /* the laggard whose turn is next; NULL: from the first one on */
+    uint64_t seq;                           /* where those are who do not lag */
+    uint64_t roles_index, keys_index;       /* documents that were pushed last */
+    struct sp_buf text, framed;             /* of one push */
 };
 
 /* ---- writing ---- */
@@ -50,21 +74,55 @@ static bool put(struct sp_feed_subscriber *sub, sp_slice bytes) {
     return !sub->is_cut;
 }
 
-static bool put_document(struct sp_feed_subscriber *sub, const char *name, const struct sp_feed_document *d,
-                         uint64_t *index) {
-    if (*index == d->index) return !sub->is_cut;
-    SP_AUTO(sp_buf) text = SP_BUF_INIT(SP_FEED_DOCUMENT_BYTES_MAX + DOCUMENT_OVERHEAD);
-    if (!sp_ok(sp_feed_write_event(name, sp_slice_of(d->bytes, d->n), &text))) return false;
-    if (!put(sub, sp_buf_slice(&text))) return false;
-    *index = d->index;
-    return true;
+static bool has_documents(const struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
+    return sub->document == NULL && sub->roles_index == frame->roles->index &&
+           sub->keys_index == frame->keys->index;
 }
 
-/* A document that could not be written for want of memory is tried again with the next push, and no beat goes
- * out before it did. */
-static bool put_documents(struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
-    return put_document(sub, "roles", frame->roles, &sub->roles_index) &&
-           put_document(sub, "keys", frame->keys, &sub->keys_index);
+static bool is_ready(const struct sp_feed_subscriber *sub) {
+    return !sub->is_cut && sp_http_stream_pending(sub->stream) == 0;
+}
+
+static uint64_t *index_of(struct sp_feed_subscriber *sub, bool is_roles) {
+    return is_roles ? &sub->roles_index : &sub->keys_index;
+}
+
+static bool encode_document(struct sp_feed_streams *s, const struct sp_feed_document *d, bool is_roles) {
+    sp_buf_truncate(&s->text, 0);
+    return sp_ok(sp_feed_write_event(is_roles ? "roles" : "keys", sp_slice_of(d->bytes, d->n), &s->text));
+}
+
+static void document_done(struct sp_feed_subscriber *sub) {
+    sp_feed_document_unref(sub->document);
+    sub->document = NULL;
+}
+
+/* Straight from the document that all share: as an event it is its bytes between two short texts. */
+static void put_document_piece(struct sp_feed_subscriber *sub) {
+    const struct sp_feed_document *d = sub->document;
+    const size_t left = d->n - sub->written, n = left < PIECE_BYTES ? left : PIECE_BYTES;
+    if (!put(sub, sp_slice_of(d->bytes + sub->written, n))) return;
+    sub->written += n;
+    if (sub->written < d->n || !put(sub, SP_SLICE_LIT("\n\n"))) return;
+    *index_of(sub, sub->is_roles) = d->index;
+    document_done(sub);
+}
+
+/* False: no memory, another time. */
+static bool begin_document(struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
+    struct sp_feed_streams *s = sub->owner;
+    sub->is_roles = sub->roles_index != frame->roles->index;
+    struct sp_feed_document *d = sub->is_roles ? frame->roles : frame->keys;
+    if (d->n <= SMALL_DOCUMENT_BYTES) {
+        if (!encode_document(s, d, sub->is_roles)) return false;
+        if (put(sub, sp_buf_slice(&s->text))) *index_of(sub, sub->is_roles) = d->index;
+    } else if (put(sub, sub->is_roles ? SP_SLICE_LIT("event: roles\ndata: ")
+                                      : SP_SLICE_LIT("event: keys\ndata: "))) {
+        sub->document = d;
+        sub->written = 0;
+        atomic_fetch_add(&d->refs, 1);
+    }
+    return true;
 }
 
 /* Text of revocations after `after`, at most a batch; returns the seq of the last one, or `after`. */
@@ -91,20 +149,52 @@ static bool is_behind_backlog(struct sp_feed_streams *s, const struct sp_feed_su
     return sp_feed_why_not(s->feed, &here) != NULL;
 }
 
-/* Brings one subscriber closer to the frame, as far as goes out at once. False: it is no more. */
-static bool catch_up(struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
+enum progress { NOTHING_TO_DO, MOVED, GONE };
+
+static enum progress put_revocations(struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
     struct sp_feed_streams *s = sub->owner;
-    while (sub->seq < frame->at.seq && sp_http_stream_pending(sub->stream) == 0) {
-        const uint64_t to = encode(s, sub->seq, frame);
-        if (to == sub->seq) {
-            if (!is_behind_backlog(s, sub, frame)) return true;
-            cut(sub);
-            return false;
-        }
-        if (!put(sub, sp_buf_slice(&s->text))) return true;
-        sub->seq = to;
+    const uint64_t to = encode(s, sub->seq, frame);
+    if (to == sub->seq) {
+        if (!is_behind_backlog(s, sub, frame)) return NOTHING_TO_DO; /* no memory: another time */
+        cut(sub);
+        return GONE;
     }
-    return true;
+    if (put(sub, sp_buf_slice(&s->text))) sub->seq = to;
+    return MOVED;
+}
+
+/* The next piece of what a subscriber lacks of the frame. */
+static enum progress put_piece(struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
+    if (sub->document != NULL) {
+        put_document_piece(sub);
+    } else if (!has_documents(sub, frame)) {
+        return begin_document(sub, frame) ? MOVED : NOTHING_TO_DO;
+    } else if (sub->seq < frame->at.seq) {
+        return put_revocations(sub, frame);
+    } else {
+        return NOTHING_TO_DO;
+    }
+    return MOVED;
+}
+
+static bool lags(const struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
+    return !has_documents(sub, frame) || sub->seq < frame->at.seq;
+}
+
+/* Brings one subscriber closer to the frame, at most by `most` pieces and as far as its socket takes them.
+ * GONE: it is no more. */
+static enum progress catch_up(struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame,
+                              size_t *most) {
+    enum progress p = MOVED;
+    for (size_t i = 0; p == MOVED && is_ready(sub) && lags(sub, frame); i++) {
+        if (*most == 0 || i == ONE_PIECES) {
+            sp_loop_timer_start(&sub->owner->lag_timer, 0);
+            break;
+        }
+        (*most)--;
+        p = put_piece(sub, frame);
+    }
+    return p;
 }
 
 /* ---- pushes ---- */
@@ -118,7 +208,7 @@ static void push_revocations(struct sp_feed_streams *s, const struct sp_feed_fra
         /* Without memory, or behind the backlog, each one catches up by itself. */
         if (to == s->seq || !sp_ok(sp_http_chunk_make(sp_buf_slice(&s->text), &s->framed, &chunk))) break;
         for (struct sp_feed_subscriber *sub = s->first; sub != NULL; sub = sub->next) {
-            if (sub->is_cut || sub->seq != s->seq) continue;
+            if (sub->seq != s->seq || sub->document != NULL || !is_ready(sub)) continue;
             if (sp_ok(sp_http_stream_write_chunk(sub->stream, &chunk))) {
                 sub->seq = to;
             } else {
@@ -130,17 +220,27 @@ static void push_revocations(struct sp_feed_streams *s, const struct sp_feed_fra
     s->seq = frame->at.seq;
 }
 
-static void push_documents(struct sp_feed_streams *s, const struct sp_feed_frame *frame) {
+/* A small document, to everybody who had the one before; what is larger goes out by pieces. */
+static void push_document(struct sp_feed_streams *s, const struct sp_feed_document *d, uint64_t *index,
+                          bool is_roles) {
+    struct sp_http_chunk chunk;
+    if (*index == d->index) return;
+    *index = d->index;
+    if (d->n > SMALL_DOCUMENT_BYTES || !encode_document(s, d, is_roles)) return;
+    sp_buf_truncate(&s->framed, 0);
+    if (!sp_ok(sp_http_chunk_make(sp_buf_slice(&s->text), &s->framed, &chunk))) return;
     for (struct sp_feed_subscriber *sub = s->first; sub != NULL; sub = sub->next) {
-        if (!sub->is_cut) (void)put_documents(sub, frame);
+        if (*index_of(sub, is_roles) == d->index || sub->document != NULL || !is_ready(sub)) continue;
+        if (sp_ok(sp_http_stream_write_chunk(sub->stream, &chunk))) {
+            *index_of(sub, is_roles) = d->index;
+        } else {
+            sub->is_cut = true;
+        }
     }
-    s->roles_index = frame->roles->index;
-    s->keys_index = frame->keys->index;
 }
 
 static bool has_all_of(const struct sp_feed_subscriber *sub, const struct sp_feed_frame *frame) {
-    return !sub->is_cut && sub->seq == frame->at.seq && sub->roles_index == frame->roles->index &&
-           sub->keys_index == frame->keys->index;
+    return !sub->is_cut && sub->seq == frame->at.seq && has_documents(sub, frame);
 }
 
 static void push_beat(struct sp_feed_streams *s, const struct sp_feed_frame *frame) {
@@ -156,30 +256,48 @@ static void push_beat(struct sp_feed_streams *s, const struct sp_feed_frame *fra
     }
 }
 
-static void catch_up_all(struct sp_feed_streams *s, const struct sp_feed_frame *frame) {
-    for (struct sp_feed_subscriber *sub = s->first, *next; sub != NULL; sub = next) {
-        next = sub->next;
-        if (!sub->is_cut && sub->seq < frame->at.seq) (void)catch_up(sub, frame);
+/* From the one whose turn it is to the last; when the turn is over, or began in the middle, another follows
+ * after whatever else the loop has to do. */
+static void serve_laggards(struct sp_feed_streams *s, const struct sp_feed_frame *frame) {
+    struct sp_feed_subscriber *sub = s->next_served != NULL ? s->next_served : s->first;
+    size_t most = TURN_PIECES;
+    if (sub != s->first) sp_loop_timer_start(&s->lag_timer, 0);
+    while (sub != NULL && most != 0) {
+        struct sp_feed_subscriber *next = sub->next;
+        (void)catch_up(sub, frame, &most);
+        sub = next;
     }
+    s->next_served = sub;
+    if (sub != NULL) sp_loop_timer_start(&s->lag_timer, 0);
+}
+
+static void on_lag(struct sp_loop_timer *timer) {
+    struct sp_feed_streams *s = SP_CONTAINER_OF(timer, struct sp_feed_streams, lag_timer);
+    struct sp_feed_frame frame;
+    if (s->first == NULL) return;
+    sp_feed_look(s->feed, &frame);
+    serve_laggards(s, &frame);
+    sp_feed_frame_done(&frame);
 }
 
 static void push(struct sp_feed_streams *s, const struct sp_feed_frame *frame) {
-    push_documents(s, frame);
+    push_document(s, frame->roles, &s->roles_index, true);
+    push_document(s, frame->keys, &s->keys_index, false);
     push_revocations(s, frame);
-    catch_up_all(s, frame);
+    serve_laggards(s, frame);
 }
 
 /* Revocations need no signature to be obeyed and go out at once. Documents do, so a beat comes with them. */
 static void push_news(struct sp_feed_streams *s) {
     struct sp_feed_frame frame;
     sp_feed_look(s->feed, &frame);
-    const bool has_documents = frame.roles->index != s->roles_index || frame.keys->index != s->keys_index;
-    if (has_documents) {
+    const bool is_document = frame.roles->index != s->roles_index || frame.keys->index != s->keys_index;
+    if (is_document) {
         sp_feed_frame_done(&frame);
         if (!sp_ok(sp_feed_beat(s->feed, &frame))) return; /* the timer's beat makes up for it */
     }
     push(s, &frame);
-    if (has_documents) push_beat(s, &frame);
+    if (is_document) push_beat(s, &frame);
     sp_feed_frame_done(&frame);
 }
 
@@ -236,16 +354,15 @@ static void unwatch_when_empty(struct sp_feed_streams *s) {
     /* The watcher stays: its task may be under way. Without subscribers it does nothing. */
     sp_loop_timer_cancel(&s->timer);
     sp_loop_timer_cancel(&s->push_timer);
+    sp_loop_timer_cancel(&s->lag_timer);
 }
 
 static void leave(struct sp_feed_subscriber *sub) {
     struct sp_feed_streams *s = sub->owner;
     *sub->at = sub->next;
     if (sub->next != NULL) sub->next->at = sub->at;
-    if (sub->instance.n != 0)
-        sp_feed_detach(s->feed, SP_TEXT_SLICE(&sub->client.id), SP_TEXT_SLICE(&sub->instance));
-    unwatch_when_empty(s);
-    free(sub);
+    if (s->next_served == sub) s->next_served = sub->next;
+    sp_feed_subscriber_free(sub);
 }
 
 static void cut(struct sp_feed_subscriber *sub) {
@@ -262,9 +379,10 @@ static void on_gone(void *arg, enum sp_http_gone why) {
 static void on_drained(void *arg) {
     struct sp_feed_subscriber *sub = arg;
     struct sp_feed_frame frame;
-    if (sub->is_cut || sub->seq >= sub->owner->seq) return;
+    size_t most = ONE_PIECES;
+    if (sub->is_cut) return;
     sp_feed_look(sub->owner->feed, &frame);
-    (void)catch_up(sub, &frame);
+    (void)catch_up(sub, &frame, &most);
     sp_feed_frame_done(&frame);
 }
 
@@ -277,8 +395,9 @@ sp_status sp_feed_streams_new(struct sp_app *app, struct sp_loop *loop, struct s
     s->watcher.news = on_news;
     sp_loop_timer_init(&s->timer, loop, on_time);
     sp_loop_timer_init(&s->push_timer, loop, on_turn);
+    sp_loop_timer_init(&s->lag_timer, loop, on_lag);
     sp_buf_init(&s->text, BATCH_BYTES_MAX);
-    sp_buf_init(&s->framed, BATCH_BYTES_MAX + DOCUMENT_OVERHEAD);
+    sp_buf_init(&s->framed, BATCH_BYTES_MAX + CHUNK_OVERHEAD);
     *ret = s;
     return SP_SUCCESS;
 }
@@ -287,8 +406,7 @@ void sp_feed_streams_free(struct sp_feed_streams *s) {
     if (s == NULL) return;
     sp_assert(s->first == NULL);
     if (s->is_watching) sp_feed_unwatch(s->feed, &s->watcher);
-    sp_loop_timer_cancel(&s->timer);
-    sp_loop_timer_cancel(&s->push_timer);
+    unwatch_when_empty(s);
     sp_buf_done(&s->text);
     sp_buf_done(&s->framed);
     free(s);
@@ -299,7 +417,6 @@ sp_status sp_feed_subscriber_new(struct sp_feed_streams *s, const struct sp_feed
     struct sp_feed_frame frame;
     struct sp_feed_subscriber *sub = calloc(1, sizeof(*sub));
     if (sub == NULL) return sp_err(SP_E_NOMEM);
-    watch(s);
     sub->owner = s;
     sub->client = in->client;
     SP_IGNORE(SP_TEXT_SET(&sub->instance, in->instance)); /* checked: it fits */
@@ -309,23 +426,25 @@ sp_status sp_feed_subscriber_new(struct sp_feed_streams *s, const struct sp_feed
         sub->reset = sp_feed_why_not(s->feed, &in->position);
         if (sub->reset == NULL) sub->seq = in->position.seq;
     }
-    *ret_opts =
-        (struct sp_http_stream_opts){.pending_bytes_max = PENDING_BYTES_MAX + frame.roles->n + frame.keys->n,
-                                     .on_drained = on_drained,
-                                     .on_gone = on_gone,
-                                     .arg = sub};
     sp_feed_frame_done(&frame);
-    if (sub->instance.n != 0)
-        sp_feed_attach(s->feed, SP_TEXT_SLICE(&sub->client.id), in->instance, in->address);
+    *ret_opts = (struct sp_http_stream_opts){.pending_bytes_max = PENDING_BYTES_MAX,
+                                             .on_drained = on_drained,
+                                             .drained = SP_HTTP_DRAINED_BLOCKED,
+                                             .on_gone = on_gone,
+                                             .arg = sub};
+    sp_feed_attach(s->feed, SP_TEXT_SLICE(&sub->client.id), in->instance, in->address);
+    watch(s);
     *ret = sub;
     return SP_SUCCESS;
 }
 
 void sp_feed_subscriber_free(struct sp_feed_subscriber *sub) {
     if (sub == NULL) return;
-    if (sub->instance.n != 0)
-        sp_feed_detach(sub->owner->feed, SP_TEXT_SLICE(&sub->client.id), SP_TEXT_SLICE(&sub->instance));
+    struct sp_feed_streams *s = sub->owner;
+    sp_feed_detach(s->feed, SP_TEXT_SLICE(&sub->client.id), SP_TEXT_SLICE(&sub->instance));
+    document_done(sub);
     free(sub);
+    unwatch_when_empty(s);
 }
 
 static void greet(struct sp_feed_subscriber *sub) {
@@ -368,11 +487,12 @@ static void put_beat(struct sp_feed_subscriber *sub, const struct sp_feed_frame 
 void sp_feed_subscriber_start(struct sp_feed_subscriber *take_sub, struct sp_http_stream *stream) {
     struct sp_feed_subscriber *sub = take_sub;
     struct sp_feed_frame frame;
+    size_t most = ONE_PIECES;
     sp_status signed_ = sp_feed_beat(sub->owner->feed, &frame);
     if (!sp_ok(signed_)) sp_feed_look(sub->owner->feed, &frame);
     sub->stream = stream;
     enlist(sub, &frame);
     greet(sub);
-    if (put_documents(sub, &frame) && catch_up(sub, &frame) && sp_ok(signed_)) put_beat(sub, &frame);
+    if (catch_up(sub, &frame, &most) != GONE && sp_ok(signed_)) put_beat(sub, &frame);
     sp_feed_frame_done(&frame);
 }

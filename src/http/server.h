@@ -206,6 +206,13 @@ enum sp_http_gone {
     SP_HTTP_GONE_FAILED,  /* no memory */
 };
 
+/* Which writes are followed by on_drained. */
+enum sp_http_drained {
+    SP_HTTP_DRAINED_ALWAYS,  /* each */
+    SP_HTTP_DRAINED_BLOCKED, /* those that the socket did not take at once: an event less for each write, for
+                                an owner of thousands of streams whose writes are short */
+};
+
 struct sp_http_stream_opts {
     /* Written and not yet taken by the kernel (which itself takes little that it cannot send). 0: the default
      * above; SP_E_LIMIT over half of response_bytes_max. */
@@ -214,6 +221,7 @@ struct sp_http_stream_opts {
      * also if the socket took all of it at once, in its turn with other connections: so a long body is made
      * by writing one piece in each on_drained. NULL: not told. */
     void (*on_drained)(void *arg);
+    enum sp_http_drained drained;
     /* The stream was cut and no longer exists. Comes exactly once, unless sp_http_stream_end or _abort came
      * before it. It must not free the server. */
     void (*on_gone)(void *arg, enum sp_http_gone why); /* never NULL */

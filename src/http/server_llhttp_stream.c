@@ -275,6 +275,7 @@ static sp_status put_whatever(struct sp_http_conn *c, sp_slice bytes) {
 static sp_status expect_more(struct sp_http_conn *c) {
     struct sp_http_stream *st = c->stream;
     if (st->opts.on_drained == NULL) return SP_SUCCESS;
+    if (st->opts.drained == SP_HTTP_DRAINED_BLOCKED && sp_http_conn_pending(c) == 0) return SP_SUCCESS;
     st->wrote = true;
     return await_writable(c);
 }

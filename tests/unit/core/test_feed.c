@@ -620,6 +620,138 @@ static void keys_are_confirmed_when_every_live_verifier_has_the_newest(void **st
     assert_true(sp_feed_keys_confirmed(f->feed));
 }
 
+/* Sent before the one that is known, received after it. */
+static void acknowledgement_that_was_overtaken_changes_nothing_but_that_it_was_heard(void **state) {
+    struct fixture *f = *state;
+    struct sp_feed_verifier v;
+    struct sp_feed_ack old = ack_of(f, "a", 100);
+    memset(old.keys, 0x55, sizeof(old.keys));
+    memset(old.roles, 0x55, sizeof(old.roles));
+    revoke_one(f);
+    ack(f, "a", 101);
+    f->boot_ms += 29000;
+    OK(sp_feed_acknowledge(f->feed, &old));
+    f->boot_ms += 29000;
+    assert_int_equal(sp_feed_verifiers(f->feed, SP_SLICE_EMPTY, SP_SLICE_EMPTY, &v, 1), 1);
+    assert_int_equal(v.behind, 0);
+    assert_true(v.is_live && v.has_roles && v.has_keys);
+    old.at.seq = 101; /* not overtaken: it is so */
+    OK(sp_feed_acknowledge(f->feed, &old));
+    assert_int_equal(sp_feed_verifiers(f->feed, SP_SLICE_EMPTY, SP_SLICE_EMPTY, &v, 1), 1);
+    assert_true(!v.has_roles && !v.has_keys);
+}
+
+static void streams_without_a_name_are_counted_and_not_listed(void **state) {
+    struct fixture *f = *state;
+    struct sp_feed_counts c;
+    sp_feed_attach(f->feed, SP_SLICE_LIT("orders"), SP_SLICE_EMPTY, SP_SLICE_LIT("::1"));
+    sp_feed_attach(f->feed, SP_SLICE_LIT("orders"), SP_SLICE_LIT("a"), SP_SLICE_LIT("::1"));
+    sp_feed_count(f->feed, &c);
+    assert_int_equal(c.subscribers, 2);
+    assert_int_equal(c.known, 1);
+    assert_int_equal(c.at.seq, f->seq);
+    sp_feed_detach(f->feed, SP_SLICE_LIT("orders"), SP_SLICE_EMPTY);
+    sp_feed_detach(f->feed, SP_SLICE_LIT("orders"), SP_SLICE_LIT("a"));
+    sp_feed_count(f->feed, &c);
+    assert_int_equal(c.subscribers, 0);
+}
+
+/* ---- lag ---- */
+
+static uint64_t lags(struct fixture *f, uint32_t *ret_bucket) {
+    struct sp_feed_counts c;
+    uint64_t n = 0;
+    sp_feed_count(f->feed, &c);
+    for (uint32_t i = 0; i <= SP_FEED_LAG_BOUNDS; i++) {
+        n += c.lag[i];
+        if (c.lag[i] != 0) *ret_bucket = i;
+    }
+    return n;
+}
+static uint32_t bucket_of(uint32_t ms) {
+    uint32_t i = 0;
+    while (i < SP_FEED_LAG_BOUNDS && ms > sp_feed_lag_bounds_ms[i]) i++;
+    return i;
+}
+
+static void lag_is_until_the_last_live_verifier_has_confirmed(void **state) {
+    struct fixture *f = *state;
+    uint32_t bucket = 0;
+    ack(f, "a", 100);
+    ack(f, "b", 100);
+    revoke_one(f);
+    f->boot_ms += 3;
+    ack(f, "a", 101);
+    assert_int_equal(lags(f, &bucket), 0);
+    f->boot_ms += 4;
+    ack(f, "b", 100); /* nothing new */
+    assert_int_equal(lags(f, &bucket), 0);
+    ack(f, "b", 101);
+    assert_int_equal(lags(f, &bucket), 1);
+    assert_int_equal(bucket, bucket_of(7));
+    revoke_one(f); /* too soon for the next sample */
+    ack(f, "a", 102);
+    ack(f, "b", 102);
+    assert_int_equal(lags(f, &bucket), 1);
+    f->boot_ms += SP_FEED_LAG_EVERY_MS;
+    revoke_one(f);
+    ack(f, "a", 103);
+    ack(f, "b", 103);
+    assert_int_equal(lags(f, &bucket), 2);
+}
+
+static void lag_without_live_verifiers_is_none(void **state) {
+    struct fixture *f = *state;
+    uint32_t bucket = 0;
+    revoke_one(f);
+    ack(f, "a", 101); /* came after it was published */
+    f->boot_ms += 60000;
+    revoke_one(f);
+    ack(f, "a", 102); /* had gone stale */
+    sp_feed_tick(f->feed);
+    assert_int_equal(lags(f, &bucket), 0);
+}
+
+static void lag_does_not_wait_for_who_leaves_or_goes_stale(void **state) {
+    struct fixture *f = *state;
+    uint32_t bucket = 0;
+    struct sp_feed_ack bye = ack_of(f, "b", 100);
+    bye.leaving = true;
+    ack(f, "a", 100);
+    ack(f, "b", 100);
+    revoke_one(f);
+    f->boot_ms += 2;
+    ack(f, "a", 101);
+    f->boot_ms += 5000;
+    OK(sp_feed_acknowledge(f->feed, &bye));
+    assert_int_equal(lags(f, &bucket), 1);
+    assert_int_equal(bucket, bucket_of(2));
+    revoke_one(f);
+    f->boot_ms += 28000; /* a is stale by now: nobody is left, and nobody had confirmed */
+    sp_feed_tick(f->feed);
+    assert_int_equal(lags(f, &bucket), 1);
+    ack(f, "a", 102);
+    revoke_one(f); /* so the next one is measured */
+    ack(f, "a", 103);
+    assert_int_equal(lags(f, &bucket), 2);
+}
+
+static void lag_of_a_live_verifier_that_never_confirms_is_beyond_every_bound(void **state) {
+    struct fixture *f = *state;
+    uint32_t bucket = 0;
+    struct sp_feed_ack patient = ack_of(f, "a", 100);
+    patient.max_staleness_s = SP_FEED_STALENESS_MAX_S;
+    OK(sp_feed_acknowledge(f->feed, &patient));
+    revoke_one(f);
+    f->boot_ms += SP_FEED_LAG_GIVE_UP_MS;
+    sp_feed_tick(f->feed);
+    assert_int_equal(lags(f, &bucket), 0);
+    f->boot_ms += 1;
+    sp_feed_tick(f->feed);
+    assert_int_equal(lags(f, &bucket), 1);
+    assert_int_equal(bucket, SP_FEED_LAG_BOUNDS);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -644,6 +776,12 @@ int main(void) {
         TEST(verifier_that_leaves_needs_to_confirm_nothing),
         TEST(seat_that_changes_hands_confirms_nothing_for_who_had_it),
         TEST(keys_are_confirmed_when_every_live_verifier_has_the_newest),
+        TEST(acknowledgement_that_was_overtaken_changes_nothing_but_that_it_was_heard),
+        TEST(streams_without_a_name_are_counted_and_not_listed),
+        TEST(lag_is_until_the_last_live_verifier_has_confirmed),
+        TEST(lag_without_live_verifiers_is_none),
+        TEST(lag_does_not_wait_for_who_leaves_or_goes_stale),
+        TEST(lag_of_a_live_verifier_that_never_confirms_is_beyond_every_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
