@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-int sp_admin_call(const struct sp_invocation *in, const char *method, const char *prefix, const char *segment,
-                  const char *suffix, const json_t *body, struct sp_answer *ret) {
+static int call(const struct sp_invocation *in, const char *method, const char *prefix, const char *segment,
+                const char *suffix, const json_t *body, int64_t wait_s, struct sp_answer *ret) {
     SP_AUTO(sp_buf) path = SP_BUF_INIT(SP_ADMIN_PATH_BYTES_MAX);
     const char *text;
     sp_status s = sp_buf_append_cstr(&path, prefix);
@@ -14,7 +14,17 @@ int sp_admin_call(const struct sp_invocation *in, const char *method, const char
     if (sp_ok(s)) s = sp_buf_append_cstr(&path, suffix);
     if (sp_ok(s)) s = sp_buf_cstr(&path, &text);
     if (!sp_ok(s)) return sp_usage_error(in->command, "%s is too long", in->command->args);
-    return sp_client_call(in, method, text, body, ret);
+    return sp_client_call_wait(in, method, text, body, wait_s, ret);
+}
+
+int sp_admin_call(const struct sp_invocation *in, const char *method, const char *prefix, const char *segment,
+                  const char *suffix, const json_t *body, struct sp_answer *ret) {
+    return call(in, method, prefix, segment, suffix, body, SP_CLIENT_NO_WAIT, ret);
+}
+
+int sp_admin_call_wait(const struct sp_invocation *in, const char *method, const char *prefix,
+                       const char *segment, const char *suffix, int64_t wait_s, struct sp_answer *ret) {
+    return call(in, method, prefix, segment, suffix, NULL, wait_s, ret);
 }
 
 int sp_admin_change(const struct sp_invocation *in, const char *method, const char *prefix,

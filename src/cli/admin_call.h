@@ -11,6 +11,8 @@ enum { SP_ADMIN_PATH_BYTES_MAX = 4096 }; /* the server refuses longer ones anywa
 /* At prefix + encoded segment + suffix: "/admin/v1/users/", a name, "/disable". `body` may be NULL. */
 int sp_admin_call(const struct sp_invocation *in, const char *method, const char *prefix, const char *segment,
                   const char *suffix, const json_t *body, struct sp_answer *ret);
+int sp_admin_call_wait(const struct sp_invocation *in, const char *method, const char *prefix,
+                       const char *segment, const char *suffix, int64_t wait_s, struct sp_answer *ret);
 /* A change whose answer holds nothing worth a table: prints `said`, or the answer with --json. */
 int sp_admin_change(const struct sp_invocation *in, const char *method, const char *prefix,
                     const char *segment, const char *suffix, const json_t *body, const char *said);

@@ -72,8 +72,18 @@ bool sp_client_probe(const struct sp_invocation *in, long *ret_pid) {
     return answers;
 }
 
-static sp_status build_request(struct sp_buf *b, const char *method, const char *path, const json_t *body) {
-    SP_TRY(sp_buf_printf(b, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method, path));
+struct question {
+    const char *method, *path;
+    const json_t *body; /* NULL: none */
+    int64_t wait_s;
+};
+
+static sp_status build_request(struct sp_buf *b, const struct question *q) {
+    const json_t *body = q->body;
+    SP_TRY(
+        sp_buf_printf(b, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", q->method, q->path));
+    if (q->wait_s != SP_CLIENT_NO_WAIT)
+        SP_TRY(sp_buf_printf(b, "Prefer: wait=%lld\r\n", (long long)q->wait_s));
     if (body == NULL) return sp_buf_append_cstr(b, "\r\n");
     char *text = json_dumps(body, JSON_COMPACT);
     if (text == NULL) return sp_err(SP_E_NOMEM);
@@ -105,10 +115,10 @@ static bool receive_all(int fd, struct sp_buf *b) {
     }
 }
 
-static int exchange(int fd, const char *method, const char *path, const json_t *body, struct sp_answer *ret) {
+static int exchange(int fd, const struct question *q, struct sp_answer *ret) {
     SP_AUTO(sp_buf) request = SP_BUF_INIT(256 * 1024);
     SP_AUTO(sp_buf) answer = SP_BUF_INIT(SP_ANSWER_BYTES_MAX);
-    bool ok = sp_ok(build_request(&request, method, path, body)) && send_all(fd, sp_buf_slice(&request)) &&
+    bool ok = sp_ok(build_request(&request, q)) && send_all(fd, sp_buf_slice(&request)) &&
               receive_all(fd, &answer) && sp_ok(sp_answer_parse(sp_buf_slice(&answer), ret));
     if (ok) return SP_EXIT_OK;
     fprintf(stderr, "sallyport: the server's answer could not be read\n");
@@ -130,11 +140,17 @@ static int explain(const struct sp_answer *a) {
 
 int sp_client_call(const struct sp_invocation *in, const char *method, const char *path, const json_t *body,
                    struct sp_answer *ret) {
+    return sp_client_call_wait(in, method, path, body, SP_CLIENT_NO_WAIT, ret);
+}
+
+int sp_client_call_wait(const struct sp_invocation *in, const char *method, const char *path,
+                        const json_t *body, int64_t wait_s, struct sp_answer *ret) {
+    const struct question q = {method, path, body, wait_s};
     int fd;
     int failed = connect_to(sp_client_data(in), &fd);
     if (failed) return failed;
     struct sp_answer answer = {0};
-    failed = exchange(fd, method, path, body, &answer);
+    failed = exchange(fd, &q, &answer);
     close(fd);
     if (!failed && answer.status / 100 != 2) failed = explain(&answer);
     if (failed) {

@@ -8,13 +8,17 @@
 
 enum {
     SP_ANSWER_BYTES_MAX = 64 * 1024 * 1024, /* a page of the longest list is far below */
-    SP_CLIENT_TIMEOUT_S = 120,              /* verifying a long audit chain takes its time */
+    SP_CLIENT_TIMEOUT_S = 120, /* verifying a long audit chain takes its time; the longest wait is below */
 };
 
 /* `body` (borrowed; NULL: none) is sent as JSON. Returns an exit status: SP_EXIT_OK with *ret filled when the
  * server answered 2xx; otherwise what went wrong has been said on stderr. */
 int sp_client_call(const struct sp_invocation *in, const char *method, const char *path, const json_t *body,
                    struct sp_answer *ret);
+/* The same with `Prefer: wait=N`, unless wait_s is SP_CLIENT_NO_WAIT. */
+enum { SP_CLIENT_NO_WAIT = -1 };
+int sp_client_call_wait(const struct sp_invocation *in, const char *method, const char *path,
+                        const json_t *body, int64_t wait_s, struct sp_answer *ret);
 
 /* Whether a server listens on the admin socket; says nothing. Its process, when that is known, else 0. */
 bool sp_client_probe(const struct sp_invocation *in, long *ret_pid);

@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/output.h"
 #include "cli/password.h"
+#include "cli/receipt.h"
 
 static const struct sp_column user_columns[] = {
     {"NAME", "name"}, {"ID", "id"}, {"ROLES", "roles"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"}};
@@ -59,8 +60,20 @@ int sp_cmd_user_show(const struct sp_invocation *in) {
 }
 
 int sp_cmd_user_disable(const struct sp_invocation *in) {
-    return sp_admin_change(in, "POST", "/admin/v1/users/", in->args[0], "/disable", NULL,
-                           "disabled; all sessions ended");
+    struct sp_answer a = {0};
+    int64_t wait_s;
+    int failed = sp_receipt_option(in, &wait_s);
+    if (!failed)
+        failed = sp_admin_call_wait(in, "POST", "/admin/v1/users/", in->args[0], "/disable", wait_s, &a);
+    if (failed) return failed;
+    if (in->json) {
+        sp_print_json(stdout, a.body != NULL ? a.body : json_null());
+    } else {
+        printf("disabled; all sessions ended\n");
+        sp_receipt_print(a.body);
+    }
+    sp_answer_done(&a);
+    return SP_EXIT_OK;
 }
 
 int sp_cmd_user_enable(const struct sp_invocation *in) {
@@ -144,8 +157,9 @@ int sp_cmd_session_add(const struct sp_invocation *in) {
 
 static int revoke(const struct sp_invocation *in, json_t *body) {
     struct sp_answer a = {0};
-    int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8")
-                              : sp_client_call(in, "POST", "/admin/v1/revocations", body, &a);
+    int64_t wait_s;
+    int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8") : sp_receipt_option(in, &wait_s);
+    if (!failed) failed = sp_client_call_wait(in, "POST", "/admin/v1/revocations", body, wait_s, &a);
     bool everyone = json_object_get(body, "everyone") != NULL;
     json_decref(body);
     if (failed) return failed;
@@ -157,6 +171,7 @@ static int revoke(const struct sp_invocation *in, json_t *body) {
     } else {
         printf("revoked; %lld sessions ended\n", ended);
     }
+    if (!in->json) sp_receipt_print(a.body);
     sp_answer_done(&a);
     return SP_EXIT_OK;
 }
@@ -190,6 +205,10 @@ int sp_cmd_key_list(const struct sp_invocation *in) {
 
 int sp_cmd_key_rotate(const struct sp_invocation *in) {
     const char *use = sp_invocation_option(in, "use");
+    if (use != NULL && strcmp(use, "feed") == 0 && sp_invocation_option(in, "immediately") != NULL)
+        return sp_usage_error(in->command,
+                              "a key of the feed cannot take over immediately: verifiers believe "
+                              "it only once the old one has announced it");
     json_t *body = json_pack("{s:s, s:b}", "use", use ? use : "access", "immediately",
                              sp_invocation_option(in, "immediately") != NULL);
     struct sp_answer a = {0};

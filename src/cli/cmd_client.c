@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cli/admin_call.h"
+#include "cli/duration.h"
 #include "cli/secret_file.h"
 #include "core/app.h"
 
@@ -97,30 +98,11 @@ int sp_cmd_client_add(const struct sp_invocation *in) {
     return failed;
 }
 
-/* Seconds, or with a unit: 90s, 15m, 24h, 7d. */
-static bool duration_of(const char *text, uint64_t max_s, uint64_t *ret_s) {
-    static const struct {
-        char unit;
-        uint64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    size_t n = strlen(text);
-    uint64_t count, seconds = 1;
-    for (size_t i = 0; n > 1 && i < SP_ARRAY_LEN(units); i++) {
-        if (text[n - 1] != units[i].unit) continue;
-        seconds = units[i].seconds;
-        n--;
-        break;
-    }
-    if (!sp_slice_to_u64(sp_slice_of(text, n), &count) || count > max_s / seconds) return false;
-    *ret_s = count * seconds;
-    return true;
-}
-
 static int overlap(const struct sp_invocation *in, json_t *body) {
     const char *text = sp_invocation_option(in, "overlap");
     uint64_t seconds;
     if (text == NULL) return SP_EXIT_OK;
-    if (!duration_of(text, SP_CLIENT_OVERLAP_S_MAX, &seconds))
+    if (!sp_duration_parse(text, SP_CLIENT_OVERLAP_S_MAX, &seconds))
         return sp_usage_error(in->command, "%s is not a time up to 90d (90s, 15m, 24h, 7d)", text);
     json_object_set_new(body, "overlap_s", json_integer((json_int_t)seconds));
     return SP_EXIT_OK;

@@ -114,6 +114,7 @@ int sp_cmd_config_show(const struct sp_invocation *in);
 int sp_cmd_config_check(const struct sp_invocation *in);
 int sp_cmd_config_doc(const struct sp_invocation *in);
 int sp_cmd_version(const struct sp_invocation *in);
+int sp_cmd_verifiers(const struct sp_invocation *in);
 int sp_cmd_verify(const struct sp_invocation *in);
 int sp_cmd_token_inspect(const struct sp_invocation *in);
 

@@ -1,5 +1,6 @@
 /* Every command, once. */
 #include "cli/command.h"
+#include "cli/receipt.h"
 
 #define END                                                                                                  \
     { 0 }
@@ -56,11 +57,14 @@ static const struct sp_option revoke_options[] = {
     {"session", "SID", false, "one session and its tokens"},
     {"user", "NAME", false, "every session and token of a user"},
     {"everyone", NULL, false, "every session and token of everyone"},
+    SP_OPTION_WAIT,
     END,
 };
+static const struct sp_option wait_options[] = {SP_OPTION_WAIT, END};
 static const struct sp_option key_rotate_options[] = {
-    {"use", "USE", false, "which keys: access (the default) or refresh"},
-    {"immediately", NULL, false, "the new key signs at once instead of after keys.announce"},
+    {"use", "USE", false, "which keys: access (the default), refresh or feed"},
+    {"immediately", NULL, false,
+     "the new key signs at once instead of after keys.announce; not for feed keys"},
     END,
 };
 
@@ -123,7 +127,7 @@ const struct sp_command sp_commands[] = {
     {"user add", "NAME", 1, 1, "Makes a user", user_add_options, sp_cmd_user_add},
     {"user list", "", 0, 0, "Lists the users", NULL, sp_cmd_user_list},
     {"user show", "NAME", 1, 1, "Shows a user", NULL, sp_cmd_user_show},
-    {"user disable", "NAME", 1, 1, "Ends the user's sessions and lets no new one begin", NULL,
+    {"user disable", "NAME", 1, 1, "Ends the user's sessions and lets no new one begin", wait_options,
      sp_cmd_user_disable},
     {"user enable", "NAME", 1, 1, "Lets a disabled user log in again", NULL, sp_cmd_user_enable},
     {"user delete", "NAME", 1, 1, "Ends the user's sessions and forgets the user", NULL, sp_cmd_user_delete},
@@ -143,9 +147,13 @@ const struct sp_command sp_commands[] = {
     {"session list", "", 0, 0, "Lists sessions", session_list_options, sp_cmd_session_list},
     {"session add", "SUBJECT", 1, 1, "Makes a session without a password, for ext:SUBJECT; prints its tokens",
      session_add_options, sp_cmd_session_add},
-    {"session revoke", "SID", 1, 1, "Ends a session", NULL, sp_cmd_session_revoke},
+    {"session revoke", "SID", 1, 1, "Ends a session", wait_options, sp_cmd_session_revoke},
     {"revoke", "", 0, 0, "Revokes a token, a session, a user or everyone; exactly one option", revoke_options,
      sp_cmd_revoke},
+    {"verifiers", "", 0, 0, "Lists the services that follow the feed of revocations", NULL, sp_cmd_verifiers,
+     "A verifier is live while its last acknowledgement is not older than the staleness that it allows "
+     "itself. BEHIND counts revocations that it has not confirmed; ROLES and KEYS say whether it has the "
+     "documents of now. Who was silent for a day leaves the list."},
     {"client add", "NAME", 1, 1, "Makes a client and prints its credential, this once", client_add_options,
      sp_cmd_client_add,
      "The credential is one line, NAME:SECRET, as HTTP Basic takes it: curl -u \"$(cat FILE)\". Names have 1 "

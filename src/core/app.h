@@ -11,6 +11,7 @@
 #define SP_CORE_APP_H
 
 #include "core/audit.h"
+#include "core/feed.h"
 #include "core/live_clients.h"
 #include "core/ports.h"
 #include "core/ratelimit.h"
@@ -153,7 +154,6 @@ bool sp_app_csrf_valid(struct sp_app *app, const uint8_t *sid, sp_slice presente
 /* Appends the public JWKS: announced, signing and retired keys. */
 sp_status sp_app_jwks(struct sp_app *app, struct sp_buf *ret);
 /* The feed that tells others what is revoked: core/feed.h. Good as long as the app. */
-struct sp_feed;
 struct sp_feed *sp_app_feed(struct sp_app *app);
 /* SP_OK when the store can take a change now. */
 sp_status sp_app_ready(struct sp_app *app);
@@ -500,6 +500,7 @@ struct sp_status_result {
     uint64_t revoked_entries;
     int64_t started_ms; /* wall */
     bool has_word_list; /* new passwords are looked up among common ones */
+    struct sp_feed_counts feed;
 };
 typedef void sp_status_done(void *arg, const struct sp_status_result *result);
 void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_done *done, void *arg);
@@ -513,6 +514,7 @@ struct sp_measures {
     uint64_t refreshes, reissues; /* all that gave tokens; of those, the ones that did not rotate */
     uint64_t superseded, trips, heals;
     uint64_t revoked_entries;
+    struct sp_feed_counts feed;
     bool is_ready;
     const char *store_name;
     bool has_store_stats;

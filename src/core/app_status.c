@@ -17,6 +17,7 @@ static void status_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_o
         result.revoked_entries = stats.entries;
         result.started_ms = op->app->started_ms;
         result.has_word_list = op->app->deps.hasher.has_word_list;
+        sp_feed_count(op->app->feed, &result.feed);
     }
     ((sp_status_done *)done)(arg, &result);
 }
@@ -84,6 +85,7 @@ static void measure_say(struct sp_op *base, sp_any_done *done, void *arg, enum s
         if (op->has_keys) m.n_keys = base->read.ret.n;
         count(base->app, &m);
         measure_store(base->app, &m);
+        sp_feed_count(base->app->feed, &m.feed);
     }
     ((sp_measures_done *)done)(arg, &m);
 }

@@ -236,6 +236,11 @@ static void status_done(void *arg, const struct sp_status_result *r) {
     sp_json_out_u64(o, "global_epoch", r->meta.global_epoch);
     sp_json_out_u64(o, "session_floor", r->meta.session_floor);
     sp_json_out_u64(o, "revoke_seq", r->meta.revoke_seq);
+    sp_json_out_base64url(o, "feed_epoch", SP_SLICE_ARRAY(r->feed.at.epoch));
+    sp_json_out_u64(o, "feed_subscribers", r->feed.subscribers);
+    sp_json_out_u64(o, "verifiers_live", r->feed.live);
+    sp_json_out_u64(o, "verifiers_known", r->feed.known);
+    sp_json_out_u64(o, "verifiers_behind_max", r->feed.behind_max);
     sp_json_out_u64(o, "revoked_entries", r->revoked_entries);
     sp_json_out_bool(o, "password_dictionary", r->has_word_list);
     sp_json_out_u64(o, "audit_count", r->meta.audit_count);

@@ -1,9 +1,12 @@
 /* Administration of keys. Secrets never leave; public keys are in the JWKS.
  *
- *   GET    /admin/v1/keys          -> 200 {keys: [{kid, use, alg, rsa_bits, state, created_at, signing_from,
- * retired_at, gone_at}]} POST   /admin/v1/keys/rotate   {use?: "access" | "refresh" | "feed", immediately?:
- * bool} -> 200 {keys: [..]} DELETE /admin/v1/keys/{kid}    -> 204; a compromised key: refused everywhere at
- * once */
+ *   GET    /admin/v1/keys
+ *     -> 200 {keys: [{kid, use, alg, rsa_bits, state, created_at, signing_from, retired_at, gone_at}]}
+ *
+ *   POST   /admin/v1/keys/rotate   {use?: "access" | "refresh" | "feed", immediately?: bool}
+ *     -> 200 {keys: [..]}; a feed key never signs at once: verifiers must have heard of it first
+ *
+ *   DELETE /admin/v1/keys/{kid}    -> 204; a compromised key: refused everywhere at once */
 #include "core/keys.h"
 #include "http/exchange.h"
 #include "http/handlers.h"
@@ -61,6 +64,10 @@ void sp_h_admin_key_rotate(struct sp_exchange *x) {
         which = SP_KEY_FEED;
     } else if (use.n != 0 && !sp_slice_eq_cstr(use, "access")) {
         sp_x_problem_body(x, SP_JSON_IN_BAD_VALUE, "use");
+        return;
+    }
+    if (which == SP_KEY_FEED && immediately) { /* no verifier would believe what it signs */
+        sp_x_problem_body(x, SP_JSON_IN_BAD_VALUE, "immediately");
         return;
     }
     sp_app_key_rotate(x->app, &x->call, which, immediately, keys_done, x);

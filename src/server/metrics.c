@@ -277,6 +277,40 @@ static void put_sessions(struct text *t, const struct sp_measures *a) {
     one(t, "sallyport_revocation_entries", "gauge", "Entries in the revocation set.", a->revoked_entries);
 }
 
+/* ---- the feed ---- */
+
+static void put_lag(struct text *t, const struct sp_feed_counts *c) {
+    static const char name[] = "sallyport_feed_lag_seconds";
+    uint64_t below = 0;
+    family(t, name, "histogram",
+           "From a revocation to its confirmation by the last of the verifiers that are live; sampled.");
+    for (size_t i = 0; i < SP_FEED_LAG_BOUNDS; i++) {
+        below += c->lag[i];
+        put(t, "%s_bucket{le=\"%u.%03u\"} %llu\n", name, (unsigned)(sp_feed_lag_bounds_ms[i] / 1000),
+            (unsigned)(sp_feed_lag_bounds_ms[i] % 1000), (unsigned long long)below);
+    }
+    below += c->lag[SP_FEED_LAG_BOUNDS];
+    put(t, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)below);
+    seconds_of_us(t, "sallyport_feed_lag_seconds_sum", "", c->lag_ms_sum * 1000);
+    put(t, "%s_count %llu\n", name, (unsigned long long)below);
+}
+
+static void put_feed(struct text *t, const struct sp_feed_counts *c) {
+    one(t, "sallyport_feed_subscribers", "gauge", "Open streams of the feed.", c->subscribers);
+    one(t, "sallyport_feed_verifiers_live", "gauge",
+        "Verifiers whose last acknowledgement is not older than the staleness that they allow.", c->live);
+    one(t, "sallyport_feed_verifiers_known", "gauge", "Verifiers heard of within a day.", c->known);
+    one(t, "sallyport_feed_behind_max", "gauge",
+        "Revocations that the live verifier furthest behind has not confirmed.", c->behind_max);
+    one(t, "sallyport_feed_acks_total", "counter", "Acknowledgements of verifiers.", c->acks);
+    one(t, "sallyport_feed_nonces_total", "counter", "Questions for the time of the feed.", c->nonces);
+    one(t, "sallyport_feed_beats_total", "counter", "Beats signed.", c->beats);
+    one(t, "sallyport_feed_snapshots_total", "counter", "Snapshots begun.", c->snapshots);
+    one(t, "sallyport_feed_resets_total", "counter", "Followers that could not go on from where they were.",
+        c->resets);
+    put_lag(t, c);
+}
+
 /* ---- store ---- */
 
 static void put_batches(struct text *t, const struct sp_store_stats *s) {
@@ -450,6 +484,7 @@ sp_status sp_metrics_write(struct sp_metrics *m, const struct sp_measures *a, st
     put_sessions(&t, a);
     put_hashpool(&t, m->sources.hashpool);
     put_verifier(&t, m->sources.verifier);
+    put_feed(&t, &a->feed);
     put_store(&t, a);
     put_meta(&t, a->meta);
     put_keys(&t, a);
