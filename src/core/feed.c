@@ -46,7 +46,7 @@ sp_status sp_feed_new(const struct sp_feed_opts *opts, struct sp_feed **ret) {
 void sp_feed_free(struct sp_feed *f) {
     if (f == NULL) return;
     sp_assert(f->watchers == NULL && f->waiters == NULL);
-    feed_verifiers_done(f);
+    sp_feed_verifiers_done(f);
     sp_feed_document_unref(f->roles_document);
     sp_feed_document_unref(f->keys_document);
     free(f->backlog.ring);
@@ -115,7 +115,7 @@ void sp_feed_publish_revocation(struct sp_feed *f, const struct sp_revocation_ro
     f->at.seq = r.seq;
     memcpy(f->head, head, sizeof(f->head));
     feed_probe_published(f, r.seq);
-    feed_tell_watchers(f);
+    sp_feed_tell_watchers(f);
     feed_unlock(f);
 }
 
@@ -167,7 +167,7 @@ static void watcher_run(struct sp_task *task) {
     if (w->news != NULL) w->news(w);
 }
 
-void feed_tell_watchers(struct sp_feed *f) {
+void sp_feed_tell_watchers(struct sp_feed *f) {
     for (struct sp_feed_watcher *w = f->watchers; w != NULL; w = w->next) {
         if (!atomic_exchange(&w->posted, true)) sp_executor_post(w->executor, &w->task);
     }
@@ -227,7 +227,7 @@ sp_status sp_feed_beat(struct sp_feed *f, struct sp_feed_frame *ret) {
     frame.beat.boot_ms = (uint64_t)sp_clock_boot_ms(&f->clock);
     take_frame(f, &frame);
     sp_status s = sp_feed_signed_beat(SP_TEXT_SLICE(&f->issuer), frame.at.epoch, &frame.beat, &text);
-    if (sp_ok(s)) s = feed_sign(f, &text, frame.beat.kid, frame.beat.signature);
+    if (sp_ok(s)) s = sp_feed_sign(f, &text, frame.beat.kid, frame.beat.signature);
     if (!sp_ok(s)) {
         sp_feed_frame_done(&frame);
         return s;
@@ -262,7 +262,7 @@ sp_status sp_feed_answer_nonce(struct sp_feed *f, const uint8_t nonce[SP_FEED_NO
     f->counts.nonces++;
     feed_unlock(f);
     SP_TRY(sp_feed_signed_nonce(SP_TEXT_SLICE(&f->issuer), &a, &text));
-    SP_TRY(feed_sign(f, &text, a.kid, a.signature));
+    SP_TRY(sp_feed_sign(f, &text, a.kid, a.signature));
     *ret = a;
     return SP_SUCCESS;
 }

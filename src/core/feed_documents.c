@@ -32,7 +32,7 @@ static bool document_replace(struct sp_feed *f, struct sp_feed_document **at, st
     d->index = *at == NULL ? 1 : (*at)->index + 1;
     sp_feed_document_unref(*at);
     *at = d;
-    feed_tell_watchers(f);
+    sp_feed_tell_watchers(f);
     return true;
 }
 
@@ -115,8 +115,8 @@ sp_status sp_feed_publish_keys(struct sp_feed *f) {
 
 /* ---- keys ---- */
 
-sp_status feed_sign(struct sp_feed *f, const struct sp_feed_signed *what, uint8_t ret_kid[SP_SHA256_BYTES],
-                    uint8_t ret_signature[SP_FEED_SIGNATURE_BYTES]) {
+sp_status sp_feed_sign(struct sp_feed *f, const struct sp_feed_signed *what, uint8_t ret_kid[SP_SHA256_BYTES],
+                       uint8_t ret_signature[SP_FEED_SIGNATURE_BYTES]) {
     const struct sp_feed_key *keys;
     size_t n = 0;
     sp_seats_enter(f->seats);

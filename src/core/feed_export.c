@@ -84,7 +84,7 @@ static sp_status put_end(struct sp_feed_snapshot *s, struct sp_buf *out) {
     uint8_t body[SP_SHA256_BYTES];
     SP_TRY(sp_snapshot_end(&s->writer, out, body));
     SP_TRY(sp_feed_signed_snapshot(SP_TEXT_SLICE(&s->feed->issuer), body, &text));
-    SP_TRY(feed_sign(s->feed, &text, trailer.kid, trailer.signature));
+    SP_TRY(sp_feed_sign(s->feed, &text, trailer.kid, trailer.signature));
     SP_TRY(sp_snapshot_trailer(&trailer, out));
     s->stage = STAGE_DONE;
     return SP_SUCCESS;

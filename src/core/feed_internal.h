@@ -80,11 +80,11 @@ static inline void feed_unlock(struct sp_feed *f) {
 }
 
 /* Tells every watcher. Under the lock: posting takes no lock of ours and never blocks. */
-void feed_tell_watchers(struct sp_feed *f);
+void sp_feed_tell_watchers(struct sp_feed *f);
 /* Signs with the feed key of the moment: thumbprint and signature. */
-sp_status feed_sign(struct sp_feed *f, const struct sp_feed_signed *what, uint8_t ret_kid[SP_SHA256_BYTES],
-                    uint8_t ret_signature[SP_FEED_SIGNATURE_BYTES]);
-void feed_verifiers_done(struct sp_feed *f);
+sp_status sp_feed_sign(struct sp_feed *f, const struct sp_feed_signed *what, uint8_t ret_kid[SP_SHA256_BYTES],
+                       uint8_t ret_signature[SP_FEED_SIGNATURE_BYTES]);
+void sp_feed_verifiers_done(struct sp_feed *f);
 
 /* A mark for a seat. */
 static inline bool feed_bit(const uint64_t *bits, size_t i) {

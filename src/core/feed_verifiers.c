@@ -113,7 +113,7 @@ static void leave_seat(struct sp_feed *f, struct feed_seat *v) {
     index_build(f);
 }
 
-void feed_verifiers_done(struct sp_feed *f) {
+void sp_feed_verifiers_done(struct sp_feed *f) {
     free(f->verifiers);
     free(f->index);
 }
