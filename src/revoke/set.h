@@ -51,6 +51,7 @@ struct sp_revoke_set_opts {
     bool without_filter; /* for measurements and tests: what the filter is worth */
     /* For tests: forces collisions. NULL: keyed SipHash-2-4. */
     uint64_t (*hash_for_test)(const uint8_t *key, enum sp_revoke_kind kind, sp_slice id);
+    uint64_t mix_for_test; /* odd: where entries lie; 1: in the order of fingerprints. 0: nobody knows */
 };
 
 struct sp_revoke_set_stats {
@@ -101,7 +102,7 @@ void sp_revoke_set_key(const struct sp_revoke_set *s, uint8_t ret[SP_REVOKE_KEY_
 uint32_t sp_revoke_set_generation(const struct sp_revoke_set *s);
 
 /* As sp_revoke_set_add, by fingerprint: for what comes from a snapshot under this set's key. 0 is never a
- * fingerprint: SP_E_MALFORMED. Cheapest in the order of sp_revoke_set_dump. */
+ * fingerprint: SP_E_MALFORMED. In any order. */
 sp_status sp_revoke_set_add_fingerprint(struct sp_revoke_set *s, uint64_t fingerprint, int64_t expiry_s,
                                         int64_t now_s);
 /* Makes room for `more` entries at once, so that loading them grows nothing. SP_E_NOMEM; SP_E_LIMIT when they
@@ -112,12 +113,12 @@ struct sp_revoke_entry {
     uint64_t fingerprint;
     uint32_t expiry_s; /* the last second in force; UINT32_MAX: for ever */
 };
-/* Where a dump has come to: {0} begins. Entries below `at` have been given. A plain value: it names no memory
- * of the set, so it may be kept for as long as a slow client takes. */
+/* Where a dump has come to: {0} begins. A plain value: it names no memory of the set, so it may be kept for
+ * as long as a slow client takes. */
 struct sp_revoke_dump {
     uint64_t at;
 };
-/* The next entries in force at now_s, in the order of their fingerprints: at most n_max (> 0), perhaps fewer,
+/* The next entries in force at now_s, in an order of this set's own: at most n_max (> 0), perhaps fewer,
  * perhaps none, before the end; *ret_end says that nothing follows. The cursor moves on. Inside enter/exit,
  * which may be left between two steps; writers never wait for it.
  *

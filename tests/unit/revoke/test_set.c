@@ -91,7 +91,8 @@ static uint64_t hash_to_one_line(const uint8_t *key, enum sp_revoke_kind kind, s
 
 static void colliding_places_lose_nobody(void **state) {
     (void)state;
-    struct fixture f = fixture_new(&(struct sp_revoke_set_opts){.hash_for_test = hash_to_one_line});
+    struct fixture f =
+        fixture_new(&(struct sp_revoke_set_opts){.hash_for_test = hash_to_one_line, .mix_for_test = 1});
     for (uint64_t i = 0; i < 2000; i++) add(&f, SP_REVOKE_JTI, i, T0 + 10, T0);
     for (uint64_t i = 0; i < 2000; i++) assert_true(has(&f, SP_REVOKE_JTI, i, T0));
     assert_false(has(&f, SP_REVOKE_JTI, 2000, T0));
@@ -206,7 +207,7 @@ static void zero_is_no_fingerprint(void **state) {
 
 static void lowest_and_highest_fingerprint_are_entries_like_others(void **state) {
     (void)state;
-    struct fixture f = fixture_new(NULL);
+    struct fixture f = fixture_new(&(struct sp_revoke_set_opts){.mix_for_test = 1});
     const uint64_t ends[] = {1, UINT64_MAX, UINT64_MAX >> SP_SHARD_BITS, (UINT64_MAX >> SP_SHARD_BITS) + 1};
     for (size_t i = 0; i < SP_ARRAY_LEN(ends); i++) add_fingerprint(&f, ends[i], T0 + 10, T0);
     for (size_t i = 0; i < SP_ARRAY_LEN(ends); i++) assert_true(has_fingerprint(&f, ends[i], T0 + 10));
@@ -263,6 +264,20 @@ static void growth_holds_little_more_than_the_end(void **state) {
     assert_true(st.bytes < (size_t)23 * MANY);
     assert_true(st.peak_bytes < st.bytes + st.bytes / 4);
     assert_true(st.filter_bytes < st.bytes / 10);
+    fixture_done(&f);
+}
+
+/* As they come from the dump of another set, or from somebody who chose them. */
+static void fingerprints_in_order_spread_over_the_set(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    assert_true(sp_ok(sp_reclaim_new(8, &f.reclaim)));
+    assert_true(sp_ok(sp_reclaim_reader_join(f.reclaim, &f.reader)));
+    assert_true(sp_ok(sp_revoke_set_new(&(struct sp_revoke_set_opts){.reclaim = f.reclaim}, &f.set)));
+    for (uint64_t i = 1; i <= MANY; i++) add_fingerprint(&f, i << 20, T0 + 10, T0);
+    struct sp_revoke_set_stats st = stats(&f);
+    assert_true(st.peak_bytes < st.bytes + st.bytes / 4); /* in one shard it would be nearly twice */
+    for (uint64_t i = 1; i <= MANY; i++) assert_true(has_fingerprint(&f, i << 20, T0 + 10));
     fixture_done(&f);
 }
 
@@ -432,6 +447,7 @@ int main(void) {
         cmocka_unit_test(reserved_set_grows_no_more),
         cmocka_unit_test(more_than_fits_cannot_be_reserved),
         cmocka_unit_test(growth_holds_little_more_than_the_end),
+        cmocka_unit_test(fingerprints_in_order_spread_over_the_set),
         cmocka_unit_test(filter_never_hides_an_entry),
         cmocka_unit_test(expiry_takes_large_sets_in_turns),
         cmocka_unit_test(full_set_that_has_lapsed_elsewhere_takes_more),

@@ -5,7 +5,10 @@
 
 #include "revoke/shards.h"
 
-/* A whole dump in steps of n_max; how many entries, in order, each found in the set. */
+static const struct sp_revoke_set_opts in_order = {.mix_for_test = 1};
+
+/* A whole dump in steps of n_max of a set that lies in the order of fingerprints: how many entries, in order,
+ * each found in the set. */
 static size_t dump_all(struct fixture *f, int64_t now, size_t n_max) {
     struct sp_revoke_entry page[64];
     struct sp_revoke_dump cursor = {0};
@@ -26,7 +29,7 @@ static size_t dump_all(struct fixture *f, int64_t now, size_t n_max) {
 
 static void empty_set_gives_nothing_and_ends(void **state) {
     (void)state;
-    struct fixture f = fixture_new(NULL);
+    struct fixture f = fixture_new(&in_order);
     assert_int_equal(dump_all(&f, T0, 1), 0);
     fixture_done(&f);
 }
@@ -34,7 +37,7 @@ static void empty_set_gives_nothing_and_ends(void **state) {
 static void every_entry_in_force_is_given_once_in_order(void **state) {
     (void)state;
     static const size_t steps[] = {1, 2, 7, 64};
-    struct fixture f = fixture_new(NULL);
+    struct fixture f = fixture_new(&in_order);
     for (uint64_t i = 0; i < 5000; i++) add_fingerprint(&f, spread(i), T0 + 10 + (int64_t)(i % 5), T0);
     for (size_t i = 0; i < SP_ARRAY_LEN(steps); i++) {
         assert_int_equal(dump_all(&f, T0 + 10, steps[i]), 5000);
@@ -46,7 +49,7 @@ static void every_entry_in_force_is_given_once_in_order(void **state) {
 
 static void entry_is_given_with_its_expiry(void **state) {
     (void)state;
-    struct fixture f = fixture_new(NULL);
+    struct fixture f = fixture_new(&in_order);
     struct sp_revoke_dump cursor = {0};
     struct sp_revoke_entry page[4];
     bool end = false;
@@ -60,7 +63,7 @@ static void entry_is_given_with_its_expiry(void **state) {
 
 static void ends_of_the_fingerprints_are_given_too(void **state) {
     (void)state;
-    struct fixture f = fixture_new(NULL);
+    struct fixture f = fixture_new(&in_order);
     add_fingerprint(&f, UINT64_MAX, T0 + 10, T0);
     assert_int_equal(dump_all(&f, T0, 1), 1);
     add_fingerprint(&f, UINT64_MAX - 1, T0 + 10, T0);
@@ -73,7 +76,7 @@ static void ends_of_the_fingerprints_are_given_too(void **state) {
 /* All belong to the last line of a table and overflow into its first ones. */
 static void entries_pushed_around_the_end_are_given(void **state) {
     (void)state;
-    struct fixture f = fixture_new(NULL);
+    struct fixture f = fixture_new(&in_order);
     const uint64_t shard = (uint64_t)5 << (64 - SP_SHARD_BITS), last = UINT64_MAX >> SP_SHARD_BITS;
     for (uint64_t i = 0; i < 300; i++) add_fingerprint(&f, shard | (last - i), T0 + 10, T0);
     for (uint64_t i = 0; i < 300; i++) add_fingerprint(&f, shard | (i + 1), T0 + 10, T0);
