@@ -7,15 +7,19 @@
  * Invariants: no frame without a container node; a node's `raw` and `key` lie within the text; a string is
  * scanned once and afterwards known to unescape without error.
  *
- * Duplicate names are found by comparing a new name with its elder siblings: first 32 bits of hash, then,
- * only when these agree, the unescaped bytes. The hash has no key, so an attacker can make all names collide;
- * what he then buys is bounded by the number of nodes that the caller offers: at most (nodes * length of the
- * text) bytes compared. A hash table with a random key, or sorting, was turned down: either needs memory or a
- * port that this layer does not have, for objects that hold a dozen names.
+ * Duplicate names are found by comparing a new name with its elder siblings: first one bit with all of them
+ * at once, then 32 bits of hash, then, only when these agree, the bytes. A name with escapes has no hash and
+ * is compared with all. The hash has no key, so an attacker can make all names collide; what he then buys is
+ * bounded by the number of nodes that the caller offers: at most (nodes * length of the text) bytes compared.
+ * A hash table with a random key, or sorting, was turned down: either needs memory or a port that this layer
+ * does not have, for objects that hold a dozen names.
  *
  * Turned down as well: jansson on this path (an allocation for each value), and
  * reading numbers as doubles (a date in a token is an integer, or it is refused). */
 #include "base/json.h"
+
+#include <endian.h>
+
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -30,21 +34,46 @@ enum expect {
 
 struct frame {
     uint32_t node;
-    uint32_t last; /* its youngest child so far; 0: none */
+    uint32_t last;  /* its youngest child so far; 0: none */
+    uint64_t names; /* a bit for each name in it, by hash: most new names are told from all of them at once */
 };
 
+/* What is left of the text is two pointers, of which one moves, and everything below moves it in place: a
+ * slice that is written as pointer and length and at once read as a whole waits for the memory in between,
+ * which took more time than the reading. */
 struct parser {
-    sp_slice rest;
+    const uint8_t *at, *end;
     struct sp_json_node *nodes;
     uint32_t cap;
     uint32_t n;
     uint32_t depth;
     struct frame open[SP_JSON_DEPTH_MAX];
     /* The name that the next value belongs to. */
-    sp_slice key;
+    const uint8_t *key;
+    size_t key_n;
     bool key_escaped;
     uint32_t key_hash;
 };
+
+static sp_slice rest_of(const struct parser *p) {
+    return sp_slice_of(p->at, (size_t)(p->end - p->at));
+}
+static sp_slice key_of(const struct parser *p) {
+    return sp_slice_of(p->key, p->key_n);
+}
+
+static bool take_char(struct parser *p, char c) {
+    if (p->at == p->end || *p->at != (uint8_t)c) return false;
+    p->at++;
+    return true;
+}
+
+static bool is_space(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+static void skip_space(struct parser *p) {
+    while (p->at != p->end && is_space(*p->at)) p->at++;
+}
 
 static void skip(sp_slice *s, size_t n) {
     s->p += n;
@@ -55,10 +84,6 @@ static bool take(sp_slice *s, char c) {
     if (s->n == 0 || s->p[0] != (uint8_t)c) return false;
     skip(s, 1);
     return true;
-}
-
-static void skip_space(sp_slice *s) {
-    while (s->n > 0 && (s->p[0] == ' ' || s->p[0] == '\t' || s->p[0] == '\n' || s->p[0] == '\r')) skip(s, 1);
 }
 
 /* Strings */
@@ -144,36 +169,82 @@ static size_t take_unit(sp_slice *s, bool escaped, uint8_t out[4]) {
     return 1;
 }
 
-/* Takes a string with both quotes. Its UTF-8 has been checked with the whole text. */
-static bool take_string(sp_slice *rest, sp_slice *ret_raw, bool *ret_escaped) {
-    sp_slice s = *rest;
-    bool escaped = false;
-    uint8_t ignored[4];
-    if (!take(&s, '"')) return false;
-    const uint8_t *begin = s.p;
-    while (s.n > 0 && s.p[0] != '"') {
-        if (s.p[0] < 0x20) return false;
-        bool backslash = s.p[0] == '\\';
-        skip(&s, 1);
-        if (!backslash) continue;
-        escaped = true;
-        if (take_escape(&s, ignored) == 0) return false;
+#define EACH_BYTE(c) (0x0101010101010101u * (c))
+/* The top bit of each of the eight bytes that is below `limit` (at most 0x80): right up to the first of them,
+ * not beyond, since that one borrows from its neighbour. */
+static uint64_t below(uint64_t bytes, uint8_t limit) {
+    return (bytes - EACH_BYTE(limit)) & ~bytes & EACH_BYTE(0x80);
+}
+/* The top bit of the first byte of the eight that is a quote, a backslash or a control character; 0: none. */
+static uint64_t end_of_run(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    v = le64toh(v); /* the first byte is the lowest */
+    return below(v ^ EACH_BYTE('"'), 1) | below(v ^ EACH_BYTE('\\'), 1) | below(v, 0x20);
+}
+/* Where what stands for itself ends; may be too early where fewer than eight bytes are left. */
+static const uint8_t *after_plain(const uint8_t *p, const uint8_t *end) {
+    for (; end - p >= 8; p += 8) {
+        uint64_t found = end_of_run(p);
+        if (found != 0) return p + __builtin_ctzll(found) / 8;
     }
-    sp_slice raw = sp_slice_of(begin, (size_t)(s.p - begin));
-    if (!take(&s, '"')) return false;
-    *rest = s;
-    *ret_raw = raw;
+    return p;
+}
+
+/* After the escape whose backslash stands before p; NULL when it is malformed. */
+static const uint8_t *after_escape(const uint8_t *p, const uint8_t *end) {
+    sp_slice s = sp_slice_of(p, (size_t)(end - p));
+    uint8_t ignored[4];
+    return take_escape(&s, ignored) == 0 ? NULL : s.p;
+}
+
+/* The quote that ends the string which begins at p; NULL: there is none. Its UTF-8 has been checked with the
+ * whole text. */
+static const uint8_t *end_of_string(const uint8_t *p, const uint8_t *end, bool *ret_escaped) {
+    for (p = after_plain(p, end); p != end && *p != '"'; p = after_plain(p, end)) {
+        if (*p < 0x20) return NULL;
+        if (*p++ != '\\') continue;
+        *ret_escaped = true;
+        if ((p = after_escape(p, end)) == NULL) return NULL;
+    }
+    return p == end ? NULL : p;
+}
+
+/* Takes a string with both quotes: what lies between them. */
+static bool take_string(struct parser *p, const uint8_t **ret_begin, size_t *ret_n, bool *ret_escaped) {
+    if (p->at == p->end || *p->at != '"') return false;
+    bool escaped = false;
+    const uint8_t *begin = p->at + 1, *quote = end_of_string(begin, p->end, &escaped);
+    if (quote == NULL) return false;
+    p->at = quote + 1;
+    *ret_begin = begin;
+    *ret_n = (size_t)(quote - begin);
     *ret_escaped = escaped;
     return true;
 }
 
-/* FNV-1a over the unescaped bytes: only spares comparisons, see above. */
-static uint32_t hash_of(sp_slice raw, bool escaped) {
-    uint32_t h = 2166136261u;
-    uint8_t unit[4];
-    for (size_t n; (n = take_unit(&raw, escaped, unit)) > 0;)
-        for (size_t i = 0; i < n; i++) h = (h ^ unit[i]) * 16777619u;
-    return h;
+/* The bytes of a name shorter than a word, each at least once. */
+static uint64_t short_word(const uint8_t *p, size_t n) {
+    uint32_t first, last;
+    if (n == 0) return 0;
+    if (n < sizeof first) return p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
+    memcpy(&first, p, sizeof first);
+    memcpy(&last, p + n - sizeof last, sizeof last);
+    return first | (uint64_t)last << 32;
+}
+
+/* Of a name without escapes, by words; only spares comparisons, see above. */
+static uint32_t hash_of(sp_slice name) {
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    uint64_t h = name.n, word;
+    if (name.n < sizeof word) return (uint32_t)(((h ^ short_word(name.p, name.n)) * odd) >> 32);
+    for (size_t i = 0; i + sizeof word < name.n; i += sizeof word) {
+        memcpy(&word, name.p + i, sizeof word);
+        h = (h ^ word) * odd;
+        h ^= h >> 32;
+    }
+    memcpy(&word, name.p + name.n - sizeof word, sizeof word);
+    return (uint32_t)(((h ^ word) * odd) >> 32);
 }
 
 /* An iterator over the unescaped bytes. */
@@ -217,8 +288,8 @@ static bool skip_digits(sp_slice *s) {
     return true;
 }
 
-static bool take_number(sp_slice *rest, sp_slice *ret_raw) {
-    sp_slice s = *rest;
+static bool take_number(struct parser *p) {
+    sp_slice s = rest_of(p);
     (void)take(&s, '-');
     if (!take(&s, '0') && !skip_digits(&s)) return false;
     if (take(&s, '.') && !skip_digits(&s)) return false;
@@ -226,12 +297,11 @@ static bool take_number(sp_slice *rest, sp_slice *ret_raw) {
         if (!take(&s, '+')) (void)take(&s, '-');
         if (!skip_digits(&s)) return false;
     }
-    *ret_raw = sp_slice_of(rest->p, (size_t)(s.p - rest->p));
-    *rest = s;
+    p->at = s.p;
     return true;
 }
 
-static bool take_word(sp_slice *rest, struct sp_json_node *node) {
+static bool take_word(struct parser *p, enum sp_json_type *ret) {
     static const struct {
         sp_slice text;
         enum sp_json_type type;
@@ -239,10 +309,9 @@ static bool take_word(sp_slice *rest, struct sp_json_node *node) {
                  {SP_SLICE_LIT("false"), SP_JSON_FALSE},
                  {SP_SLICE_LIT("null"), SP_JSON_NULL}};
     for (size_t i = 0; i < SP_ARRAY_LEN(words); i++) {
-        if (!sp_slice_starts(*rest, words[i].text)) continue;
-        node->type = words[i].type;
-        node->raw = sp_slice_of(rest->p, words[i].text.n);
-        skip(rest, words[i].text.n);
+        if (!sp_slice_starts(rest_of(p), words[i].text)) continue;
+        p->at += words[i].text.n;
+        *ret = words[i].type;
         return true;
     }
     return false;
@@ -258,33 +327,36 @@ static struct frame *innermost(struct parser *p) {
     return &p->open[p->depth - 1];
 }
 
-/* Appends the node after its elder sibling, under the name read before it. */
-static sp_status link_node(struct parser *p, struct sp_json_node node) {
+/* Makes the node the youngest child of the innermost container, under the name read before it. */
+static void link_node(struct parser *p, uint32_t at) {
+    struct frame *f = innermost(p);
+    struct sp_json_node *parent = &p->nodes[f->node], *node = &p->nodes[at];
+    if (f->last == 0)
+        parent->child = at;
+    else
+        p->nodes[f->last].next = at;
+    f->last = at;
+    parent->count++;
+    if (parent->type != SP_JSON_OBJECT) return;
+    node->key = key_of(p);
+    node->key_escaped = p->key_escaped;
+    node->key_hash = p->key_hash;
+}
+
+static sp_status append_node(struct parser *p, enum sp_json_type type, const uint8_t *begin, size_t n,
+                             bool escaped) {
     if (p->n == p->cap) return sp_err(SP_E_LIMIT);
     uint32_t at = p->n++;
-    if (p->depth > 0) {
-        struct frame *f = innermost(p);
-        struct sp_json_node *parent = &p->nodes[f->node];
-        if (f->last == 0)
-            parent->child = at;
-        else
-            p->nodes[f->last].next = at;
-        f->last = at;
-        parent->count++;
-        if (parent->type == SP_JSON_OBJECT) {
-            node.key = p->key;
-            node.key_escaped = p->key_escaped;
-            node.key_hash = p->key_hash;
-        }
-    }
-    p->nodes[at] = node;
+    p->nodes[at] = (struct sp_json_node){.type = type, .escaped = escaped, .raw = {begin, n}};
+    if (p->depth > 0) link_node(p, at);
     return SP_SUCCESS;
 }
 
-static sp_status open_container(struct parser *p, struct sp_json_node node) {
+/* The bracket has been taken; the node's end is known when the container closes. */
+static sp_status open_container(struct parser *p, enum sp_json_type type) {
     if (p->depth == SP_JSON_DEPTH_MAX) return sp_err(SP_E_LIMIT);
     uint32_t at = p->n;
-    SP_TRY(link_node(p, node));
+    SP_TRY(append_node(p, type, p->at - 1, 1, false));
     p->open[p->depth++] = (struct frame){.node = at, .last = 0};
     return SP_SUCCESS;
 }
@@ -294,44 +366,55 @@ static enum expect after_value(const struct parser *p) {
 }
 
 static sp_status read_value(struct parser *p, enum expect *next) {
-    struct sp_json_node node = {.raw = sp_slice_of(p->rest.p, 1)};
-    if (take(&p->rest, '{')) {
-        node.type = SP_JSON_OBJECT;
+    enum sp_json_type type = SP_JSON_STRING;
+    const uint8_t *begin = p->at;
+    size_t n = 0;
+    bool escaped = false;
+    if (take_char(p, '{')) {
         *next = EXPECT_NAME_OR_END;
-        return open_container(p, node);
+        return open_container(p, SP_JSON_OBJECT);
     }
-    if (take(&p->rest, '[')) {
-        node.type = SP_JSON_ARRAY;
+    if (take_char(p, '[')) {
         *next = EXPECT_VALUE_OR_END;
-        return open_container(p, node);
+        return open_container(p, SP_JSON_ARRAY);
     }
-    if (take_string(&p->rest, &node.raw, &node.escaped))
-        node.type = SP_JSON_STRING;
-    else if (take_number(&p->rest, &node.raw))
-        node.type = SP_JSON_NUMBER;
-    else if (!take_word(&p->rest, &node))
-        return sp_err(SP_E_MALFORMED);
     *next = after_value(p);
-    return link_node(p, node);
+    if (take_string(p, &begin, &n, &escaped)) return append_node(p, type, begin, n, escaped);
+    if (take_number(p))
+        type = SP_JSON_NUMBER;
+    else if (!take_word(p, &type))
+        return sp_err(SP_E_MALFORMED);
+    return append_node(p, type, begin, (size_t)(p->at - begin), false);
+}
+
+static bool is_same_name(const struct sp_json_node *elder, const struct parser *p) {
+    bool escaped = elder->key_escaped || p->key_escaped;
+    if (!escaped && elder->key_hash != p->key_hash) return false;
+    return unescaped_eq(elder->key, elder->key_escaped, key_of(p), p->key_escaped);
+}
+
+/* The bit of a name in its object; one with escapes has no hash and could be any. */
+static uint64_t name_bit(const struct parser *p) {
+    return p->key_escaped ? UINT64_MAX : (uint64_t)1 << (p->key_hash & 63);
 }
 
 static bool name_is_taken(struct parser *p) {
-    const struct sp_json_node *parent = &p->nodes[innermost(p)->node];
-    for (uint32_t i = parent->child; i != 0; i = p->nodes[i].next) {
-        const struct sp_json_node *elder = &p->nodes[i];
-        if (elder->key_hash == p->key_hash &&
-            unescaped_eq(elder->key, elder->key_escaped, p->key, p->key_escaped))
-            return true;
+    struct frame *f = innermost(p);
+    bool maybe = (f->names & name_bit(p)) != 0;
+    f->names |= name_bit(p);
+    if (!maybe) return false;
+    for (uint32_t i = p->nodes[f->node].child; i != 0; i = p->nodes[i].next) {
+        if (is_same_name(&p->nodes[i], p)) return true;
     }
     return false;
 }
 
 static sp_status read_name(struct parser *p, enum expect *next) {
-    if (!take_string(&p->rest, &p->key, &p->key_escaped)) return sp_err(SP_E_MALFORMED);
-    p->key_hash = hash_of(p->key, p->key_escaped);
+    if (!take_string(p, &p->key, &p->key_n, &p->key_escaped)) return sp_err(SP_E_MALFORMED);
+    p->key_hash = p->key_escaped ? 0 : hash_of(key_of(p));
     if (name_is_taken(p)) return sp_err(SP_E_CONFLICT);
-    skip_space(&p->rest);
-    if (!take(&p->rest, ':')) return sp_err(SP_E_MALFORMED);
+    skip_space(p);
+    if (!take_char(p, ':')) return sp_err(SP_E_MALFORMED);
     *next = EXPECT_VALUE;
     return SP_SUCCESS;
 }
@@ -339,15 +422,15 @@ static sp_status read_name(struct parser *p, enum expect *next) {
 /* Takes the bracket that closes the innermost container, if it stands here. */
 static bool close_container(struct parser *p, enum expect *next) {
     struct sp_json_node *node = &p->nodes[innermost(p)->node];
-    if (!take(&p->rest, node->type == SP_JSON_OBJECT ? '}' : ']')) return false;
-    node->raw.n = (size_t)(p->rest.p - node->raw.p);
+    if (!take_char(p, node->type == SP_JSON_OBJECT ? '}' : ']')) return false;
+    node->raw.n = (size_t)(p->at - node->raw.p);
     p->depth--;
     *next = after_value(p);
     return true;
 }
 
 static sp_status read_comma(struct parser *p, enum expect *next) {
-    if (!take(&p->rest, ',')) return sp_err(SP_E_MALFORMED);
+    if (!take_char(p, ',')) return sp_err(SP_E_MALFORMED);
     *next = p->nodes[innermost(p)->node].type == SP_JSON_OBJECT ? EXPECT_NAME : EXPECT_VALUE;
     return SP_SUCCESS;
 }
@@ -364,11 +447,21 @@ static sp_status step(struct parser *p, enum expect *expect) {
     return sp_err(SP_E_MALFORMED); /* something stands after the value */
 }
 
+/* The stack of frames is written as far as it is used, and no further. */
+static void parser_init(struct parser *p, sp_slice text, const struct sp_json *doc) {
+    p->at = text.p;
+    p->end = text.p + text.n;
+    p->nodes = doc->nodes;
+    p->cap = doc->cap;
+    p->n = p->depth = 0;
+}
+
 sp_status sp_json_parse(sp_slice text, struct sp_json *doc) {
-    struct parser p = {.rest = text, .nodes = doc->nodes, .cap = doc->cap};
+    struct parser p;
     enum expect expect = EXPECT_VALUE;
-    if (!sp_utf8_valid(text)) return sp_err(SP_E_MALFORMED);
-    for (skip_space(&p.rest); p.rest.n > 0; skip_space(&p.rest)) SP_TRY(step(&p, &expect));
+    if (text.n == 0 || !sp_utf8_valid(text)) return sp_err(SP_E_MALFORMED);
+    parser_init(&p, text, doc);
+    for (skip_space(&p); p.at != p.end; skip_space(&p)) SP_TRY(step(&p, &expect));
     if (expect != EXPECT_NOTHING) return sp_err(SP_E_MALFORMED);
     doc->n = p.n;
     return SP_SUCCESS;
@@ -387,8 +480,9 @@ const struct sp_json_node *sp_json_get(const struct sp_json *doc, const struct s
                                        const char *name) {
     if (obj->type != SP_JSON_OBJECT) return NULL;
     const struct sp_json_node *member = NULL;
+    const sp_slice wanted = sp_slice_cstr(name);
     while ((member = sp_json_next(doc, obj, member)) != NULL)
-        if (unescaped_eq(member->key, member->key_escaped, sp_slice_cstr(name), false)) return member;
+        if (unescaped_eq(member->key, member->key_escaped, wanted, false)) return member;
     return NULL;
 }
 

@@ -29,7 +29,7 @@ struct sp_json_node {
     enum sp_json_type type;
     bool escaped;      /* string: contains a backslash, so `raw` is not yet its value */
     bool key_escaped;  /* likewise for key */
-    uint32_t key_hash; /* of the unescaped name; the reader's own */
+    uint32_t key_hash; /* of a name without escapes; the reader's own */
     sp_slice key;      /* the member's raw name when the parent is an object */
     sp_slice raw;      /* string: between the quotes; otherwise the text of the whole value */
     uint32_t next;     /* index of the next sibling; 0: none */

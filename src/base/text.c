@@ -63,8 +63,20 @@ static size_t utf8_sequence(const uint8_t *p, size_t n) {
     return len;
 }
 
+/* Length of the run of ASCII at p, eight bytes at a time; may stop up to seven short of its end. */
+static size_t ascii_run(const uint8_t *p, size_t n) {
+    size_t i = 0;
+    for (uint64_t word; i + sizeof word <= n; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        if ((word & 0x8080808080808080u) != 0) break;
+    }
+    return i;
+}
+
 bool sp_utf8_valid(sp_slice s) {
     for (size_t i = 0; i < s.n;) {
+        i += ascii_run(s.p + i, s.n - i);
+        if (i == s.n) break;
         size_t len = utf8_sequence(s.p + i, s.n - i);
         if (len == 0) return false;
         i += len;

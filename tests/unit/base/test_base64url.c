@@ -57,6 +57,29 @@ static void every_byte_in_every_place_round_trips(void **state) {
         }
 }
 
+/* Long texts go by blocks, the rest by groups: every byte in every place must mean in both what it means in a
+ * text of four characters. The text ends where its memory ends, and so does the output. */
+static void every_byte_in_every_place_of_a_long_text_means_the_same(void **state) {
+    (void)state;
+    enum { CHARS = 70, BYTES = SP_BASE64URL_BYTES(CHARS) };
+    uint8_t *text = malloc(CHARS), *out = malloc(BYTES), group[3];
+    assert_true(text != NULL && out != NULL);
+    for (size_t n = CHARS - 22; n <= CHARS; n += 2)
+        for (size_t at = 0; at < n / 4 * 4; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                size_t got, first = at / 4 * 4;
+                uint8_t *p = text + (CHARS - n), *q = out + (BYTES - SP_BASE64URL_BYTES(n));
+                memset(p, 'A', n);
+                p[at] = (uint8_t)c;
+                bool alone = sp_ok(sp_base64url_decode(sp_slice_of(p + first, 4), group, 3, &got));
+                bool whole = sp_ok(sp_base64url_decode(sp_slice_of(p, n), q, SP_BASE64URL_BYTES(n), &got));
+                assert_int_equal(whole, alone);
+                if (whole) assert_memory_equal(q + first / 4 * 3, group, 3);
+            }
+    free(text);
+    free(out);
+}
+
 static void other_texts_are_refused(void **state) {
     (void)state;
     static const char *const rows[] = {"Zg==", "Zg=", "Z",   "Zm9vY", "Zm9v\n", " Zm9v", "Zm 9v",  "Zm+v",
@@ -98,6 +121,7 @@ int main(void) {
         cmocka_unit_test(vectors_of_rfc_4648),
         cmocka_unit_test(decoding_is_injective),
         cmocka_unit_test(every_byte_in_every_place_round_trips),
+        cmocka_unit_test(every_byte_in_every_place_of_a_long_text_means_the_same),
         cmocka_unit_test(other_texts_are_refused),
         cmocka_unit_test(a_small_output_is_a_limit_not_an_overflow),
         cmocka_unit_test(exact_means_exact),

@@ -286,12 +286,30 @@ static void nodes_end_where_they_say(void **state) {
     assert_code(sp_json_parse(SP_SLICE_LIT("1"), &small), SP_E_LIMIT);
 }
 
-/* Equal 32-bit hashes must not make different names equal: "costarring" and "liquid" collide in FNV-1a. */
+/* Equal 32-bit hashes must not make different names equal: these two collide in the reader's. */
 static void names_with_colliding_hashes_differ(void **state) {
     (void)state;
-    assert_ok(parse("{\"costarring\":1,\"liquid\":2,\"lIquid\":3}"));
+    assert_ok(parse("{\"lflnaa\":1,\"ygjlyo\":2,\"c\":3}"));
     assert_int_equal(nodes[1].key_hash, nodes[2].key_hash);
-    assert_true(sp_json_get(&doc, &nodes[0], "liquid") == &nodes[2]);
+    assert_true(sp_json_get(&doc, &nodes[0], "ygjlyo") == &nodes[2]);
+}
+
+/* More names than the reader's quick test can tell apart, and one of them again at the end. */
+static void name_among_hundreds_is_found_twice(void **state) {
+    (void)state;
+    char text[4096] = "{";
+    size_t n = 1;
+    for (int i = 0; i < 60; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "\"%d name\":%d,", i * i, i);
+    size_t unique = n;
+    (void)snprintf(text + n, sizeof text - n, "\"3481\":0}");
+    assert_ok(parse(text));
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(text + unique, sizeof text - unique, "\"%d name\":0}", i * i);
+        assert_code(parse(text), SP_E_CONFLICT);
+        (void)snprintf(text + unique, sizeof text - unique, "\"%d n\\u0061me\":0}", i * i);
+        assert_code(parse(text), SP_E_CONFLICT);
+    }
 }
 
 int main(void) {
@@ -313,6 +331,7 @@ int main(void) {
         cmocka_unit_test(depth_ends_where_it_says),
         cmocka_unit_test(nodes_end_where_they_say),
         cmocka_unit_test(names_with_colliding_hashes_differ),
+        cmocka_unit_test(name_among_hundreds_is_found_twice),
     };
     return cmocka_run_group_tests_name("base/json", tests, NULL, NULL);
 }
