@@ -64,13 +64,36 @@ static enum sp_reject verify(const struct sp_jwk *jwk, enum sp_alg alg, sp_slice
     return sp_is(s, SP_E_CRYPTO) ? SP_REJECT_BAD_SIGNATURE : SP_REJECT_INTERNAL;
 }
 
+/* Reading a header writes over the scratch in which the last one lies, so the memo is given up before. */
+static enum sp_reject read_header(sp_slice text, struct sp_check_scratch *scratch, struct sp_check_memo *memo,
+                                  struct sp_jws_header *ret) {
+    if (memo->text_n != 0 && sp_slice_eq(sp_slice_of(memo->text, memo->text_n), text)) {
+        *ret = memo->header;
+        return SP_REJECT_NONE;
+    }
+    memo->text_n = 0;
+    SP_CHECK(sp_jws_header_parse(text, &scratch->header, ret));
+    if (text.n > sizeof memo->text) return SP_REJECT_NONE;
+    memcpy(memo->text, text.p, text.n);
+    memo->text_n = text.n;
+    memo->header = *ret;
+    return SP_REJECT_NONE;
+}
+
 enum sp_reject sp_check_signature(sp_slice token, const struct sp_key_lookup *keys,
                                   const struct sp_check_policy *policy, struct sp_check_scratch *scratch,
                                   struct sp_checked *ret_checked) {
+    struct sp_check_memo memo = {.text_n = 0};
+    return sp_check_signature_memo(token, keys, policy, scratch, &memo, ret_checked);
+}
+
+enum sp_reject sp_check_signature_memo(sp_slice token, const struct sp_key_lookup *keys,
+                                       const struct sp_check_policy *policy, struct sp_check_scratch *scratch,
+                                       struct sp_check_memo *memo, struct sp_checked *ret_checked) {
     struct sp_jws jws;
     struct sp_checked c = {0};
     SP_CHECK(sp_jws_split(token, &jws));
-    SP_CHECK(sp_jws_header_parse(jws.header, &scratch->header, &c.header));
+    SP_CHECK(read_header(jws.header, scratch, memo, &c.header));
     SP_CHECK(check_header(&c.header, policy));
     SP_CHECK(decode(jws.payload, scratch->payload, sizeof scratch->payload, SP_REJECT_OVERSIZE, &c.payload));
     SP_CHECK(decode(jws.signature, scratch->signature, sizeof scratch->signature, SP_REJECT_BAD_SIGNATURE,

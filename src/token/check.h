@@ -57,6 +57,16 @@ struct sp_check_scratch {
     uint8_t signature[SP_SIG_BYTES_MAX];
 };
 
+/* The last header that was read, so that the next token of the same key, whose header has the same bytes,
+ * need not have it read again. What a header says depends on nothing but its bytes. One beside each scratch,
+ * in which its slices lie; zeroed at first. */
+#define SP_CHECK_MEMO_BYTES 256 /* ours have 70; a longer one is read each time */
+struct sp_check_memo {
+    size_t text_n; /* 0: none */
+    uint8_t text[SP_CHECK_MEMO_BYTES];
+    struct sp_jws_header header;
+};
+
 /* What stage 1 learned. Slices borrow from the token and the scratch. In raw mode claims are all absent. */
 struct sp_checked {
     struct sp_jws_header header;
@@ -70,6 +80,10 @@ struct sp_checked {
 enum sp_reject sp_check_signature(sp_slice token, const struct sp_key_lookup *keys,
                                   const struct sp_check_policy *policy, struct sp_check_scratch *scratch,
                                   struct sp_checked *ret_checked);
+/* The same with a memo: for who checks many tokens with one scratch, and nothing else with that scratch. */
+enum sp_reject sp_check_signature_memo(sp_slice token, const struct sp_key_lookup *keys,
+                                       const struct sp_check_policy *policy, struct sp_check_scratch *scratch,
+                                       struct sp_check_memo *memo, struct sp_checked *ret_checked);
 /* Stage 2, in its two parts: what depends on the time (MISSING_EXP, EXPIRED, NOT_YET_VALID,
  * ISSUED_IN_FUTURE), and what depends on the policy alone (BAD_ISSUER, BAD_AUDIENCE), whose answer for one
  * token never changes. */

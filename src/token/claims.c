@@ -6,6 +6,8 @@
  * payload, less than the arena. (Payloads from elsewhere are bounded by the arena and refused beyond.) */
 #include "token/claims.h"
 
+#include "token/claims_own.h"
+
 #include "base/mem.h"
 #include "base/text.h"
 #include "token/claims_fields.h"
@@ -181,16 +183,21 @@ static bool is_named(const struct sp_json_node *member, sp_slice name) {
     return sp_json_string_is(&as_string, (const char *)name.p); /* the table's names are literals */
 }
 
-static const struct sp_claim_field *find_field(const struct sp_json_node *member) {
-    for (size_t i = 0; i < sp_claim_fields_n; i++) {
-        if (is_named(member, sp_claim_fields[i].name)) return &sp_claim_fields[i];
+/* Our own tokens have the members in the table's order: so the search begins behind the last that was found.
+ */
+static const struct sp_claim_field *find_field(const struct sp_json_node *member, size_t *next) {
+    for (size_t n = 0, i = *next; n < sp_claim_fields_n; n++, i++) {
+        if (i >= sp_claim_fields_n) i = 0;
+        if (!is_named(member, sp_claim_fields[i].name)) continue;
+        *next = i + 1;
+        return &sp_claim_fields[i];
     }
     return NULL;
 }
 
-static enum sp_reject read_member(const struct sp_json *doc, const struct sp_json_node *member,
+static enum sp_reject read_member(const struct sp_json *doc, const struct sp_json_node *member, size_t *next,
                                   enum sp_claims_profile profile, struct arena *a, struct sp_claims *claims) {
-    const struct sp_claim_field *field = find_field(member);
+    const struct sp_claim_field *field = find_field(member, next);
     if (field == NULL || (profile == SP_CLAIMS_JWT && !field->registered)) return SP_REJECT_NONE;
     SP_CHECK(read_value(doc, member, field, a, claims));
     if (field->has != 0) *(bool *)((char *)claims + field->has) = true;
@@ -203,18 +210,26 @@ static enum sp_reject parse_object(sp_slice payload, struct sp_json *doc) {
     return sp_ok(s) && doc->nodes[0].type == SP_JSON_OBJECT ? SP_REJECT_NONE : SP_REJECT_BAD_PAYLOAD;
 }
 
-enum sp_reject sp_claims_parse(sp_slice payload, enum sp_claims_profile profile,
-                               struct sp_claims_scratch *scratch, struct sp_claims *ret_claims) {
+enum sp_reject sp_claims_parse_tree(sp_slice payload, enum sp_claims_profile profile,
+                                    struct sp_claims_scratch *scratch, struct sp_claims *ret_claims) {
     struct sp_json doc = {.nodes = scratch->nodes, .cap = SP_PAYLOAD_NODES};
     struct arena a = {.p = scratch->arena, .n = sizeof scratch->arena};
     const struct sp_json_node *member = NULL;
     struct sp_claims claims;
+    size_t next = 0;
     sp_claims_init(&claims);
     SP_CHECK(parse_object(payload, &doc));
     while ((member = sp_json_next(&doc, doc.nodes, member)) != NULL)
-        SP_CHECK(read_member(&doc, member, profile, &a, &claims));
+        SP_CHECK(read_member(&doc, member, &next, profile, &a, &claims));
     *ret_claims = claims;
     return SP_REJECT_NONE;
+}
+
+enum sp_reject sp_claims_parse(sp_slice payload, enum sp_claims_profile profile,
+                               struct sp_claims_scratch *scratch, struct sp_claims *ret_claims) {
+    if (profile == SP_CLAIMS_ACCESS_TOKEN && sp_claims_parse_own(payload, scratch, ret_claims))
+        return SP_REJECT_NONE;
+    return sp_claims_parse_tree(payload, profile, scratch, ret_claims);
 }
 
 /* The strings in the order in which they lie in a block. */

@@ -28,6 +28,7 @@ struct sp_verifier_reader {
     sp_slice block;                               /* and what they borrow */
     struct sp_token_facts facts;                  /* the last token that was not in the cache, */
     uint8_t strings[SP_VERIFIER_BLOCK_BYTES_MAX]; /* and its block */
+    struct sp_check_memo memo;
     struct sp_check_scratch scratch;
 };
 
@@ -96,7 +97,7 @@ static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier
     struct sp_cached_token new = {.facts = &r->facts};
     struct sp_key_lookup lookup = sp_keyset_lookup(keys);
     struct sp_checked checked;
-    SP_CHECK(sp_check_signature(token, &lookup, &v->policy, &r->scratch, &checked));
+    SP_CHECK(sp_check_signature_memo(token, &lookup, &v->policy, &r->scratch, &r->memo, &checked));
     r->facts.generation = sp_revoke_set_generation(v->set); /* before the marks are made */
     SP_CHECK(make_marks(v, &checked.claims, &r->facts.marks));
     SP_CHECK(gather_claims(r, &checked.claims, &new.block));

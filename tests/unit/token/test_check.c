@@ -30,6 +30,36 @@ static void refusal_leaves_the_outputs_alone(void **state) {
     assert_memory_equal(&c, &before, sizeof c);
 }
 
+/* One reader sees tokens of many keys, good and bad, in any order: with the memo it says what it says
+ * without. */
+static void header_seen_before_is_never_taken_for_another(void **state) {
+    (void)state;
+    static struct sp_check_scratch scratch;
+    static char texts[2 * SP_ALG_COUNT + 2][1024];
+    sp_slice tokens[SP_ARRAY_LEN(texts)];
+    struct sp_check_policy policy = forge_policy();
+    struct sp_key_lookup lookup = sp_key_lookup_jwks(&forge.jwks);
+    struct sp_check_memo memo = {.text_n = 0};
+    for (size_t i = 0; i < SP_ARRAY_LEN(tokens); i++) {
+        sp_slice t = i < 2 * SP_ALG_COUNT ? forge_token((enum sp_alg)(i / 2), FORGE_CLAIMS)
+                                          : SP_SLICE_LIT("bm90IGpzb24.e30.AAAA");
+        memcpy(texts[i], t.p, t.n);
+        if (i % 2 != 0) texts[i][i % 4 == 1 ? 7 : t.n - 3] ^= 1; /* in the header, or in the signature */
+        tokens[i] = sp_slice_of(texts[i], t.n);
+    }
+    for (unsigned i = 0, at = 1; i < 500; i++, at = at * 69069 + 1) {
+        struct sp_checked with, without;
+        sp_slice t = tokens[(at >> 16) % SP_ARRAY_LEN(tokens)];
+        enum sp_reject a = sp_check_signature_memo(t, &lookup, &policy, &scratch, &memo, &with);
+        enum sp_reject b = sp_check_signature(t, &lookup, &policy, &forge_scratch, &without);
+        assert_reject(a, sp_reject_code(b));
+        if (!sp_reject_is_ok(a)) continue;
+        assert_ptr_equal(with.jwk, without.jwk);
+        assert_true(with.header.alg == without.header.alg &&
+                    sp_slice_eq(with.header.kid, without.header.kid));
+    }
+}
+
 static void raw_mode_takes_any_payload(void **state) {
     (void)state;
     assert_reject(forge_check_with(forge_token(SP_ALG_EDDSA, ""), &forge.jwks, forge_policy_raw()), "ok");
@@ -82,6 +112,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_stages_say_what_the_whole_says),
         cmocka_unit_test(refusal_leaves_the_outputs_alone),
+        cmocka_unit_test(header_seen_before_is_never_taken_for_another),
         cmocka_unit_test(raw_mode_takes_any_payload),
         cmocka_unit_test(empty_issuer_and_audience_are_not_checked),
         cmocka_unit_test(tools_accept_the_usual_types),

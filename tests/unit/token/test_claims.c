@@ -1,4 +1,5 @@
 #include "forge.h"
+#include "token/claims_own.h"
 
 static struct sp_claims_scratch scratch;
 
@@ -86,6 +87,105 @@ static void copied_claims_outlive_what_they_were_read_from(void **state) {
     free(block);
 }
 
+static bool same_strings(struct sp_claims a, struct sp_claims b) {
+    struct sp_claims_packed x, y;
+    uint8_t block_a[SP_PAYLOAD_BYTES_MAX], block_b[SP_PAYLOAD_BYTES_MAX];
+    size_t n = sp_claims_bytes(&a);
+    sp_claims_copy(&a, block_a, &a);
+    sp_claims_copy(&b, block_b, &b);
+    assert_status(sp_claims_pack(&a, &x), SP_OK);
+    assert_status(sp_claims_pack(&b, &y), SP_OK);
+    return n == sp_claims_bytes(&b) && memcmp(block_a, block_b, n) == 0 && x.flags == y.flags &&
+           memcmp(x.string_n, y.string_n, sizeof x.string_n) == 0 && x.iat == y.iat && x.exp == y.exp &&
+           x.nbf == y.nbf && x.auth_time == y.auth_time && x.epu == y.epu && x.epg == y.epg;
+}
+
+static const char of_ours[] =
+    "{\"iss\":\"https://issuer.example\",\"sub\":\"u1\",\"aud\":\"api\",\"client_id\":\"web\","
+    "\"iat\":1700000000,\"exp\":1700000900,\"jti\":\"j1\",\"sid\":\"s1\",\"auth_time\":1699999999,"
+    "\"amr\":[\"pwd\",\"otp\"],\"roles\":[\"admin\"],\"permissions\":[],\"scope\":\"openid a:b\","
+    "\"epu\":4294967295,\"epg\":0,\"cnf\":{\"jkt\":\"t1\"}}";
+
+static bool is_read_alike(sp_slice payload, bool *ret_own) {
+    static struct sp_claims_scratch other;
+    struct sp_claims own, tree;
+    enum sp_reject r = sp_claims_parse_tree(payload, SP_CLAIMS_ACCESS_TOKEN, &other, &tree);
+    *ret_own = sp_claims_parse_own(payload, &scratch, &own);
+    return !*ret_own || (sp_reject_is_ok(r) && same_strings(own, tree));
+}
+
+static void payload_of_ours_is_read_without_the_tree_alike(void **state) {
+    (void)state;
+    bool own;
+    assert_true(is_read_alike(sp_slice_cstr(of_ours), &own));
+    assert_true(own);
+}
+
+/* Each byte of it replaced by what means something in JSON, left out, and doubled: either the tree reads the
+ * same, or it is left to the tree. */
+static void changed_payload_of_ours_is_read_alike_or_left_to_the_tree(void **state) {
+    (void)state;
+    static const char others[] = "\"\\{}[]:,0159-+.eE aZ \t\n\x01\x1f\x7f\x80\xc3\xff";
+    char text[sizeof of_ours + 1];
+    size_t n = sizeof of_ours - 1, accepted = 0;
+    bool own;
+    for (size_t at = 0; at < n; at++) {
+        for (size_t i = 0; i < sizeof others; i++) { /* the NUL too */
+            memcpy(text, of_ours, n);
+            text[at] = others[i];
+            assert_true(is_read_alike(sp_slice_of(text, n), &own));
+            accepted += own;
+        }
+        memmove(text + at, of_ours + at + 1, n - at - 1);
+        assert_true(is_read_alike(sp_slice_of(text, n - 1), &own));
+        memcpy(text, of_ours, at + 1);
+        memcpy(text + at + 1, of_ours + at, n - at);
+        assert_true(is_read_alike(sp_slice_of(text, n + 1), &own));
+    }
+    assert_true(accepted > n / 4); /* letters in values */
+}
+
+static void what_only_the_tree_may_refuse_is_left_to_it(void **state) {
+    (void)state;
+    static const char *const left[] = {"",
+                                       "{}",
+                                       "{\"sub\":\"a\",\"iss\":\"b\"}",
+                                       "{\"iss\":\"a\",\"iss\":\"b\"}",
+                                       "{\"iss\":\"a\"} ",
+                                       "{\"iss\":\"a\",\"other\":1}",
+                                       "{ \"iss\":\"a\"}",
+                                       "{\"iss\":\"\\u0061\"}",
+                                       "{\"iss\":\"\xc3\xa4\"}",
+                                       "{\"aud\":[\"a\"]}",
+                                       "{\"exp\":01}",
+                                       "{\"exp\":1.0}",
+                                       "{\"exp\":253402300800}",
+                                       "{\"epu\":4294967296}",
+                                       "{\"exp\":\"1\"}",
+                                       "{\"amr\":[\"a b\"]}",
+                                       "{\"amr\":[\"\"]}",
+                                       "{\"amr\":[\"a\",]}",
+                                       "{\"cnf\":{\"jkt\":\"\"}}",
+                                       "{\"cnf\":{\"jkt\":\"a\",\"x\":1}}",
+                                       "{\"iss\":\"a\""};
+    struct sp_claims c;
+    for (size_t i = 0; i < SP_ARRAY_LEN(left); i++)
+        assert_false(sp_claims_parse_own(sp_slice_cstr(left[i]), &scratch, &c));
+}
+
+/* The tree has SP_PAYLOAD_NODES values and no more. */
+static void too_many_words_are_left_to_the_tree(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) b = SP_BUF_INIT(SP_PAYLOAD_BYTES_MAX);
+    struct sp_claims c;
+    assert_status(sp_buf_append_cstr(&b, "{\"permissions\":["), SP_OK);
+    for (size_t i = 0; i < SP_PAYLOAD_NODES; i++)
+        assert_status(sp_buf_append_cstr(&b, i == 0 ? "\"a\"" : ",\"a\""), SP_OK);
+    assert_status(sp_buf_append_cstr(&b, "]}"), SP_OK);
+    assert_false(sp_claims_parse_own(sp_buf_slice(&b), &scratch, &c));
+    assert_reject(sp_claims_parse(sp_buf_slice(&b), SP_CLAIMS_ACCESS_TOKEN, &scratch, &c), "bad_payload");
+}
+
 static void largest_payload_fits_the_arena(void **state) {
     (void)state;
     static char json[SP_PAYLOAD_BYTES_MAX + 1];
@@ -144,6 +244,10 @@ int main(void) {
         cmocka_unit_test(absent_claims_are_absent_and_not_written),
         cmocka_unit_test(escaped_values_are_unescaped),
         cmocka_unit_test(copied_claims_outlive_what_they_were_read_from),
+        cmocka_unit_test(payload_of_ours_is_read_without_the_tree_alike),
+        cmocka_unit_test(changed_payload_of_ours_is_read_alike_or_left_to_the_tree),
+        cmocka_unit_test(what_only_the_tree_may_refuse_is_left_to_it),
+        cmocka_unit_test(too_many_words_are_left_to_the_tree),
         cmocka_unit_test(largest_payload_fits_the_arena),
         cmocka_unit_test(other_peoples_jwts_are_read_for_their_registered_claims_only),
         cmocka_unit_test(one_audience_is_written_as_a_string),

@@ -1,0 +1,157 @@
+#include "token/claims_own.h"
+
+#include "base/text.h"
+#include "token/claims_fields.h"
+
+/* Words that a payload may have before we leave it to the tree to say that it has too many values: with each
+ * claim once and all containers the tree would have a node to spare. */
+#define WORDS_MAX (SP_PAYLOAD_NODES - 32)
+
+struct cursor {
+    const uint8_t *at, *end;
+    uint8_t *arena; /* where the next word list goes; lists are shorter than their arrays, see claims.c */
+    size_t words;
+};
+
+static bool take(struct cursor *c, char wanted) {
+    if (c->at == c->end || *c->at != (uint8_t)wanted) return false;
+    c->at++;
+    return true;
+}
+
+/* "name": with what stands before it. */
+static bool take_name(struct cursor *c, sp_slice name, char before) {
+    size_t n = name.n + 4;
+    if ((size_t)(c->end - c->at) < n) return false;
+    if (c->at[0] != (uint8_t)before || c->at[1] != '"' || c->at[n - 2] != '"' || c->at[n - 1] != ':')
+        return false;
+    if (memcmp(c->at + 2, name.p, name.n) != 0) return false;
+    c->at += n;
+    return true;
+}
+
+#define EACH_BYTE(v) (0x0101010101010101u * (v))
+/* The top bit of each of the eight bytes that is below `limit`, right up to the first of them (base/json.c).
+ */
+static uint64_t below(uint64_t bytes, uint8_t limit) {
+    return (bytes - EACH_BYTE(limit)) & ~bytes & EACH_BYTE(0x80);
+}
+/* Nothing but printable ASCII, and neither quote nor backslash. */
+static bool is_plain(uint8_t c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+static bool all_plain(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    uint64_t other =
+        below(v ^ EACH_BYTE('"'), 1) | below(v ^ EACH_BYTE('\\'), 1) | below(v, 0x20) | (v & EACH_BYTE(0x80));
+    return other == 0;
+}
+
+static bool take_string(struct cursor *c, sp_slice *ret) {
+    if (!take(c, '"')) return false;
+    const uint8_t *p = c->at;
+    while (c->end - p >= 8 && all_plain(p)) p += 8;
+    while (p != c->end && is_plain(*p)) p++;
+    if (p == c->end || *p != '"') return false;
+    *ret = sp_slice_of(c->at, (size_t)(p - c->at));
+    c->at = p + 1;
+    return true;
+}
+
+static bool take_scope(struct cursor *c, sp_slice *ret) {
+    return take_string(c, ret) && sp_words_valid(*ret, SP_CLAIM_WORD_BYTES_MAX);
+}
+
+/* A number of 1 to 15 digits, no more than max. */
+static bool take_number(struct cursor *c, int64_t max, int64_t *ret) {
+    enum { DIGITS_MAX = 15 };
+    const uint8_t *begin = c->at;
+    int64_t v = 0;
+    while (c->at != c->end && *c->at >= '0' && *c->at <= '9' && c->at - begin <= DIGITS_MAX)
+        v = v * 10 + (*c->at++ - '0');
+    ptrdiff_t digits = c->at - begin;
+    if (digits == 0 || digits > DIGITS_MAX || v > max || (begin[0] == '0' && digits > 1)) return false;
+    *ret = v;
+    return true;
+}
+
+static bool take_epoch(struct cursor *c, uint32_t *ret) {
+    int64_t v;
+    if (!take_number(c, UINT32_MAX, &v)) return false;
+    *ret = (uint32_t)v;
+    return true;
+}
+
+/* A word of a list: what take_string leaves to be told is the space and DEL (RFC 6749 section 3.3). */
+static bool is_word(sp_slice s) {
+    bool valid = s.n != 0 && s.n <= SP_CLAIM_WORD_BYTES_MAX;
+    for (size_t i = 0; i < s.n; i++) valid &= s.p[i] != ' ' && s.p[i] != 0x7f;
+    return valid;
+}
+
+static void append_word(struct cursor *c, sp_slice word, bool first) {
+    if (!first) *c->arena++ = ' ';
+    memcpy(c->arena, word.p, word.n);
+    c->arena += word.n;
+}
+
+static bool take_words(struct cursor *c, sp_slice *ret) {
+    const uint8_t *begin = c->arena;
+    sp_slice word;
+    if (!take(c, '[')) return false;
+    for (bool first = true; !take(c, ']'); first = false) {
+        if (!first && !take(c, ',')) return false;
+        if (!take_string(c, &word) || !is_word(word)) return false;
+        if (c->words++ == WORDS_MAX) return false;
+        append_word(c, word, first);
+    }
+    *ret = sp_slice_of(begin, (size_t)(c->arena - begin));
+    return true;
+}
+
+static bool take_one_audience(struct cursor *c, struct sp_strings *ret) {
+    sp_slice one;
+    if (!take_string(c, &one)) return false;
+    *ret = sp_strings_one(one);
+    return true;
+}
+
+static bool take_cnf(struct cursor *c, sp_slice *ret) {
+    sp_slice jkt;
+    if (!take_name(c, SP_SLICE_LIT("jkt"), '{') || !take_string(c, &jkt) || jkt.n == 0) return false;
+    *ret = jkt;
+    return take(c, '}');
+}
+
+static bool take_value(struct cursor *c, const struct sp_claim_field *field, struct sp_claims *claims) {
+    void *value = (char *)claims + field->offset;
+    switch (field->kind) {
+    case SP_CLAIM_STRING: return take_string(c, value);
+    case SP_CLAIM_SCOPE: return take_scope(c, value);
+    case SP_CLAIM_WORDS: return take_words(c, value);
+    case SP_CLAIM_AUDIENCE: return take_one_audience(c, value);
+    case SP_CLAIM_DATE: return take_number(c, SP_CLAIM_DATE_MAX, value);
+    case SP_CLAIM_EPOCH: return take_epoch(c, value);
+    case SP_CLAIM_CNF: return take_cnf(c, value);
+    }
+    return false;
+}
+
+bool sp_claims_parse_own(sp_slice payload, struct sp_claims_scratch *scratch, struct sp_claims *ret_claims) {
+    if (payload.n == 0 || payload.n > sizeof scratch->arena) return false;
+    struct cursor c = {.at = payload.p, .end = payload.p + payload.n, .arena = scratch->arena};
+    struct sp_claims claims;
+    char before = '{';
+    sp_claims_init(&claims);
+    for (size_t i = 0; i < sp_claim_fields_n; i++) {
+        const struct sp_claim_field *field = &sp_claim_fields[i];
+        if (!take_name(&c, field->name, before)) continue;
+        if (!take_value(&c, field, &claims)) return false;
+        if (field->has != 0) *(bool *)((char *)&claims + field->has) = true;
+        before = ',';
+    }
+    if (before == '{' || !take(&c, '}') || c.at != c.end) return false;
+    *ret_claims = claims;
+    return true;
+}
