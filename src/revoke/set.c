@@ -12,8 +12,8 @@
  * they are, would fill the first lines of a table that is still small, and each add would have to walk past
  * them all.
  *
- * Turned down, measured (docs/internals/revoke.md): no filter, other sizes of it, two generations of it; tables
- * in the order of fingerprints. */
+ * Turned down, measured (docs/internals/revoke.md): no filter, other sizes of it, two generations of it;
+ * tables in the order of fingerprints. */
 #include "revoke/set.h"
 
 #include <endian.h>
