@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/ports.h"
 #include "cli/command.h"
+#include "cli/verify_feed.h"
 #include "token/check.h"
 #include "token/json_line.h"
 
@@ -26,6 +27,8 @@ enum {
 
 struct options {
     const char *jwks_path;
+    struct sp_verify_feed_opts feed; /* url NULL: by jwks_path */
+    bool has_local_rules;            /* --typ, --raw */
     struct sp_check_policy policy;
     bool b64;
 };
@@ -59,12 +62,13 @@ static bool set_audience(struct options *o, const char *text) {
 static bool set_typ(struct options *o, const char *text) {
     o->policy.typ_rule = SP_CHECK_TYP_EXACT;
     o->policy.typ = sp_slice_cstr(text);
+    o->has_local_rules = true;
     return *text != 0;
 }
 
 static bool set_raw(struct options *o, const char *text) {
     (void)text;
-    o->policy.raw = true;
+    o->policy.raw = o->has_local_rules = true;
     o->policy.kid = SP_CHECK_KID_OPTIONAL;
     return true;
 }
@@ -72,6 +76,26 @@ static bool set_raw(struct options *o, const char *text) {
 static bool set_b64(struct options *o, const char *text) {
     (void)text;
     o->b64 = true;
+    return true;
+}
+
+static bool set_feed(struct options *o, const char *text) {
+    o->feed.url = text;
+    return true;
+}
+
+static bool set_credential_file(struct options *o, const char *text) {
+    o->feed.credential_file = text;
+    return true;
+}
+
+static bool set_feed_key(struct options *o, const char *text) {
+    o->feed.feed_key = text;
+    return true;
+}
+
+static bool set_ca_file(struct options *o, const char *text) {
+    o->feed.ca_file = text;
     return true;
 }
 
@@ -84,9 +108,22 @@ static const struct {
     const char *name;
     bool (*set)(struct options *o, const char *text);
 } setters[] = {
-    {"jwks", set_jwks}, {"iss", set_issuer},    {"aud", set_audience}, {"typ", set_typ},
-    {"alg", add_alg},   {"leeway", set_leeway}, {"raw", set_raw},      {"b64", set_b64},
+    {"jwks", set_jwks},         {"feed", set_feed},       {"credential-file", set_credential_file},
+    {"feed-key", set_feed_key}, {"ca-file", set_ca_file}, {"iss", set_issuer},
+    {"aud", set_audience},      {"typ", set_typ},         {"alg", add_alg},
+    {"leeway", set_leeway},     {"raw", set_raw},         {"b64", set_b64},
 };
+
+/* Which options go together; NULL: these do. */
+static const char *misfit(const struct options *o) {
+    const struct sp_verify_feed_opts *f = &o->feed;
+    if ((o->jwks_path == NULL) == (f->url == NULL)) return "expected --jwks FILE or --feed URL";
+    if (f->url == NULL && (f->credential_file != NULL || f->feed_key != NULL || f->ca_file != NULL))
+        return "--credential-file, --feed-key and --ca-file go with --feed";
+    if (f->url != NULL && f->credential_file == NULL) return "expected --credential-file FILE with --feed";
+    if (f->url != NULL && o->has_local_rules) return "--typ and --raw go with --jwks";
+    return NULL;
+}
 
 /* An exit status; what was wrong has been said. */
 static int read_options(const struct sp_invocation *in, struct options *o) {
@@ -98,7 +135,12 @@ static int read_options(const struct sp_invocation *in, struct options *o) {
                 return sp_usage_error(in->command, "not a value of --%s: \"%s\"", setters[i].name, values[j]);
         }
     }
-    if (o->jwks_path == NULL) return sp_usage_error(in->command, "expected --jwks FILE");
+    const char *wrong = misfit(o);
+    if (wrong != NULL) return sp_usage_error(in->command, "%s", wrong);
+    o->feed.issuer = o->policy.issuer;
+    o->feed.audience = o->policy.audience;
+    o->feed.algs = o->policy.algs;
+    o->feed.leeway_s = o->policy.leeway_s;
     if (o->policy.algs == 0) o->policy.algs = SP_ALG_ALL;
     return SP_EXIT_OK;
 }
@@ -200,35 +242,49 @@ static enum sp_reject decode_b64(uint8_t *text, size_t n, sp_slice *ret) {
 struct verifier {
     struct options options;
     struct sp_jwks jwks;
+    struct sp_verify_feed *feed; /* NULL: by jwks */
     struct sp_check_scratch scratch;
     struct lines in;
 };
 
-static enum sp_reject check_line(struct verifier *v, struct sp_checked *ret_checked) {
-    struct lines *in = &v->in;
+/* The code of a refusal, or NULL and the payload. */
+static const char *judge(struct verifier *v, sp_slice token, sp_slice *ret_payload) {
     struct sp_key_lookup keys = sp_key_lookup_jwks(&v->jwks);
-    sp_slice token = sp_slice_of(in->line, in->line_n);
-    if (in->too_long) return SP_REJECT_OVERSIZE;
-    if (v->options.b64) SP_CHECK(decode_b64(in->line, in->line_n, &token));
+    struct sp_checked checked;
+    if (v->feed != NULL) return sp_verify_feed_judge(v->feed, token, &v->scratch, ret_payload);
     int64_t now_s = sp_clock_wall_ms(&sp_clock_system) / 1000;
-    return sp_check_token(token, &keys, &v->options.policy, now_s, &v->scratch, ret_checked);
+    enum sp_reject r = sp_check_token(token, &keys, &v->options.policy, now_s, &v->scratch, &checked);
+    if (!sp_reject_is_ok(r)) return sp_reject_code(r);
+    *ret_payload = checked.payload;
+    return NULL;
+}
+
+static const char *judge_line(struct verifier *v, sp_slice *ret_payload) {
+    struct lines *in = &v->in;
+    sp_slice token = sp_slice_of(in->line, in->line_n);
+    enum sp_reject r = SP_REJECT_NONE;
+    if (in->too_long)
+        r = SP_REJECT_OVERSIZE;
+    else if (v->options.b64)
+        r = decode_b64(in->line, in->line_n, &token);
+    return sp_reject_is_ok(r) ? judge(v, token, ret_payload) : sp_reject_code(r);
 }
 
 /* The claims as they were signed, not as we understood them. */
-static sp_status print_claims(const struct sp_checked *c) {
+static sp_status print_claims(sp_slice payload) {
     SP_AUTO(sp_buf) line = SP_BUF_INIT(JSON_BYTES_MAX);
-    SP_TRY(sp_json_line(c->payload, &line));
+    SP_TRY(sp_json_line(payload, &line));
     printf("ok %.*s\n", SP_SLICE_FMT(sp_buf_slice(&line)));
     return SP_SUCCESS;
 }
 
 static void answer(struct verifier *v) {
-    struct sp_checked checked;
-    enum sp_reject r = check_line(v, &checked);
-    if (sp_reject_is_ok(r) && v->options.policy.raw)
+    sp_slice payload = SP_SLICE_EMPTY;
+    const char *refusal = judge_line(v, &payload);
+    if (refusal == NULL && v->options.policy.raw)
         puts("ok");
-    else if (!sp_reject_is_ok(r) || !sp_ok(print_claims(&checked)))
-        printf("reject %s\n", sp_reject_code(sp_reject_is_ok(r) ? SP_REJECT_INTERNAL : r));
+    else if (refusal != NULL || !sp_ok(print_claims(payload)))
+        printf("reject %s\n", refusal != NULL ? refusal : sp_reject_code(SP_REJECT_INTERNAL));
 }
 
 static int answer_all(struct verifier *v) {
@@ -237,6 +293,13 @@ static int answer_all(struct verifier *v) {
     if (r == LINE_END && fflush(stdout) == 0 && !ferror(stdout)) return SP_EXIT_OK;
     fprintf(stderr, "sallyport verify: cannot read tokens or write answers: %s\n", strerror(errno));
     return SP_EXIT_FAILED;
+}
+
+static int run_followed(struct verifier *v) {
+    int status = sp_verify_feed_open(&v->options.feed, &v->feed);
+    if (status == SP_EXIT_OK) status = answer_all(v);
+    sp_verify_feed_close(v->feed);
+    return status;
 }
 
 static int run(struct verifier *v) {
@@ -263,7 +326,7 @@ int sp_cmd_verify(const struct sp_invocation *in) {
     struct verifier *v = calloc(1, sizeof *v);
     if (v == NULL) return SP_EXIT_FAILED;
     v->options = o;
-    int status = run(v);
+    int status = o.feed.url != NULL ? run_followed(v) : run(v);
     sp_free_wiped(v, sizeof *v); /* it held tokens that are good elsewhere */
     return status;
 }

@@ -103,9 +103,14 @@ static const struct sp_option restore_options[] = {
     END,
 };
 static const struct sp_option verify_options[] = {
-    {"jwks", "FILE", false, "keys: a JWK Set or one JWK (EC P-256, RSA, Ed25519; oct for HS256); needed"},
-    {"iss", "I", false, "iss must be exactly I; not given: iss is not checked"},
-    {"aud", "A", false, "aud must name exactly A; not given: aud is not checked"},
+    {"jwks", "FILE", false,
+     "keys: a JWK Set or one JWK (EC P-256, RSA, Ed25519; oct for HS256); this or --feed is needed"},
+    {"feed", "URL", false, "follows this server's feed: its keys, and `reject revoked` and `reject stale`"},
+    {"credential-file", "FILE", false, "credential for --feed, as `client add --feed --out` writes it"},
+    {"feed-key", "T", false, "thumbprint of the feed's key; not given: the server is asked, over TLS"},
+    {"ca-file", "FILE", false, "certificates that --feed trusts, instead of the system's"},
+    {"iss", "I", false, "iss must be exactly I; not given: iss is not checked, with --feed it is URL"},
+    {"aud", "A", false, "aud must name exactly A; not given: aud is not checked, with --feed it is iss"},
     {"typ", "T", false, "header typ must be T; not given: absent, JWT or at+jwt"},
     {"alg", "A", true,
      "only this algorithm: ES256 HS256 RS256 PS256 EdDSA; not given: all, each only with a key of its type "
