@@ -38,7 +38,8 @@ static void must_agree_with_the_tree(sp_slice payload) {
     struct sp_claims_packed a, b;
     if (!sp_claims_parse_own(payload, &scratch, &own)) return;
     sp_assert(sp_reject_is_ok(sp_claims_parse_tree(payload, SP_CLAIMS_ACCESS_TOKEN, &scratch_again, &tree)));
-    sp_assert(sp_ok(sp_claims_pack(&own, &a)) && sp_ok(sp_claims_pack(&tree, &b)));
+    static uint8_t block_a[SP_PAYLOAD_BYTES_MAX], block_b[SP_PAYLOAD_BYTES_MAX];
+    sp_assert(sp_ok(sp_claims_pack(&own, block_a, &a)) && sp_ok(sp_claims_pack(&tree, block_b, &b)));
     sp_assert(sp_slice_eq(SP_SLICE_ARRAY(a.string_n), SP_SLICE_ARRAY(b.string_n)) && a.flags == b.flags);
     sp_assert(sp_slice_eq(written(&own, &first), written(&tree, &second)));
 }

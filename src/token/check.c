@@ -91,20 +91,25 @@ enum sp_reject sp_check_signature_memo(sp_slice token, const struct sp_key_looku
                                        const struct sp_check_policy *policy, struct sp_check_scratch *scratch,
                                        struct sp_check_memo *memo, struct sp_checked *ret_checked) {
     struct sp_jws jws;
-    struct sp_checked c = {0};
+    struct sp_jws_header header;
+    sp_slice payload, signature;
+    const struct sp_jwk *jwk;
     SP_CHECK(sp_jws_split(token, &jws));
-    SP_CHECK(read_header(jws.header, scratch, memo, &c.header));
-    SP_CHECK(check_header(&c.header, policy));
-    SP_CHECK(decode(jws.payload, scratch->payload, sizeof scratch->payload, SP_REJECT_OVERSIZE, &c.payload));
+    SP_CHECK(read_header(jws.header, scratch, memo, &header));
+    SP_CHECK(check_header(&header, policy));
+    SP_CHECK(decode(jws.payload, scratch->payload, sizeof scratch->payload, SP_REJECT_OVERSIZE, &payload));
     SP_CHECK(decode(jws.signature, scratch->signature, sizeof scratch->signature, SP_REJECT_BAD_SIGNATURE,
-                    &c.signature));
-    SP_CHECK(find_key(keys, &c.header, &c.jwk));
-    SP_CHECK(verify(c.jwk, c.header.alg, jws.signing_input, c.signature));
-    if (policy->raw)
-        sp_claims_init(&c.claims);
+                    &signature));
+    SP_CHECK(find_key(keys, &header, &jwk));
+    SP_CHECK(verify(jwk, header.alg, jws.signing_input, signature));
+    if (policy->raw) /* the claims are the largest part of the answer, so they are written in their place */
+        sp_claims_init(&ret_checked->claims);
     else
-        SP_CHECK(sp_claims_parse(c.payload, policy->profile, &scratch->claims, &c.claims));
-    *ret_checked = c;
+        SP_CHECK(sp_claims_parse(payload, policy->profile, &scratch->claims, &ret_checked->claims));
+    ret_checked->header = header;
+    ret_checked->payload = payload;
+    ret_checked->signature = signature;
+    ret_checked->jwk = jwk;
     return SP_REJECT_NONE;
 }
 

@@ -290,7 +290,6 @@ _Static_assert(HAS_EPG <= UINT16_MAX, "the flags fit");
 
 static unsigned flags_of(const struct sp_claims *c) {
     unsigned flags = 0;
-    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) flags |= (unsigned)(string_in(c, i).p != NULL) << i;
     if (c->aud.is_one) flags |= AUD_IS_ONE;
     if (c->has_roles) flags |= HAS_ROLES;
     if (c->has_permissions) flags |= HAS_PERMISSIONS;
@@ -299,19 +298,24 @@ static unsigned flags_of(const struct sp_claims *c) {
     return flags;
 }
 
-sp_status sp_claims_pack(const struct sp_claims *claims, struct sp_claims_packed *ret_packed) {
+sp_status sp_claims_pack(const struct sp_claims *claims, uint8_t *dst, struct sp_claims_packed *ret_packed) {
     struct sp_claims_packed p = {.iat = claims->iat,
                                  .exp = claims->exp,
                                  .nbf = claims->nbf,
                                  .auth_time = claims->auth_time,
                                  .epu = claims->has_epu ? claims->epu : 0,
-                                 .epg = claims->has_epg ? claims->epg : 0,
-                                 .flags = (uint16_t)flags_of(claims)};
+                                 .epg = claims->has_epg ? claims->epg : 0};
+    unsigned flags = flags_of(claims);
     for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
-        size_t n = string_in(claims, i).n;
-        if (n > UINT16_MAX) return sp_err(SP_E_LIMIT);
-        p.string_n[i] = (uint16_t)n;
+        sp_slice s = string_in(claims, i);
+        if (s.n > UINT16_MAX) return sp_err(SP_E_LIMIT);
+        if (s.p == NULL) continue;
+        memcpy(dst, s.p, s.n);
+        dst += s.n;
+        p.string_n[i] = (uint16_t)s.n;
+        flags |= 1u << i;
     }
+    p.flags = (uint16_t)flags;
     *ret_packed = p;
     return SP_SUCCESS;
 }

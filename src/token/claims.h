@@ -83,8 +83,9 @@ struct sp_claims_packed {
 static inline bool sp_claims_packed_has(const struct sp_claims_packed *packed, enum sp_claims_string s) {
     return (packed->flags >> s & 1) != 0;
 }
-/* `claims` as sp_claims_copy leaves them. SP_E_LIMIT: a string is longer than 65,535 bytes. */
-sp_status sp_claims_pack(const struct sp_claims *claims, struct sp_claims_packed *ret_packed);
+/* Copies the strings to dst[0..sp_claims_bytes(claims)), which becomes the block. SP_E_LIMIT: one is longer
+ * than 65,535 bytes. */
+sp_status sp_claims_pack(const struct sp_claims *claims, uint8_t *dst, struct sp_claims_packed *ret_packed);
 void sp_claims_unpack(const struct sp_claims_packed *packed, const uint8_t *block,
                       struct sp_claims *ret_claims);
 /* Claims whose slices all lie in a block, after that block was copied to `dst`: one memcpy and this. */

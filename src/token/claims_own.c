@@ -48,7 +48,7 @@ static bool all_plain(const uint8_t *p) {
     return other == 0;
 }
 
-static bool take_string(struct cursor *c, sp_slice *ret) {
+static inline bool take_string(struct cursor *c, sp_slice *ret) {
     if (!take(c, '"')) return false;
     const uint8_t *p = c->at;
     while (c->end - p >= 8 && all_plain(p)) p += 8;
@@ -85,9 +85,14 @@ static bool take_epoch(struct cursor *c, uint32_t *ret) {
 
 /* A word of a list: what take_string leaves to be told is the space and DEL (RFC 6749 section 3.3). */
 static bool is_word(sp_slice s) {
-    bool valid = s.n != 0 && s.n <= SP_CLAIM_WORD_BYTES_MAX;
-    for (size_t i = 0; i < s.n; i++) valid &= s.p[i] != ' ' && s.p[i] != 0x7f;
-    return valid;
+    uint64_t others = 0;
+    size_t i = 0;
+    for (uint64_t v; i + sizeof v <= s.n; i += sizeof v) {
+        memcpy(&v, s.p + i, sizeof v);
+        others |= below(v ^ EACH_BYTE(' '), 1) | below(v ^ EACH_BYTE(0x7f), 1);
+    }
+    for (; i < s.n; i++) others |= s.p[i] == ' ' || s.p[i] == 0x7f;
+    return others == 0 && s.n != 0 && s.n <= SP_CLAIM_WORD_BYTES_MAX;
 }
 
 static void append_word(struct cursor *c, sp_slice word, bool first) {

@@ -81,11 +81,9 @@ static enum sp_reject make_marks(const struct sp_verifier *v, const struct sp_cl
  * they were, the token is refused rather than cut. */
 static enum sp_reject gather_claims(struct sp_verifier_reader *r, const struct sp_claims *claims,
                                     sp_slice *ret_block) {
-    struct sp_claims gathered;
     size_t n = sp_claims_bytes(claims);
     if (n > sizeof r->strings) return SP_REJECT_BAD_PAYLOAD;
-    sp_claims_copy(claims, r->strings, &gathered);
-    if (!sp_ok(sp_claims_pack(&gathered, &r->facts.claims))) return SP_REJECT_BAD_PAYLOAD;
+    if (!sp_ok(sp_claims_pack(claims, r->strings, &r->facts.claims))) return SP_REJECT_BAD_PAYLOAD;
     *ret_block = sp_slice_of(r->strings, n);
     return SP_REJECT_NONE;
 }
