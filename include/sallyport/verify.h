@@ -24,7 +24,8 @@
  * Threads: everything may be called from any thread at any time, but for what says otherwise. sp_verify and
  * sp_permits take no lock, wait for nothing and, once a thread has called them before, allocate nothing.
  * Fork: in a child of fork the handle is dead, since no thread of ours follows the feed there: sp_verify says
- * SP_CLOSED; open a new one, in the child. exec: no descriptor of ours is inherited.
+ * SP_CLOSED, sp_permits 0; open a new one, in the child. exec: no descriptor of ours is inherited; while the
+ * name of the server is being resolved, a pair of sockets of libcurl's may be, which leads nowhere.
  *
  * ABI: structs that callers fill begin with their own size; new members are added at the end. */
 #ifndef SALLYPORT_VERIFY_H
@@ -77,15 +78,17 @@ struct sp_options {
     /* All texts are copied. */
     const char *issuer;   /* exactly the tokens' `iss`; required */
     const char *audience; /* one of the tokens' `aud`, exactly; required */
-    /* Where the server is: http or https, without a path of ours. NULL: no feed; then jwks_file is required,
-     * and revocation, which nobody tells us, is not checked. https is required unless the host is a loopback
-     * address. */
+    /* Where the server is: http or https, without query, and without the path of a route. NULL: no feed; then
+     * jwks_file is required, and revocation, which nobody tells us, is not checked. https is required unless
+     * the host is localhost or a loopback address. Proxies of the environment are not used, redirects are not
+     * followed. */
     const char *feed_url;
-    const char *credential; /* "NAME:SECRET", or ... */
+    const char *credential; /* "NAME:SECRET", or (exactly one of the two) ... */
     const char
         *credential_file;  /* ... a file that holds it, read by sp_open and again when the server says 401 */
-    const char *feed_key;  /* thumbprint of the feed's key (`sallyport key list`). NULL: asked for over TLS */
-    const char *ca_file;   /* PEM; NULL: the system's */
+    const char *feed_key;  /* thumbprint of the feed's key (`sallyport key list`), or of a predecessor that
+                            * vouches for it. NULL: the server is asked, once, over TLS */
+    const char *ca_file;   /* PEM, instead of the system's; NULL: the system's */
     const char *jwks_file; /* keys of access tokens, instead of a feed */
     const char *instance;  /* our name in `sallyport verifiers`; NULL: host name and random characters */
     uint32_t algorithms;   /* enum sp_algorithm; 0: ES256, RS256, PS256, EDDSA */
@@ -95,14 +98,19 @@ struct sp_options {
     enum sp_follow follow;
     size_t cache_bytes; /* for verified tokens; 0: 64 MiB; SP_NO_CACHE: none */
     /* What happens with the feed, for a log: `event` is a stable name ("connected", "stale", "gap"), `detail`
-     * a sentence without secrets. From the following thread; NULL: nobody asks. */
+     * a sentence without secrets. Called by the thread that follows, so it may neither wait nor call into
+     * this library; both texts are good until it returns. NULL: nobody asks. */
     void (*log)(void *arg, const char *event, const char *detail);
     void *log_arg;
 };
 #define SP_NO_CACHE ((size_t)-1)
 #ifdef __cplusplus
-#define SP_OPTIONS_INIT                                                                                      \
-    { sizeof(struct sp_options) }
+static inline struct sp_options sp_options_init() {
+    struct sp_options zeros = sp_options();
+    zeros.size = sizeof zeros;
+    return zeros;
+}
+#define SP_OPTIONS_INIT sp_options_init()
 #else
 #define SP_OPTIONS_INIT                                                                                      \
     { .size = sizeof(struct sp_options) }
@@ -122,16 +130,18 @@ SP_API enum sp_open_result sp_open(const struct sp_options *options, struct sall
 /* A sentence about the last sp_open of this thread that failed. Static or thread-local storage; never NULL.
  */
 SP_API const char *sp_open_error(void);
-/* Stops following, says goodbye to the server (at most 1 s), frees everything. No other call may be under way
- * or follow. NULL is fine. */
+/* Stops following, says goodbye to the server (at most 1.5 s), frees everything. No other call may be under
+ * way or follow, sp_permits of its tokens neither. NULL is fine. In a child of fork it closes the child's
+ * copies of descriptors and says nothing. */
 SP_API void sp_close(struct sallyport *sp);
-/* Waits until tokens can be accepted, at most timeout_ms: 1 when so, 0 otherwise. With SP_FOLLOW_BY_CALLER it
- * steps by itself, and only the following thread may call it. */
+/* Waits until tokens can be accepted, at most timeout_ms: 1 when so, 0 otherwise. At once 1 without a feed.
+ * With SP_FOLLOW_BY_CALLER it steps by itself, and only the following thread may call it. */
 SP_API int sp_wait_fresh(struct sallyport *sp, uint32_t timeout_ms) SP_MUST_USE;
 
 /* ---- following on the caller's loop: only with SP_FOLLOW_BY_CALLER, from one thread ---- */
 
-/* Readable when there is something to do. One descriptor, the same for ever; close-on-exec. */
+/* Readable when there is something to do. One descriptor, the same for ever; close-on-exec. -1: there is
+ * nothing to be followed by the caller. */
 SP_API int sp_follow_fd(const struct sallyport *sp) SP_MUST_USE;
 /* Does what there is to do, without waiting (for up to some milliseconds while a snapshot is loaded). */
 SP_API void sp_follow_step(struct sallyport *sp);
@@ -174,8 +184,12 @@ struct sp_request {
     const char *method, *url, *proof;
 };
 #ifdef __cplusplus
-#define SP_REQUEST_INIT                                                                                      \
-    { sizeof(struct sp_request) }
+static inline struct sp_request sp_request_init() {
+    struct sp_request zeros = sp_request();
+    zeros.size = sizeof zeros;
+    return zeros;
+}
+#define SP_REQUEST_INIT sp_request_init()
 #else
 #define SP_REQUEST_INIT                                                                                      \
     { .size = sizeof(struct sp_request) }
@@ -205,8 +219,9 @@ struct sp_token {
 };
 
 /* `claims` may be NULL when the verdict is enough. It is written only with SP_ACCEPTED. A verdict that is not
- * SP_ACCEPTED lets nobody in. SP_PROOF_REQUIRED: the token is bound to a key (cnf), and came as a mere bearer
- * token. */
+ * SP_ACCEPTED lets nobody in. SP_STALE: the token may be good, and it cannot be proved that it was not
+ * revoked, or its key is not known yet; a service answers 503. Any other is the token's fault: 401.
+ * SP_PROOF_REQUIRED: the token is bound to a key (cnf), and came as a mere bearer token. */
 SP_API enum sp_verdict sp_verify(struct sallyport *sp, const struct sp_request *request,
                                  struct sp_token *claims) SP_MUST_USE;
 /* Does one of the token's roles grant `permission`, by the role table as it is now? Without a feed: do the
@@ -243,8 +258,12 @@ struct sp_stats {
     uint64_t gaps, bad_signatures, resets, silences, clock_jumps, errors;
 };
 #ifdef __cplusplus
-#define SP_STATS_INIT                                                                                        \
-    { sizeof(struct sp_stats) }
+static inline struct sp_stats sp_stats_init() {
+    struct sp_stats zeros = sp_stats();
+    zeros.size = sizeof zeros;
+    return zeros;
+}
+#define SP_STATS_INIT sp_stats_init()
 #else
 #define SP_STATS_INIT                                                                                        \
     { .size = sizeof(struct sp_stats) }

@@ -84,9 +84,7 @@ static bool is_loopback_text(const char *host) {
 static sp_status check_parts(CURLU *u) {
     char *scheme = NULL, *host = NULL;
     sp_status s = sp_err(SP_E_MALFORMED);
-    if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD) || has_part(u, CURLUPART_QUERY) ||
-        has_part(u, CURLUPART_FRAGMENT))
-        return s;
+    if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD)) return s;
     if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
         if (strcmp(scheme, "https") == 0)
@@ -100,7 +98,7 @@ static sp_status check_parts(CURLU *u) {
 }
 
 sp_status sp_transport_url_check(const char *url) {
-    if (strlen(url) > URL_BYTES_MAX) return sp_err(SP_E_MALFORMED);
+    if (strlen(url) > URL_BYTES_MAX || strpbrk(url, "?#") != NULL) return sp_err(SP_E_MALFORMED);
     CURLU *u = curl_url();
     if (u == NULL) return sp_err(SP_E_NOMEM);
     CURLUcode c = curl_url_set(u, CURLUPART_URL, url, 0);

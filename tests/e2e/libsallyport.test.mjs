@@ -1,0 +1,200 @@
+// libsallyport as a service's author meets it: header, pkg-config, shared and static, the example, and `sallyport verify --feed`.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { program, request, Server, temporaryFolder } from './harness.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const build = path.dirname(realpathSync(program));
+const library = path.join(build, 'include/libsallyport.so.0');
+const archive = path.join(build, 'include/libsallyport.a');
+const ISSUER = 'https://auth.example.test';
+const folder = temporaryFolder('library');
+const at = (name) => path.join(folder, name);
+const header = path.join(root, 'include/sallyport/verify.h');
+const golden = readFileSync(path.join(root, 'tools/libsallyport.symbols'), 'utf8').trim().split('\n');
+
+const has = (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0;
+const defined = (...args) => execFileSync('nm', ['--defined-only', '-P', ...args], { encoding: 'utf8', maxBuffer: 1 << 26 }).trim().split('\n')
+    .map((l) => l.split(' ')).filter(([, kind]) => 'TDBRVW'.includes(kind)).map(([name]) => name).filter((n) => !n.startsWith('__')).sort();
+// A library with a sanitizer in it cannot be linked into a plain program.
+const isPlain = existsSync(library) &&
+    !/__[at]san_|__ubsan_/.test(execFileSync('nm', ['-D', library], { encoding: 'utf8', maxBuffer: 1 << 26 }));
+const plain = { skip: isPlain ? false : 'the library was built with a sanitizer' };
+const config = (...args) => execFileSync('pkg-config', args, {
+    encoding: 'utf8', env: { ...process.env, PKG_CONFIG_PATH: path.join(build, 'meson-uninstalled') },
+}).trim().split(/\s+/);
+const compile = (...args) => execFileSync('cc', ['-std=c11', '-Wall', '-Wextra', '-Werror', '-pedantic', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+
+let s, credential;
+before(async () => {
+    s = await Server.start();
+    await s.cli(['role', 'set', 'editor', 'documents:read', 'drafts:*']);
+    await s.cli(['role', 'set', 'guest', 'drafts:read']);
+    await s.addUser('alice', ['editor']);
+    await s.addUser('bob', ['guest']);
+    credential = await credentialOf(s);
+});
+after(() => s.stop());
+
+async function credentialOf(server) {
+    const r = await server.cli(['client', 'add', 'watcher', '--feed']);
+    assert.equal(r.status, 0, r.stderr);
+    const file = at(`credential-${server.port}`);
+    writeFileSync(file, r.stdout, { mode: 0o600 });
+    return file;
+}
+const login = async (username) => (await s.post('/auth/login', { username, password: 'correct horse battery' })).json.access_token;
+const logout = (token, prefer) => s.post('/auth/logout', {}, { authorization: `Bearer ${token}`, ...(prefer ? { prefer } : {}) });
+
+test('the header is C11, C17 and C++, alone and pedantic', () => {
+    const file = at('header.c');
+    writeFileSync(file, '#include <sallyport/verify.h>\n#include <sallyport/verify.h>\nint main(void) {\n    struct sp_options o = SP_OPTIONS_INIT;\n'
+        + '    struct sp_request r = SP_REQUEST_INIT;\n    struct sp_stats s = SP_STATS_INIT;\n    return (int)(o.size + r.size + s.size + sizeof o.issuer == 0);\n}\n');
+    const flags = ['-fsyntax-only', '-Wall', '-Wextra', '-pedantic-errors', '-Werror', `-I${root}/include`];
+    for (const std of ['c11', 'c17']) execFileSync('cc', [`-std=${std}`, ...flags, file]);
+    for (const cxx of ['g++', 'clang++'].filter(has)) execFileSync(cxx, ['-x', 'c++', '-std=c++17', ...flags, file]);
+    assert.deepEqual([...readFileSync(header, 'utf8').matchAll(/^#include <(.*)>$/gm)].map((m) => m[1]), ['stddef.h', 'stdint.h']);
+});
+
+test('shared and static library have exactly the public names', plain, () => {
+    assert.deepEqual(defined('-D', library), golden);
+    if (existsSync(archive)) assert.deepEqual(defined('-g', archive), golden);
+    const declared = [...readFileSync(header, 'utf8').matchAll(/^SP_API [^(]*?(sp_\w+)\(/gms)].map((m) => m[1]).sort();
+    assert.deepEqual(declared, golden);
+});
+
+// Waits until the child has said so, or fails with what it said.
+function says(child, pattern) {
+    child.log ??= '';
+    return new Promise((done, failed) => {
+        const late = setTimeout(() => failed(new Error(`not said: ${pattern}\n${child.log}`)), 20000);
+        const look = (c) => {
+            child.log += c;
+            if (!pattern.test(child.log)) return;
+            clearTimeout(late);
+            done();
+        };
+        child.stderr.on('data', look);
+        child.stdout.on('data', look);
+        child.on('exit', (code) => failed(new Error(`exit ${code}\n${child.log}`)));
+    });
+}
+
+test('the example is built by pkg-config alone, and a logout reaches it within the answer', plain, async (t) => {
+    const source = path.join(root, 'examples/c/guarded.c');
+    assert.ok(readFileSync(source, 'utf8').split('\n').length <= 61, 'at most 60 lines');
+    compile(source, '-o', at('guarded'), ...config('--cflags', '--libs', 'sallyport'), '-levent');
+    const port = s.port + 1 > 65535 ? 1025 : s.port + 1;
+    const guarded = spawn(at('guarded'), [String(port), `http://127.0.0.1:${s.port}`, ISSUER, ISSUER, credential],
+        { env: { ...process.env, LD_LIBRARY_PATH: path.dirname(library) } });
+    t.after(() => guarded.kill());
+    await says(guarded, /fresh/);
+    const ask = async (token) => (await request(port, 'GET', '/', { headers: token ? { authorization: `Bearer ${token}` } : {} })).status;
+    const alice = await login('alice'), bob = await login('bob');
+    assert.equal(await ask(alice), 200);
+    assert.equal(await ask(bob), 403);
+    assert.equal(await ask(), 401);
+    assert.equal(await ask(`${alice}x`), 401);
+    const r = await logout(alice, 'wait=10');
+    assert.equal(r.status, 200, r.text);
+    assert.ok(r.json.verifiers >= 1 && r.json.confirmed === r.json.verifiers, r.text);
+    assert.equal(await ask(alice), 401);
+    await s.cli(['role', 'set', 'guest', 'documents:read']); // bob's token knows nothing of it; the role table does
+    for (let i = 0; await ask(bob) !== 200; i++) assert.ok(i < 1000, 'a changed role is seen without a new token');
+});
+
+test('the archive links into a program with names like ours', plain, (t) => {
+    if (!existsSync(archive)) return t.skip('no archive in this build');
+    const file = at('clash.c');
+    writeFileSync(file, '#include <sallyport/verify.h>\nint sp_buf_init(void);\nint sp_buf_init(void) { return 7; }\nint sp_follower_new;\n'
+        + 'int main(void) {\n    struct sp_options o = SP_OPTIONS_INIT;\n    struct sallyport *sp;\n'
+        + '    return sp_open(&o, &sp) == SP_OPEN_BAD_OPTION && sp_buf_init() == 7 ? 0 : 1;\n}\n');
+    compile(file, '-o', at('clash'), `-I${root}/include`, archive, '-lcurl', '-lcrypto', '-lsodium', '-pthread');
+    execFileSync(at('clash'));
+});
+
+test('what is installed is enough', plain, (t) => {
+    const dest = at('dest');
+    const r = spawnSync('meson', ['install', '-C', build, '--no-rebuild', '--destdir', dest], { encoding: 'utf8' });
+    if (r.error || /not.*built|does not exist|No such file/.test(r.stderr + r.stdout)) return t.skip('not everything was built here');
+    assert.equal(r.status, 0, r.stderr);
+    const found = execFileSync('find', [dest, '-name', 'sallyport.pc'], { encoding: 'utf8' }).trim();
+    const flags = execFileSync('pkg-config', ['--cflags', '--libs', 'sallyport'], {
+        encoding: 'utf8', env: { ...process.env, PKG_CONFIG_PATH: path.dirname(found), PKG_CONFIG_SYSROOT_DIR: dest },
+    }).trim().split(/\s+/);
+    compile(at('header.c'), '-o', at('installed'), ...flags);
+    const lib = path.join(path.dirname(found), '..', 'libsallyport.so.0');
+    assert.match(execFileSync('readelf', ['-d', lib], { encoding: 'utf8' }), /SONAME.*\[libsallyport\.so\.0\]/);
+    const installed = execFileSync('find', [dest, '-name', 'sallyport', '-type', 'f', '-perm', '-u+x'], { encoding: 'utf8' }).trim();
+    const v = spawnSync(installed, ['verify', '--feed', 'http://127.0.0.1:1/?', '--credential-file', credential], { encoding: 'utf8', input: '' });
+    assert.match(v.stderr, /feed_url/, 'the installed program finds the installed library');
+});
+
+// `sallyport verify --feed`
+
+const verify = (args, input) => spawnSync(program, ['verify', ...args], { encoding: 'utf8', input, timeout: 60000 });
+const follow = (port = s.port, scheme = 'http') => ['--feed', `${scheme}://127.0.0.1:${port}`, '--iss', ISSUER];
+
+test('verify --feed tells revoked from good, and gives the claims as they were signed', async () => {
+    const good = await login('alice'), gone = await login('alice');
+    await logout(gone);
+    const r = verify([...follow(), '--credential-file', credential], `${good}\n${gone}\njunk\n${good.slice(0, -4)}AAAA\n`);
+    assert.equal(r.status, 0, r.stderr);
+    const lines = r.stdout.trim().split('\n');
+    assert.equal(lines.length, 4);
+    assert.deepEqual(JSON.parse(lines[0].replace(/^ok /, '')), JSON.parse(Buffer.from(good.split('.')[1], 'base64url')));
+    assert.deepEqual(lines.slice(1), ['reject revoked', 'reject malformed', 'reject bad_signature']);
+    const b64 = verify([...follow(), '--credential-file', credential, '--b64', '--alg', 'ES256'], `${Buffer.from(good).toString('base64')}\n`);
+    assert.match(b64.stdout, /^ok \{/);
+    assert.equal(verify([...follow(), '--credential-file', credential, '--aud', 'https://elsewhere.example'], good).stdout, 'reject bad_audience\n');
+});
+
+test('verify --feed refuses a key that is not the pinned one', async () => {
+    const keys = (await request(s.port, 'GET', '/feed/keys', { headers: { authorization: `Basic ${Buffer.from(readFileSync(credential, 'utf8').trim()).toString('base64')}` } })).json;
+    const good = await login('alice');
+    assert.match(verify([...follow(), '--credential-file', credential, '--feed-key', keys.keys[0].kid], good).stdout, /^ok /);
+    const r = verify([...follow(), '--credential-file', credential, '--feed-key', 'A'.repeat(43)], good);
+    assert.equal(r.status, 3);
+    assert.match(r.stderr, /untrusted/);
+});
+
+test('verify --feed says why it cannot', () => {
+    const wrong = at('wrong');
+    writeFileSync(wrong, 'watcher:spcs_wrong\n', { mode: 0o600 });
+    const denied = verify([...follow(), '--credential-file', wrong], '');
+    assert.equal(denied.status, 3);
+    assert.match(denied.stderr, /denied/);
+    assert.doesNotMatch(denied.stderr, /spcs_wrong/);
+    for (const args of [follow(), [...follow(), '--credential-file', credential, '--jwks', 'x'], [...follow(), '--credential-file', credential, '--raw'],
+        ['--jwks', 'x', '--ca-file', 'y'], [...follow(), '--credential-file', credential, '--alg', 'HS256'], []]) {
+        const r = verify(args, '');
+        assert.equal(r.status, 2, `${args.join(' ')}: ${r.stderr}`);
+    }
+    const plainHttp = verify(['--feed', 'http://id.example.com', '--credential-file', credential], '');
+    assert.equal(plainHttp.status, 1);
+    assert.match(plainHttp.stderr, /https is required/);
+});
+
+test('TLS: the right authority, another one, and none', async (t) => {
+    const openssl = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    for (const name of ['right', 'other']) {
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30', '-subj', `/CN=${name}`,
+            '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', at(`${name}.key`), '-out', at(`${name}.crt`));
+        chmodSync(at(`${name}.key`), 0o600);
+    }
+    const secure = await Server.start({ 'server.tls_certificate': at('right.crt'), 'server.tls_key': at('right.key') });
+    t.after(() => secure.stop());
+    const args = [...follow(secure.port, 'https'), '--credential-file', await credentialOf(secure)];
+    const right = verify([...args, '--ca-file', at('right.crt')], 'junk\n');
+    assert.equal(right.stdout, 'reject malformed\n', right.stderr);
+    for (const trust of [['--ca-file', at('other.crt')], []]) {
+        const r = verify([...args, ...trust], 'junk\n');
+        assert.equal(r.status, 3);
+        assert.equal(r.stdout, '');
+        assert.match(r.stderr, /certificate/i);
+    }
+});
