@@ -396,7 +396,7 @@ static void bench_warm(size_t n, size_t revoked) {
     uint32_t *draws = make_draws(n);
     printf("%-52s %9zu, %zu distinct, %zu revoked ids\n", "bytes a token", t.bytes, n, revoked);
     struct bare bare = bare_new(&t);
-    struct bench b = bench_new(&jwk, n * 2048 + ((size_t)1 << 24));
+    struct bench b = bench_new(&jwk, n * 1024 + ((size_t)1 << 22));
     struct sp_verifier_reader *reader = NULL;
     must(sp_verifier_reader_new(b.v, &reader), "reader");
     uint64_t next = 0;

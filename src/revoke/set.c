@@ -287,6 +287,11 @@ sp_status sp_revoke_set_reserve(struct sp_revoke_set *s, size_t more) {
 
 /* ---- looking ---- */
 
+void sp_revoke_set_prefetch(const struct sp_revoke_set *s, uint64_t fingerprint) {
+    const struct sp_shard_table *t = sp_shards_table(&s->shards, sp_shard_of(fingerprint));
+    if (t != NULL && t->blocks != 0) __builtin_prefetch(filter_block(t, fingerprint));
+}
+
 bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t fingerprint, int64_t now_s) {
     if (fingerprint == 0) return true;
     uint64_t mark = mark_of(s, fingerprint);

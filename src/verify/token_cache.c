@@ -2,9 +2,10 @@
  *
  * A hit must find a token among a million, most of which are in no cache of the processor: what it costs is
  * the number of times that memory is waited for. So there are two waits and no third. First a bucket of the
- * index, one line: seven or eight words, each a tag and the place of an entry and how many lines it takes.
- * Then the entry, all of whose lines are asked for at once before the first is looked at: what is known of
- * the token, the token, and the strings of its claims, side by side.
+ * index, two neighbouring lines: eight words, each a tag and the place of an entry and how many lines it
+ * takes, and eight hints. Then the entry, all of whose lines are asked for at once before the first is looked
+ * at (what is known of the token, the token, and the strings of its claims, side by side), and with them, by
+ * the hint, the lines of the revocation set's filter.
  *
  * Entries lie one behind the other in a log that is a ring of segments. An insert writes at the end. When a
  * segment is full, the log goes on in the next, which was emptied one step before; and the one after that is
@@ -35,8 +36,8 @@
 
 #define LINE_BYTES ((size_t)64)
 #define WAYS 8
-/* A word for every 320 bytes: entries of our usual tokens take 900, so buckets are a third full, and one in
- * five hundred overflows. */
+/* A word and a hint for every 320 bytes, which makes the index a twentieth of the cache: entries of our usual
+ * tokens take 900, so buckets are a third full, and one in five hundred overflows. */
 #define BYTES_PER_WORD 320
 /* Emptying a segment is what an insert may have to wait for: 300 entries are 50 us. Small caches have small
  * segments, because one of them is always empty. */
@@ -65,8 +66,12 @@ _Static_assert(offsetof(struct entry, data) <= 2 * 64, "the facts are two lines"
 _Static_assert((sizeof(struct entry) + SP_TOKEN_BYTES_MAX + SP_PAYLOAD_BYTES_MAX) / 64 < ENTRY_LINES_MAX,
                "every token fits into the length of a word");
 
+/* Beside each word a hint: the upper halves of the two fingerprints that revocation will be asked about. With
+ * it the filter of the revocation set is fetched while the entry is, not after. Only a hint: a reader may
+ * pair it with another word, and then fetches in vain. */
 struct bucket {
     _Alignas(64) _Atomic uint64_t word[WAYS];
+    _Atomic uint64_t hint[WAYS];
 };
 
 enum segment_state { FREE, FILLED, WAITING };
@@ -147,6 +152,15 @@ static unsigned ways_with(const struct bucket *b, uint64_t tag) {
     return ways;
 }
 
+static uint64_t hint_of(const struct sp_token_marks *marks) {
+    return (marks->jti >> 32) << 32 | marks->sid >> 32;
+}
+static void prefetch_marks(const struct sp_revoke_set *set, const struct bucket *b, size_t way) {
+    uint64_t hint = atomic_load_explicit(&b->hint[way], memory_order_relaxed);
+    sp_revoke_set_prefetch(set, hint);
+    if (hint << 32 != 0) sp_revoke_set_prefetch(set, hint << 32);
+}
+
 static void prefetch(const struct entry *e, size_t lines) {
     const uint8_t *p = (const uint8_t *)e;
     for (size_t i = 0; i < lines; i++) __builtin_prefetch(p + i * LINE_BYTES);
@@ -157,15 +171,18 @@ static void mark_used(struct entry *e) {
         atomic_store_explicit(&e->used, 1, memory_order_relaxed);
 }
 
-bool sp_token_cache_find(struct sp_token_cache *c, sp_slice token, struct sp_cached_token *ret) {
+bool sp_token_cache_find(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
+                         struct sp_cached_token *ret) {
     if (token.n < SP_TOKEN_CACHE_TAIL_BYTES) return false;
     uint64_t mix = tail_mix(c, token);
     const struct bucket *b = bucket_of(c, mix);
     for (unsigned ways = ways_with(b, tag_of(mix)); ways != 0; ways &= ways - 1) {
-        uint64_t word = load_word(b, (size_t)__builtin_ctz(ways));
+        size_t way = (size_t)__builtin_ctz(ways);
+        uint64_t word = load_word(b, way);
         if (lines_of(word) == 0) continue;
         struct entry *e = entry_at(c, word);
         prefetch(e, lines_of(word));
+        if (set != NULL) prefetch_marks(set, b, way);
         if (!sp_ct_equal(token_of(e), token)) continue;
         mark_used(e);
         *ret = (struct sp_cached_token){.facts = &e->facts,
@@ -351,6 +368,7 @@ static bool insert_locked(struct sp_token_cache *c, sp_slice token, const struct
     uint64_t mix = tail_mix(c, token);
     struct bucket *b = bucket_of(c, mix);
     size_t i = free_way(c, b, tag_of(mix), token, now_s);
+    atomic_store_explicit(&b->hint[i], hint_of(&facts->marks), memory_order_relaxed);
     store_word(b, i, word_of(c, mix, e, bytes / LINE_BYTES));
     c->entries++;
     return true;

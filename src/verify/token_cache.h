@@ -19,6 +19,7 @@
 
 #include "base/ports.h"
 #include "revoke/reclaim.h"
+#include "revoke/set.h"
 #include "token/claims.h"
 #include "token/ids.h"
 
@@ -66,9 +67,10 @@ sp_status sp_token_cache_new(size_t bytes_max, struct sp_reclaim *reclaim, const
 void sp_token_cache_free(struct sp_token_cache *c);
 SP_DEFINE_FREE(sp_token_cache);
 
-/* False: not there. Inside enter/exit; any thread, no lock, no allocation. */
-bool sp_token_cache_find(struct sp_token_cache *c, sp_slice token, struct sp_cached_token *ret)
-    __attribute__((warn_unused_result));
+/* False: not there. Inside enter/exit; any thread, no lock, no allocation. `set` is asked to have at hand
+ * what it will be asked about the token's marks; NULL: nobody. */
+bool sp_token_cache_find(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
+                         struct sp_cached_token *ret) __attribute__((warn_unused_result));
 
 /* Copies token, facts and block. Best effort: a cache that cannot take a token is only slower, so failure is
  * counted and not reported. A token that is there already under another key is replaced. Inside or outside of

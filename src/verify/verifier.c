@@ -118,7 +118,8 @@ static bool still_holds(const struct sp_verifier *v, const struct sp_keyset *key
 static enum sp_reject find_facts(struct sp_verifier *v, struct sp_verifier_reader *r, sp_slice token,
                                  int64_t now_s, struct sp_cached_token *ret) {
     const struct sp_keyset *keys = atomic_load_explicit(&v->keys, memory_order_seq_cst);
-    if (v->cache != NULL && sp_token_cache_find(v->cache, token, ret) && still_holds(v, keys, ret->facts)) {
+    if (v->cache != NULL && sp_token_cache_find(v->cache, v->set, token, ret) &&
+        still_holds(v, keys, ret->facts)) {
         count(&r->counters.hits);
         return SP_REJECT_NONE;
     }

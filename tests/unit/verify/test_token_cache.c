@@ -58,7 +58,7 @@ static uint64_t find(struct cache *k, uint32_t n) {
     struct sp_cached_token e;
     uint64_t identity = 0;
     sp_reclaim_enter(k->reader);
-    if (sp_token_cache_find(k->c, text_of(n, buf), &e)) {
+    if (sp_token_cache_find(k->c, NULL, text_of(n, buf), &e)) {
         identity = e.facts->key_identity;
         assert_says(&e, n);
     }
@@ -85,13 +85,13 @@ static void same_tail_with_another_head_is_not_found(void **state) {
     sp_reclaim_enter(k.reader);
     for (size_t i = 0; i < TEXT_BYTES; i++) {
         buf[i] ^= 1;
-        assert_false(sp_token_cache_find(k.c, text, &e));
+        assert_false(sp_token_cache_find(k.c, NULL, text, &e));
         buf[i] ^= 1;
     }
-    assert_false(sp_token_cache_find(k.c, sp_slice_of(buf + 1, TEXT_BYTES - 1), &e));
-    assert_false(sp_token_cache_find(k.c, sp_slice_of(buf, SP_TOKEN_CACHE_TAIL_BYTES - 1), &e));
-    assert_false(sp_token_cache_find(k.c, SP_SLICE_EMPTY, &e));
-    assert_true(sp_token_cache_find(k.c, text, &e));
+    assert_false(sp_token_cache_find(k.c, NULL, sp_slice_of(buf + 1, TEXT_BYTES - 1), &e));
+    assert_false(sp_token_cache_find(k.c, NULL, sp_slice_of(buf, SP_TOKEN_CACHE_TAIL_BYTES - 1), &e));
+    assert_false(sp_token_cache_find(k.c, NULL, SP_SLICE_EMPTY, &e));
+    assert_true(sp_token_cache_find(k.c, NULL, text, &e));
     sp_reclaim_exit(k.reader);
     cache_done(&k);
 }
@@ -170,7 +170,7 @@ static void evicted_token_stays_readable_until_its_reader_exits(void **state) {
     insert(&k, 1, 5, T0 + 9);
     sp_reclaim_enter(k.reader);
     struct sp_cached_token e;
-    assert_true(sp_token_cache_find(k.c, text_of(1, buf), &e));
+    assert_true(sp_token_cache_find(k.c, NULL, text_of(1, buf), &e));
     for (uint32_t n = 2; n < 500; n++) insert(&k, n, 5, T0 + 9);
     assert_says(&e, 1);
     sp_reclaim_exit(k.reader);
