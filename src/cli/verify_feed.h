@@ -1,7 +1,7 @@
 /* `sallyport verify --feed`: tokens are judged by libsallyport, with revocation.
  *
  * The library is loaded when it is needed, and not linked: it brings libcurl and what that brings, which took
- * the idle server from 10.7 to 14.6 MiB and tripled the time of every command
+ * the idle server from 10.7 to 14.6 MiB and doubled the time that every command takes to start
  * (docs/internals/libsallyport.md).
  */
 #ifndef SP_CLI_VERIFY_FEED_H
