@@ -290,8 +290,8 @@ int main(int argc, char **argv) {
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    port = atoi(argv[1]);
-    strcpy(authorization, "Basic ");
+    port = (int)strtol(argv[1], NULL, 10);
+    memcpy(authorization, "Basic ", sizeof("Basic "));
     base64(argv[2], authorization + 6);
     n_verifiers = strtoul(argv[3], NULL, 10);
     const size_t logouts = strtoul(argv[4], NULL, 10);
