@@ -27,7 +27,7 @@ struct sp_freshness {
     _Alignas(64) _Atomic int64_t as_of_ms; /* boot-time clock; SP_FRESHNESS_NEVER */
     _Atomic int64_t offset_ms;             /* wall minus boot, at the last answer */
     _Atomic bool jumped;
-    _Atomic bool ever; /* something was proved, once */
+    _Atomic bool ever;            /* something was proved, once */
     int64_t max_staleness_ms;     /* constant */
     const struct sp_clock *clock; /* constant; borrowed */
 };

@@ -20,7 +20,7 @@ enum { CANDIDATES_MAX = 64 };
 
 /* A nameless Unix stream socket that is left open on exec. */
 static bool is_candidate(int fd) {
-    struct sockaddr_un a;
+    struct sockaddr_un a = {0};
     socklen_t n = sizeof a;
     int flags = fcntl(fd, F_GETFD);
     if (flags < 0 || (flags & FD_CLOEXEC) != 0) return false;
