@@ -33,6 +33,7 @@ static void event_done(struct sp_apply_event *e) {
 
 static void events_cut(struct sp_apply *a, size_t n) {
     while (a->n > n) event_done(&a->events[--a->n]);
+    if (a->settled > n) a->settled = n;
 }
 
 void sp_apply_done(struct sp_apply *a) {
@@ -187,7 +188,7 @@ static sp_status settle_event(struct sp_apply *a, struct sp_apply_event *e) {
 }
 
 sp_status sp_apply_settle(struct sp_apply *a) {
-    for (size_t i = 0; i < a->n; i++) SP_TRY(settle_event(a, &a->events[i]));
+    for (; a->settled < a->n; a->settled++) SP_TRY(settle_event(a, &a->events[a->settled]));
     events_cut(a, 0);
     return SP_SUCCESS;
 }

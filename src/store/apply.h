@@ -33,6 +33,7 @@ struct sp_apply {
     struct sp_apply_state now, kept;
     struct sp_apply_event *events; /* of the open group, in order */
     size_t n, cap;
+    size_t settled; /* the first ones, after an unknown outcome: published if they happened */
 };
 
 void sp_apply_init(struct sp_apply *a, struct sp_tables *tables, const struct sp_meta_row *meta);
@@ -49,7 +50,8 @@ sp_status sp_apply_finish(struct sp_apply *a);
 void sp_apply_kept(struct sp_apply *a);
 void sp_apply_dropped(struct sp_apply *a);
 /* After an unknown outcome and a reload: publishes of the group's events those that turn out to have
- * happened. The events stay until this or sp_apply_dropped is called. */
+ * happened, each once, also when this fails and is called again. The events stay until it succeeds or
+ * sp_apply_dropped is called. */
 sp_status sp_apply_settle(struct sp_apply *a);
 
 /* For apply*.c only. Room for events is made before anything is written, so that a set of simple changes
