@@ -18,7 +18,7 @@ enum {
 /* One verifier: a client's credential and the name that the verifier gave itself. */
 struct feed_seat {
     bool taken;
-    uint64_t hash;
+    uint64_t hash, client_hash;
     sp_text64 client, instance, address;
     uint32_t streams; /* open ones; a new one may come before the old one is seen to be dead */
     bool has_acked;

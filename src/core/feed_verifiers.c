@@ -2,7 +2,9 @@
  *
  * A verifier has a seat in a table that grows, found by a hash of its name. Names come from whoever holds a
  * credential: the hash is keyed, and the table has a maximum. A seat is given up by saying goodbye, after a
- * day of silence, or to a newcomer when all are taken and its verifier is neither connected nor live.
+ * day of silence, or to a newcomer when all are taken: that of a verifier that is neither connected nor live,
+ * or else one of the credential that has the most, if the newcomer's has at least two fewer. So nobody with a
+ * credential of his own can push the verifiers of others out of receipts by making up names.
  *
  * Turned down: seats in the store (a restart would know who was there, but not what they have applied since,
  * and within seconds everybody who is alive has said so again). */
@@ -19,6 +21,10 @@ static uint64_t hash_of(const struct sp_feed *f, sp_slice client, sp_slice insta
     name[client.n] = '/'; /* in neither */
     memcpy(name + client.n + 1, instance.p, instance.n);
     return sp_siphash(f->node, sp_slice_of(name, client.n + 1 + instance.n));
+}
+
+static uint64_t hash_of_client(const struct sp_feed *f, sp_slice client) {
+    return sp_siphash(f->node, client);
 }
 
 static size_t index_mask(const struct sp_feed *f) {
@@ -75,6 +81,51 @@ static bool is_idle(const struct feed_seat *v, int64_t boot_ms) {
     return v->taken && v->streams == 0 && !feed_is_live(v, boot_ms);
 }
 
+/* ---- a full table ---- */
+
+enum { SHARES = 2 * SP_FEED_VERIFIERS_MAX };
+struct shares {
+    uint16_t first[SHARES];            /* by hash of the client: its first seat + 1 */
+    uint16_t n[SP_FEED_VERIFIERS_MAX]; /* by first seat: how many there are of this client */
+};
+
+/* Where a client is, or would be. */
+static size_t share_at(const struct sp_feed *f, const struct shares *s, uint64_t client_hash) {
+    size_t at = client_hash % SHARES;
+    while (s->first[at] != 0 && f->verifiers[s->first[at] - 1].client_hash != client_hash)
+        at = (at + 1) % SHARES;
+    return at;
+}
+
+/* Returns the first seat of the client that has the most. */
+static size_t count_shares(const struct sp_feed *f, struct shares *ret) {
+    size_t most = 0;
+    memset(ret, 0, sizeof(*ret));
+    for (size_t i = 0; i < f->verifiers_cap; i++) {
+        const size_t at = share_at(f, ret, f->verifiers[i].client_hash);
+        if (ret->first[at] == 0) ret->first[at] = (uint16_t)(i + 1);
+        const size_t first = ret->first[at] - 1u;
+        if (++ret->n[first] > ret->n[most]) most = first;
+    }
+    return most;
+}
+
+/* All seats are taken: one of whoever has the most of them, unless that would only change who that is. */
+static struct feed_seat *fair_seat(struct sp_feed *f, uint64_t client_hash) {
+    struct shares shares;
+    const size_t most = count_shares(f, &shares);
+    const size_t first = shares.first[share_at(f, &shares, client_hash)];
+    const unsigned mine = first == 0 ? 0 : shares.n[first - 1];
+    struct feed_seat *found = NULL;
+    if (shares.n[most] < mine + 2) return NULL;
+    for (size_t i = most; i < f->verifiers_cap; i++) {
+        struct feed_seat *v = &f->verifiers[i];
+        if (v->client_hash != f->verifiers[most].client_hash) continue;
+        if (found == NULL || v->heard_boot_ms < found->heard_boot_ms) found = v;
+    }
+    return found;
+}
+
 /* A free seat; when all are taken that of whoever is neither connected nor live, and was so for longest. */
 static struct feed_seat *free_seat(struct sp_feed *f, int64_t boot_ms) {
     struct feed_seat *found = NULL;
@@ -91,11 +142,14 @@ static struct feed_seat *free_seat(struct sp_feed *f, int64_t boot_ms) {
 static struct feed_seat *take_seat(struct sp_feed *f, sp_slice client, sp_slice instance, int64_t boot_ms) {
     struct feed_seat *v = find(f, client, instance);
     if (v != NULL) return v;
+    const uint64_t client_hash = hash_of_client(f, client);
     v = free_seat(f, boot_ms);
+    if (v == NULL && f->verifiers_cap == SP_FEED_VERIFIERS_MAX) v = fair_seat(f, client_hash);
     if (v == NULL) return NULL;
     const bool was_taken = v->taken;
     *v = (struct feed_seat){.taken = true,
                             .hash = hash_of(f, client, instance),
+                            .client_hash = client_hash,
                             .heard_boot_ms = boot_ms,
                             .since_ms = sp_clock_wall_ms(&f->clock)};
     sp_assert(sp_ok(SP_TEXT_SET(&v->client, client)) && sp_ok(SP_TEXT_SET(&v->instance, instance)));

@@ -480,6 +480,43 @@ static void full_registry_refuses_newcomers_until_somebody_has_gone(void **state
     assert_int_equal(c.live, 2);
 }
 
+static sp_status ack_by(struct fixture *f, const char *client, const char *name) {
+    struct sp_feed_ack a = ack_of(f, name, 100);
+    a.client = sp_slice_cstr(client);
+    a.max_staleness_s = SP_FEED_STALENESS_MAX_S;
+    return sp_feed_acknowledge(f->feed, &a);
+}
+
+static void one_credential_cannot_keep_the_verifiers_of_others_out(void **state) {
+    struct fixture *f = *state;
+    char name[16];
+    for (int i = 0; i < SP_FEED_VERIFIERS_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "v%d", i);
+        OK(ack_by(f, "greedy", name));
+        f->boot_ms++;
+    }
+    assert_int_equal(ack_by(f, "greedy", "more").code, SP_E_BUSY);
+    OK(ack_by(f, "honest", "a"));
+    OK(ack_by(f, "honest", "b"));
+    /* Who was heard longest ago has lost its seat, and cannot take one back from those who have fewer. */
+    assert_int_equal(ack_by(f, "greedy", "v0").code, SP_E_BUSY);
+    assert_int_equal(ack_by(f, "greedy", "v1").code, SP_E_BUSY);
+    OK(ack_by(f, "greedy", "v2"));
+    OK(ack_by(f, "honest", "a"));
+    OK(ack_by(f, "third", "a"));
+    /* And what is not full is first come, first served, down to equal shares. */
+    for (int i = 2; i < SP_FEED_VERIFIERS_MAX / 2 - 1; i++) {
+        (void)snprintf(name, sizeof(name), "h%d", i);
+        OK(ack_by(f, "honest", name));
+    }
+    assert_int_equal(ack_by(f, "honest", "one more").code, SP_E_BUSY);
+    OK(ack_by(f, "third", "b"));
+    struct sp_feed_counts c;
+    sp_feed_count(f->feed, &c);
+    assert_int_equal(c.known, SP_FEED_VERIFIERS_MAX);
+    assert_int_equal(c.live, SP_FEED_VERIFIERS_MAX);
+}
+
 static void who_was_long_not_heard_of_is_forgotten(void **state) {
     struct fixture *f = *state;
     struct sp_feed_counts c;
@@ -769,6 +806,7 @@ int main(void) {
         TEST(list_tells_who_follows_and_how_far_behind),
         TEST(acknowledgement_of_another_history_is_refused),
         TEST(full_registry_refuses_newcomers_until_somebody_has_gone),
+        TEST(one_credential_cannot_keep_the_verifiers_of_others_out),
         TEST(who_was_long_not_heard_of_is_forgotten),
         TEST(receipt_comes_when_the_last_live_verifier_has_confirmed),
         TEST(receipt_without_verifiers_comes_at_once_and_says_so),
