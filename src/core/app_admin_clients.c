@@ -2,8 +2,8 @@
 #include "core/app_admin.h"
 
 enum {
-    /* Below what the table can hold, by as much as additions that are on their way at one moment could add:
-     * the publisher must never meet a durable client that no table takes. */
+    /* Below what the table can hold: the publisher must never meet a durable client that no table takes, and
+     * additions that are on their way at one moment go as far as the difference. */
     CLIENTS_MAX = SP_CLIENTS_MAX - 256,
 };
 
@@ -15,6 +15,7 @@ struct client_op {
     struct sp_client_row row;            /* as found, and then as it will be */
     char secret[SP_CLIENT_SECRET_CHARS]; /* wiped with the op */
     bool has_secret;
+    bool is_under_way; /* counted in app->under_way */
 };
 
 static struct client_op *client_of(struct sp_op *op) {
@@ -41,8 +42,13 @@ static void clients_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_
     ((sp_clients_done *)done)(arg, &result);
 }
 
+static void rows_release(struct sp_op *op) {
+    if (client_of(op)->is_under_way) atomic_fetch_sub(&op->app->under_way.clients, 1);
+    sp_admin_release(op);
+}
+
 static const struct sp_op_kind rows_kind = {
-    .size = sizeof(struct client_op), .say = clients_say, .release = sp_admin_release};
+    .size = sizeof(struct client_op), .say = clients_say, .release = rows_release};
 static const struct sp_op_kind edit_kind = {
     .size = sizeof(struct client_op), .say = sp_plain_say, .release = sp_admin_release};
 
@@ -165,12 +171,20 @@ static void added(struct sp_op *op, sp_status status) {
     }
 }
 
+static bool is_room(struct client_op *c) {
+    struct sp_app *app = c->admin.plain.base.app;
+    const size_t others = atomic_fetch_add(&app->under_way.clients, 1);
+    c->is_under_way = true;
+    const size_t n = sp_live_clients_count(app->clients);
+    return n < CLIENTS_MAX && n + others < SP_CLIENTS_MAX;
+}
+
 /* The client of first-party sessions is the server's own, and no program's. */
 static enum sp_outcome add_accept(struct client_op *c, const struct sp_client_add_request *in) {
     const struct sp_op *op = &c->admin.plain.base;
     if (!sp_client_id_valid(in->id)) return SP_OUTCOME_INVALID_REQUEST;
     if (sp_slice_eq(in->id, SP_TEXT_SLICE(&op->app->config.client_id))) return SP_OUTCOME_ALREADY_EXISTS;
-    if (sp_live_clients_count(op->app->clients) >= CLIENTS_MAX) return SP_OUTCOME_LIMIT_EXCEEDED;
+    if (!is_room(c)) return SP_OUTCOME_LIMIT_EXCEEDED;
     c->row.tenant = SP_TENANT_DEFAULT;
     c->row.feed = in->feed;
     c->row.created_ms = op->now_ms;

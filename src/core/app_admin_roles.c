@@ -2,8 +2,8 @@
 #include "core/app_admin.h"
 
 enum {
-    /* Below what a role table can hold (token/roles.h), by as much as changes that are on their way at one
-     * moment could add: the publisher must never meet a durable role that no table takes. */
+    /* Below what a role table can hold (token/roles.h): the publisher must never meet a durable role that no
+     * table takes, and changes that are on their way at one moment go as far as the difference. */
     ROLES_MAX = SP_ROLES_MAX - 256,
     /* As a document of the feed they are up to twice as long, which must stay below what a stream may hold
      * for a slow reader (http/server.h), beside other documents and events. */
@@ -44,9 +44,20 @@ void sp_app_roles_list(struct sp_app *app, const struct sp_call *call, sp_roles_
 struct role_op {
     struct sp_admin_op admin;
     struct sp_role_row row;
+    size_t bytes_under_way; /* counted in app->under_way; 0: not */
 };
+
+static void role_release(struct sp_op *op) {
+    const struct role_op *r = (struct role_op *)(void *)op;
+    struct sp_under_way *all = &op->app->under_way;
+    if (r->bytes_under_way != 0) {
+        atomic_fetch_sub(&all->roles, 1);
+        atomic_fetch_sub(&all->role_bytes, r->bytes_under_way);
+    }
+    sp_admin_release(op);
+}
 static const struct sp_op_kind role_kind = {
-    .size = sizeof(struct role_op), .say = sp_plain_say, .release = sp_admin_release};
+    .size = sizeof(struct role_op), .say = sp_plain_say, .release = role_release};
 
 static bool role_exists(struct sp_app *app, sp_slice name) {
     sp_slice permissions;
@@ -57,8 +68,12 @@ static bool role_exists(struct sp_app *app, sp_slice name) {
 }
 
 /* With this row in the place of the one of its name, if there is one. */
-static bool would_be_too_much(struct sp_app *app, const struct sp_role_row *row) {
+static bool would_be_too_much(struct sp_app *app, struct role_op *r) {
+    const struct sp_role_row *row = &r->row;
     size_t n = 1, bytes = (size_t)row->name.n + row->permissions.n;
+    r->bytes_under_way = bytes; /* a name is not empty */
+    const size_t others = atomic_fetch_add(&app->under_way.roles, 1);
+    const size_t other_bytes = atomic_fetch_add(&app->under_way.role_bytes, bytes);
     sp_seats_enter(app->seats);
     const struct sp_roles *table = sp_live_roles_get(app->roles);
     for (size_t i = 0; i < sp_roles_count(table); i++) {
@@ -68,7 +83,8 @@ static bool would_be_too_much(struct sp_app *app, const struct sp_role_row *row)
         bytes += e.name.n + e.permissions.n;
     }
     sp_seats_leave(app->seats);
-    return n > ROLES_MAX || bytes > ROLES_BYTES_MAX;
+    if (n > ROLES_MAX || bytes > ROLES_BYTES_MAX) return true;
+    return n + others > SP_ROLES_MAX || bytes + other_bytes > SP_ROLES_BYTES_MAX;
 }
 
 static void changed(struct sp_op *op, sp_status status) {
@@ -105,7 +121,7 @@ static enum sp_outcome accept(struct role_op *r, sp_slice name, sp_slice permiss
     if (sp_is(s, SP_E_MALFORMED)) return SP_OUTCOME_INVALID_REQUEST;
     if (!sp_ok(s)) return SP_OUTCOME_INTERNAL;
     r->row.updated_ms = r->admin.plain.base.now_ms;
-    return would_be_too_much(app, &r->row) ? SP_OUTCOME_LIMIT_EXCEEDED : SP_OUTCOME_OK;
+    return would_be_too_much(app, r) ? SP_OUTCOME_LIMIT_EXCEEDED : SP_OUTCOME_OK;
 }
 
 void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_slice permissions,

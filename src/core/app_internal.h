@@ -80,6 +80,12 @@ struct sp_tick {
 /* Prunes one segment, if one is old enough: app_prune.c. */
 void sp_app_prune_scheduled(struct sp_app *app, int64_t now_ms);
 
+/* What is being added to tables that have an end: counted before the table is looked at and until it is
+ * published, so that no more becomes durable than a start can load. */
+struct sp_under_way {
+    _Atomic size_t clients, roles, role_bytes;
+};
+
 /* The proof that a pruning in several requests has come to (app_prune.c): a checkpoint's MAC tells whose. */
 struct sp_prune_proof {
     uint8_t mac[SP_ROW_HASH_BYTES];
@@ -141,6 +147,7 @@ struct sp_app {
     struct sp_app_counters counters;
     struct sp_app_backup backup;
     struct sp_erasures erasures;
+    struct sp_under_way under_way;
     struct sp_prune_proof prune_proof;
 
     struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */

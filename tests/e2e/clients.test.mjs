@@ -220,3 +220,31 @@ test('clients live through a restart and come back with a backup; the feed is an
         assert.ok(restored.seq > first.seq);
     } finally { await r.stop(); }
 });
+
+// Each burst is more than the room that is left, all of it under way at once: what becomes durable must still fit into what a start loads.
+async function burst(n, ask) {
+    const counts = {};
+    for (const r of await Promise.all(Array.from({ length: n }, (_, i) => ask(i)))) counts[r.status] = (counts[r.status] ?? 0) + 1;
+    return counts;
+}
+async function fill(n, ask) {
+    for (let i = 0; i < n; i += 100) await Promise.all(Array.from({ length: Math.min(100, n - i) }, (_, k) => ask(i + k)));
+}
+
+test('additions that come all at once end at the limit, and the server goes on and starts again', async () => {
+    const other = await Server.start();
+    try {
+        const client = (i) => other.admin('POST', '/admin/v1/clients', { client_id: `c${i}`, feed: true });
+        const role = (i) => other.admin('PUT', `/admin/v1/roles/r${i}`, { permissions: ['x:y'] });
+        await fill(3800, client);
+        await fill(3800, role);
+        const clients = await burst(900, (i) => client(10000 + i)), roles = await burst(900, (i) => role(10000 + i));
+        for (const counts of [clients, roles]) {
+            assert.deepEqual(Object.keys(counts).filter((status) => !['201', '204', '422'].includes(status)), []);
+            assert.ok(counts[422] >= 900 - 296, JSON.stringify(counts));
+        }
+        await other.restart();
+        assert.equal((await other.ask('role', 'list')).length, 3800 + roles[204]);
+        assert.equal((await other.admin('GET', '/admin/v1/clients/c10000')).status, 200);
+    } finally { await other.stop(); }
+});
