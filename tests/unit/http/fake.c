@@ -68,6 +68,24 @@ struct sp_executor *sp_loop_executor(struct sp_loop *loop) {
     (void)loop;
     return NULL;
 }
+/* Timers are set and never run: what comes of them is the end-to-end tests'. */
+void sp_loop_timer_init(struct sp_loop_timer *timer, struct sp_loop *loop,
+                        void (*run)(struct sp_loop_timer *timer)) {
+    (void)loop;
+    memset(&timer->ev, 0, sizeof(timer->ev));
+    timer->run = run;
+}
+void sp_loop_timer_start(struct sp_loop_timer *timer, int64_t delay_ms) {
+    (void)timer;
+    (void)delay_ms;
+}
+void sp_loop_timer_cancel(struct sp_loop_timer *timer) {
+    (void)timer;
+}
+bool sp_loop_timer_is_running(const struct sp_loop_timer *timer) {
+    (void)timer;
+    return false;
+}
 int64_t sp_loop_boot_ms(struct sp_loop *loop) {
     (void)loop;
     return 0;
@@ -556,6 +574,23 @@ void sp_app_client_edit(struct sp_app *app, const struct sp_call *call, sp_slice
     need_admin(app, call);
     say("client_edit %.*s|%d", S(id), (int)what);
     finish_later(run_plain, done, arg);
+}
+struct sp_feed *sp_app_feed(struct sp_app *app) {
+    (void)app;
+    return fake.feed;
+}
+enum sp_client_check sp_app_client_check(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                                         sp_slice secret, struct sp_client_facts *ret_facts) {
+    (void)app;
+    (void)call;
+    say("client_check %.*s|%.*s", S(id), S(secret));
+    if (fake.client != SP_CLIENT_REFUSED) *ret_facts = fake.client_facts;
+    return fake.client;
+}
+enum sp_client_check sp_app_client_check_again(struct sp_app *app, struct sp_client_facts *facts) {
+    (void)app;
+    *facts = fake.client_facts;
+    return fake.client;
 }
 void sp_app_keys_list(struct sp_app *app, const struct sp_call *call, sp_keys_done *done, void *arg) {
     need_admin(app, call);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/app.h"
+#include "core/live_clients.h"
 #include "http/api.h"
 
 enum { FAKE_HEADERS_MAX = 32, FAKE_TEXT_MAX = 65536 };
@@ -45,6 +46,9 @@ struct fake {
     size_t n_users;
     sp_slice next;
     sp_slice secret; /* of a client */
+    struct sp_feed *feed;
+    enum sp_client_check client;         /* what a service's credential is found to be ... */
+    struct sp_client_facts client_facts; /* ... and whose */
     int64_t now_ms;
     char calls[FAKE_TEXT_MAX];
     sp_slice permissions;
