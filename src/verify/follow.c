@@ -365,7 +365,7 @@ static int64_t sooner(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 int64_t sp_follower_wait_until(const struct sp_follower *f) {
-    int64_t at = f->state == GONE ? INT64_MAX : sooner(f->upkeep_ms, ack_moment(f));
+    int64_t at = f->state == GONE ? INT64_MAX : sooner(f->look_ms, ack_moment(f));
     if (f->state == WAIT) at = sooner(at, f->due_ms);
     if (f->state == STREAM) at = sooner(at, f->silent_ms);
     if (f->state == STREAM && !sp_follower_is_busy(f, SP_EX_NONCE)) at = sooner(at, f->question.due_ms);
@@ -404,8 +404,9 @@ static void upkeep(struct sp_follower *f, struct sp_now now) {
         tell(f, is_fresh ? "fresh" : "stale",
              is_fresh ? "revocations are known up to now" : "tokens are refused until the feed is back");
     f->was_fresh = is_fresh;
+    f->look_ms = now.boot_ms + LOOK_MS;
     if (now.boot_ms < f->upkeep_ms) return;
-    f->upkeep_ms = now.boot_ms + LOOK_MS;
+    f->upkeep_ms = now.boot_ms + UPKEEP_MS;
     sp_verifier_tick(f->opts.verifier, now.wall_ms / 1000);
 }
 
@@ -523,7 +524,7 @@ sp_status sp_follower_new(const struct sp_follower_opts *opts, struct sp_now now
     f->state = WAIT;
     f->need_keys = f->need_snapshot = true;
     f->due_ms = now.boot_ms;
-    f->upkeep_ms = now.boot_ms;
+    f->look_ms = f->upkeep_ms = now.boot_ms;
     f->question.due_ms = INT64_MAX;
     f->offset_high_ms = INT64_MIN;
     *ret = sp_steal(&f);

@@ -67,7 +67,7 @@ struct sp_follower {
     int64_t due_ms;    /* in WAIT */
     unsigned failures; /* since a beat fitted */
     struct exchange exchanges[SP_EXCHANGES];
-    int64_t upkeep_ms;
+    int64_t look_ms, upkeep_ms; /* when clocks and staleness, and when what has lapsed, are looked at again */
     bool was_fresh;
 
     /* History. */

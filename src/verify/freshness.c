@@ -31,8 +31,8 @@ enum sp_freshness_verdict sp_freshness_after(struct sp_freshness *f, const struc
     int64_t boot_ms = sp_clock_boot_ms(f->clock);
     int64_t age_ms = boot_ms - seen->as_of_ms;
     if (age_ms < 0 || age_ms > f->max_staleness_ms) return SP_NOT_FRESH;
-    /* The wall clock of before the lookup saves a reading; who was held up in between reads it again. */
-    if (has_moved(seen->wall_ms, boot_ms, seen->offset_ms) &&
+    /* Twice, since we may be held up between the reading of the one clock and of the other. */
+    if (has_moved(sp_clock_wall_ms(f->clock), boot_ms, seen->offset_ms) &&
         has_moved(sp_clock_wall_ms(f->clock), sp_clock_boot_ms(f->clock), seen->offset_ms)) {
         atomic_store_explicit(&f->jumped, true, memory_order_relaxed);
         return SP_NOT_FRESH;

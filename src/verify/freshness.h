@@ -40,7 +40,7 @@ void sp_freshness_init(struct sp_freshness *f, int64_t max_staleness_ms, const s
 /* What was known before looking up. */
 struct sp_freshness_seen {
     int64_t as_of_ms, offset_ms;
-    int64_t wall_ms; /* read here too, for the times of the token */
+    int64_t wall_ms; /* for the times of the token */
     bool jumped;
 };
 struct sp_freshness_seen sp_freshness_before(const struct sp_freshness *f);

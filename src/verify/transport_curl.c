@@ -29,7 +29,8 @@
 enum {
     CONNECT_TIMEOUT_MS = 5000,
     EVENTS_AT_ONCE = 16,
-    SOCKETS_MAX = 16, /* five exchanges, and connections that wait to be used again */
+    IDLE_CONNECTIONS_MAX = 4,
+    SOCKETS_MAX = 16, /* five exchanges, each trying two addresses, and connections that wait */
     REFUSAL_BYTES_MAX =
         64 * 1024, /* of an answer that is not 2xx: read, so that the connection can be kept */
     URL_BYTES_MAX = 2048,
@@ -143,7 +144,11 @@ static int on_watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, vo
     if ((what & CURL_POLL_IN) != 0) e.events |= EPOLLIN;
     if ((what & CURL_POLL_OUT) != 0) e.events |= EPOLLOUT;
     int how = known == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-    if (epoll_ctl(t->epoll, how, fd, &e) != 0) return -1;
+    bool set = epoll_ctl(t->epoll, how, fd, &e) == 0;
+    /* A number that was closed and given again is not what epoll knew under it. */
+    if (!set && (errno == ENOENT || errno == EEXIST))
+        set = epoll_ctl(t->epoll, how == EPOLL_CTL_ADD ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) == 0;
+    if (!set) return -1;
     (void)curl_multi_assign(t->multi, fd, t);
     return 0;
 }
@@ -321,6 +326,9 @@ static enum sp_outcome outcome_of(struct carried *c, CURLcode code) {
         return SP_OUTCOME_LOST;
     }
     if (is_success(status)) return SP_OUTCOME_DONE;
+    char text[64];
+    (void)snprintf(text, sizeof text, "the server answered with status %ld", status);
+    tell(c->t, "connection", text);
     if (status != 401 && status != 403) return SP_OUTCOME_FAILURE;
     c->t->rereads = true;
     return SP_OUTCOME_DENIED;
@@ -474,6 +482,7 @@ static sp_status open_multi(struct sp_transport *t) {
                curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t) == CURLM_OK &&
                curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
                curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t) == CURLM_OK &&
+               curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX) == CURLM_OK &&
                curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK;
     return set ? SP_SUCCESS : sp_err(SP_E_NOMEM);
 }
