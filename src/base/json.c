@@ -18,9 +18,8 @@
  * reading numbers as doubles (a date in a token is an integer, or it is refused). */
 #include "base/json.h"
 
-#include <endian.h>
-
 #include "base/mem.h"
+#include "base/plain.h"
 #include "base/text.h"
 
 enum expect {
@@ -169,28 +168,6 @@ static size_t take_unit(sp_slice *s, bool escaped, uint8_t out[4]) {
     return 1;
 }
 
-#define EACH_BYTE(c) (0x0101010101010101u * (c))
-/* The top bit of each of the eight bytes that is below `limit` (at most 0x80): right up to the first of them,
- * not beyond, since that one borrows from its neighbour. */
-static uint64_t below(uint64_t bytes, uint8_t limit) {
-    return (bytes - EACH_BYTE(limit)) & ~bytes & EACH_BYTE(0x80);
-}
-/* The top bit of the first byte of the eight that is a quote, a backslash or a control character; 0: none. */
-static uint64_t end_of_run(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    v = le64toh(v); /* the first byte is the lowest */
-    return below(v ^ EACH_BYTE('"'), 1) | below(v ^ EACH_BYTE('\\'), 1) | below(v, 0x20);
-}
-/* Where what stands for itself ends; may be too early where fewer than eight bytes are left. */
-static const uint8_t *after_plain(const uint8_t *p, const uint8_t *end) {
-    for (; end - p >= 8; p += 8) {
-        uint64_t found = end_of_run(p);
-        if (found != 0) return p + __builtin_ctzll(found) / 8;
-    }
-    return p;
-}
-
 /* After the escape whose backslash stands before p; NULL when it is malformed. */
 static const uint8_t *after_escape(const uint8_t *p, const uint8_t *end) {
     sp_slice s = sp_slice_of(p, (size_t)(end - p));
@@ -201,7 +178,8 @@ static const uint8_t *after_escape(const uint8_t *p, const uint8_t *end) {
 /* The quote that ends the string which begins at p; NULL: there is none. Its UTF-8 has been checked with the
  * whole text. */
 static const uint8_t *end_of_string(const uint8_t *p, const uint8_t *end, bool *ret_escaped) {
-    for (p = after_plain(p, end); p != end && *p != '"'; p = after_plain(p, end)) {
+    for (p = sp_plain_end(p, end, SP_PLAIN_ANY); p != end && *p != '"';
+         p = sp_plain_end(p, end, SP_PLAIN_ANY)) {
         if (*p < 0x20) return NULL;
         if (*p++ != '\\') continue;
         *ret_escaped = true;

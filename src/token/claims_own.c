@@ -1,5 +1,6 @@
 #include "token/claims_own.h"
 
+#include "base/plain.h"
 #include "base/text.h"
 #include "token/claims_fields.h"
 
@@ -30,28 +31,14 @@ static bool take_name(struct cursor *c, sp_slice name, char before) {
     return true;
 }
 
-#define EACH_BYTE(v) (0x0101010101010101u * (v))
-/* The top bit of each of the eight bytes that is below `limit`, right up to the first of them (base/json.c).
- */
-static uint64_t below(uint64_t bytes, uint8_t limit) {
-    return (bytes - EACH_BYTE(limit)) & ~bytes & EACH_BYTE(0x80);
-}
-/* Nothing but printable ASCII, and neither quote nor backslash. */
+/* Nothing but ASCII that stands for itself. */
 static bool is_plain(uint8_t c) {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-static bool all_plain(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    uint64_t other =
-        below(v ^ EACH_BYTE('"'), 1) | below(v ^ EACH_BYTE('\\'), 1) | below(v, 0x20) | (v & EACH_BYTE(0x80));
-    return other == 0;
 }
 
 static inline bool take_string(struct cursor *c, sp_slice *ret) {
     if (!take(c, '"')) return false;
-    const uint8_t *p = c->at;
-    while (c->end - p >= 8 && all_plain(p)) p += 8;
+    const uint8_t *p = sp_plain_end(c->at, c->end, SP_PLAIN_ASCII);
     while (p != c->end && is_plain(*p)) p++;
     if (p == c->end || *p != '"') return false;
     *ret = sp_slice_of(c->at, (size_t)(p - c->at));
@@ -89,7 +76,7 @@ static bool is_word(sp_slice s) {
     size_t i = 0;
     for (uint64_t v; i + sizeof v <= s.n; i += sizeof v) {
         memcpy(&v, s.p + i, sizeof v);
-        others |= below(v ^ EACH_BYTE(' '), 1) | below(v ^ EACH_BYTE(0x7f), 1);
+        others |= sp_bytes_equal(v, ' ') | sp_bytes_equal(v, 0x7f);
     }
     for (; i < s.n; i++) others |= s.p[i] == ' ' || s.p[i] == 0x7f;
     return others == 0 && s.n != 0 && s.n <= SP_CLAIM_WORD_BYTES_MAX;
