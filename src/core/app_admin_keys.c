@@ -1,11 +1,15 @@
 /* Keys by hand: list, rotate, revoke. The rows are read, the plan is made (keys_plan.c), the new rows are
  * sealed, and all of them are committed with one record each; when the schedule was faster, everything is
- * done anew. */
+ * done anew.
+ *
+ * An announced key is a row that nobody else's change can be in conflict with, so of rotations only one is
+ * under way at a time: each would find room for one more key, and the ring does not open with too many. */
 #include "core/app_admin.h"
 
 struct keys_op {
     struct sp_admin_op admin;
     bool is_revocation;
+    bool holds_turn; /* app->rotating */
     enum sp_key_use use;
     bool immediately;
     sp_text64 kid;
@@ -25,7 +29,9 @@ static void keys_forget(struct keys_op *k) {
 }
 
 static void keys_release(struct sp_op *op) {
-    keys_forget(keys_of(op));
+    struct keys_op *k = keys_of(op);
+    keys_forget(k);
+    if (k->holds_turn) atomic_store(&op->app->rotating, false);
     sp_admin_release(op);
 }
 
@@ -168,6 +174,12 @@ void sp_app_key_rotate(struct sp_app *app, const struct sp_call *call, enum sp_k
     if (k == NULL) return;
     k->use = use;
     k->immediately = immediately;
+    bool expected = false;
+    k->holds_turn = atomic_compare_exchange_strong(&app->rotating, &expected, true);
+    if (!k->holds_turn) {
+        sp_op_finish(&k->admin.plain.base, SP_OUTCOME_CHANGED_MEANWHILE);
+        return;
+    }
     read_keys(&k->admin.plain.base, keys_read);
 }
 

@@ -143,6 +143,7 @@ struct sp_app {
 
     _Atomic int64_t last_rotation_ms; /* wall; drives the heartbeat */
     atomic_bool proving;              /* a long proof is under way */
+    atomic_bool rotating;             /* a rotation by hand is under way */
     struct sp_tick tick;
     struct sp_app_counters counters;
     struct sp_app_backup backup;

@@ -244,3 +244,16 @@ test('private keys are sealed: nothing of them stands in the data directory', as
         await s.spawn();
     });
 });
+
+test('rotations that come all at once announce one key, and the server starts again', async () => {
+    await withServer({}, {}, async (s) => {
+        for (const use of ['feed', 'access']) {
+            const all = await Promise.all(Array.from({ length: 100 }, () => s.admin('POST', '/admin/v1/keys/rotate', { use })));
+            assert.equal(all.filter((r) => r.status === 200).length, 1);
+            for (const r of all) if (r.status !== 200) assert.ok(['changed_meanwhile', 'already_exists'].includes(r.json.code), r.text);
+            assert.equal((await s.ask('key', 'list')).filter((k) => k.use === use && k.state === 'announced').length, 1);
+        }
+        await s.restart();
+        assert.equal((await s.ask('key', 'list')).filter((k) => k.state === 'announced').length, 2);
+    });
+});
