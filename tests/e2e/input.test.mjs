@@ -4,6 +4,7 @@ import { execSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
+import { basic } from './feed.mjs';
 import { ORIGIN, PASSWORD, raw, refused, request, Server, sleep, slowness } from './harness.mjs';
 
 const BODY_MAX = 16 * 1024;
@@ -33,16 +34,19 @@ const FIELDS = {
     admin_backup_start: { 'file!': 'L' },
     admin_client_add: { 'client_id!': 'L64', 'feed!': 'B' },
     admin_client_rotate: { overlap_s: 'C' },
+    feed_nonce: { 'nonce!': 'L22' },
+    feed_ack: { 'verifier!': 'L64', 'epoch!': 'L22', 'seq!': 'C', 'roles!': 'L43', 'keys!': 'L43', 'max_staleness_s!': 'C', leaving: 'B' },
     admin_key_rotate: { use: 'L16', immediately: 'B' },
 };
 const GOOD = { L: 'x', M: '', T: 'x', B: false, W: [], C: 1 };
 
-let s, token;
+let s, token, service;
 before(async () => {
     s = await Server.start({ 'registration.enabled': 'true' }); // or its route is not there
     await s.ask('role', 'set', 'admin', 'sallyport:admin');
     await s.addUser('root', ['admin']);
     token = (await s.login('root')).access_token;
+    service = (await s.cli(['client', 'add', 'service', '--feed'])).stdout.trim();
 });
 after(() => s.stop());
 
@@ -57,7 +61,8 @@ async function harmless(work) {
 function send(route, { path = route.path, headers = {}, body, method = route.method } = {}) {
     const bytes = body === undefined ? undefined : Buffer.from(body);
     const length = bytes === undefined ? {} : { 'content-length': bytes.length };
-    return request(s.port, method, path, { headers: { ...s.bearer(token), ...length, ...headers }, body: bytes });
+    const who = route.auth === 'FEED' ? basic(service) : s.bearer(token);
+    return request(s.port, method, path, { headers: { ...who, ...length, ...headers }, body: bytes });
 }
 const sendJson = (route, body) => send(route, { headers: { 'content-type': 'application/json' }, body });
 

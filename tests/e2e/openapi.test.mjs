@@ -4,10 +4,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { basic, follow } from './feed.mjs';
 import { Browser, PASSWORD, Server, payload, request } from './harness.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -43,7 +45,7 @@ for (const [where, item] of Object.entries(doc.paths))
     for (const [method, op] of Object.entries(item)) operations.set(op.operationId, { ...op, where, method: method.toUpperCase() });
 
 const came = new Map(); // "login 200" -> how often
-let s, admin, user;
+let s, admin, user, service;
 
 // One request of an operation, its answer checked. `on`: 'socket', or the public listener.
 async function ask(id, { params = {}, query = '', body, headers = {}, token, on, raw } = {}) {
@@ -69,7 +71,7 @@ function conforms(id, r) {
     else {
         const type = r.headers['content-type'].split(';')[0];
         assert.ok(content[type], `${type}: ${what}`);
-        if (type !== 'text/plain') check(content[type].schema, r.json, what);
+        if (['application/json', 'application/problem+json'].includes(type)) check(content[type].schema, r.json, what);
     }
     came.set(`${id} ${r.status}`, (came.get(`${id} ${r.status}`) ?? 0) + 1);
 }
@@ -87,6 +89,7 @@ before(async () => {
     for (const [name, roles] of [['root', ['boss']], ['alice', ['reader']]]) await s.addUser(name, roles);
     admin = (await s.login('root')).access_token;
     user = (await s.login('alice')).access_token;
+    service = (await s.cli(['client', 'add', 'service', '--feed'])).stdout.trim();
 });
 after(async () => { await s?.stop(); });
 
@@ -104,6 +107,7 @@ test('every route is documented, and nothing else is', () => {
         if (op.requestBody) assert.equal(op.requestBody.required === true, body === 'JSON', where);
         const schemes = (op.security ?? []).flatMap((x) => Object.keys(x));
         if (auth === 'ADMIN' || auth === 'METRICS') assert.deepEqual(schemes, ['bearer', 'cookie', 'socket'], where);
+        if (auth === 'FEED') assert.deepEqual(schemes, ['service'], where);
         if (auth === 'USER') assert.deepEqual(schemes, ['bearer', 'cookie'], where);
     }
 });
@@ -125,8 +129,9 @@ test('the common refusals of every operation', async () => {
         if (op.responses[401] && secured) await expect(401, id, { params, body });
         const isAdmin = op.security?.some((x) => x.socket) ?? false;
         if (isAdmin) await expect(403, id, { params, token: user });
+        const isService = op.security?.some((x) => x.service) ?? false;
         if (op.responses[415]) {
-            await expect(415, id, { params, raw: 'a=b', headers: { 'content-type': 'application/x-www-form-urlencoded' }, token: isAdmin ? admin : user });
+            await expect(415, id, { params, raw: 'a=b', headers: { 'content-type': 'application/x-www-form-urlencoded', ...(isService ? basic(service) : {}) }, token: isService ? undefined : isAdmin ? admin : user });
         }
         if (isAdmin && params && op.responses[404] && !['roleDelete', 'keyRevoke', 'adminSessionEnd'].includes(id) && /\{user\}/.test(op.where)) {
             const bodies = { userRoles: { roles: [] }, userPassword: { password: 'long and winding road' } };
@@ -253,6 +258,58 @@ test('what administrators do', async () => {
     await expect(202, 'backupStart', { ...on, body: { file: path.join(s.folder, 'copy.db') } });
     await expect(200, 'backup', on);
     await expect(200, 'status', on);
+});
+
+test('what services do, and receipts', async () => {
+    const mine = { headers: basic(service) }, on = { on: 'socket' };
+    const plain = (await expect(201, 'clientAdd', { ...on, body: { client_id: 'plain', feed: false } })).json;
+    for (const id of ['feed', 'feedSnapshot', 'feedKeys', 'feedNonce', 'feedAck'])
+        await expect(403, id, { headers: basic(`plain:${plain.client_secret}`), body: operations.get(id).requestBody ? {} : undefined });
+    await expect(400, 'feed', { headers: { ...basic(service), 'last-event-id': 'x' } });
+    await expect(400, 'feed', { ...mine, query: 'verifier=a%20b' });
+    const f = await follow(s, service, { name: 'w', acks: true });
+    await f.until(() => f.acked > 0);
+    conforms('feed', { status: f.res.statusCode, headers: f.res.headers, text: '' });
+    await expect(200, 'feedSnapshot', mine);
+    await expect(200, 'feedKeys', mine);
+    await expect(200, 'feedNonce', { ...mine, body: { nonce: 'A'.repeat(22) } });
+    const ack = { epoch: f.epoch, seq: f.seq, ...f.inForce, max_staleness_s: 30 };
+    await expect(204, 'feedAck', { ...mine, body: { verifier: 'other', ...ack } });
+    await expect(409, 'feedAck', { ...mine, body: { verifier: 'other', ...ack, seq: f.seq + 1000 } });
+    await expect(200, 'verifiers', { ...on, query: 'limit=1' });
+    await expect(204, 'feedAck', { ...mine, body: { verifier: 'other', ...ack, leaving: true } });
+    const prefer = { prefer: 'wait=5' };
+    const receipt = async (id, how = {}) => {
+        const r = await expect(200, id, { ...how, headers: { ...prefer, ...how.headers } });
+        assert.deepEqual([r.json.verifiers, r.json.confirmed, r.headers['preference-applied']], [1, 1, 'wait=5'], id);
+    };
+    await s.addUser('paula', ['reader']);
+    const login = () => s.login('paula');
+    const token = async () => ({ token: (await login()).access_token });
+    await receipt('logout', await token());
+    await receipt('logoutAll', await token());
+    const two = await login();
+    await receipt('sessionEnd', { token: two.access_token, params: { sid: two.session_id } });
+    await receipt('adminSessionEnd', { ...on, params: { sid: (await login()).session_id } });
+    await receipt('revoke', { ...on, body: { jti: 'A'.repeat(22) } });
+    await receipt('password', { ...await token(), body: { current_password: PASSWORD, new_password: 'long and winding road' } });
+    const paula = { ...on, params: { user: 'paula' } };
+    await receipt('userRoles', { ...paula, body: { roles: [] } });
+    await receipt('userPassword', { ...paula, body: { password: PASSWORD } });
+    await receipt('userDisable', paula);
+    await receipt('userEnable', paula);
+    await receipt('userDelete', paula);
+    f.close();
+});
+
+test('a registry of verifiers that is full refuses one more', async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+    const { feed_epoch: epoch, revoke_seq: seq } = (await s.ask('status'));
+    const ack = (verifier) => ({ verifier, epoch, seq, roles: 'A'.repeat(43), keys: 'A'.repeat(43), max_staleness_s: 3600 });
+    const send = (verifier) => request(s.port, 'POST', '/feed/ack', { headers: { ...basic(service), 'content-type': 'application/json' }, body: JSON.stringify(ack(verifier)), agent });
+    await Promise.all(Array.from({ length: 4096 }, (_, i) => send(`v${i}`)));
+    await expect(503, 'feedAck', { headers: basic(service), body: ack('one-more') });
+    agent.destroy();
 });
 
 test('every documented answer came', () => {
