@@ -91,7 +91,7 @@ enum {
     ACK_SPACING_MS = 10, /* what is revoked meanwhile goes into the next one: at most 100 requests a second */
     UPKEEP_MS = 5 * 1000,
     LOOK_MS = 1000, /* at clocks and staleness, when nothing else happens */
-    LEAVE_MS = 1000,
+    LEAVE_MS = 500, /* for the acknowledgement that is under way, and for the last one */
     GAPS_BEFORE_SNAPSHOT = 2,
 };
 
@@ -129,6 +129,10 @@ enum sp_follower_count sp_follower_trouble(sp_status s) {
 }
 
 /* ---- exchanges ---- */
+
+static int64_t sooner(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 void sp_follower_restart(struct sp_follower *f, enum sp_exchange x) {
     struct exchange *e = &f->exchanges[x];
@@ -278,7 +282,12 @@ static bool begin_ack(struct sp_follower *f, struct sp_now now) {
     f->ack.due_ms = now.boot_ms + f->opts.max_staleness_ms / 3;
     return sp_ok(write_ack(f));
 }
+static void pay_goodbye(struct sp_follower *f) {
+    f->exchanges[SP_EX_ACK].wanted = f->owes_goodbye;
+    f->owes_goodbye = false;
+}
 static void ack_ended(struct sp_follower *f, struct sp_now now, enum sp_outcome outcome) {
+    if (f->owes_goodbye) pay_goodbye(f);
     if (outcome != SP_OUTCOME_DONE) {
         f->ack.failures++;
         f->ack.due_ms = now.boot_ms + sp_follower_delay_ms(f, f->ack.failures);
@@ -361,9 +370,6 @@ bool sp_follower_next(struct sp_follower *f, struct sp_now now, struct sp_follow
     return false;
 }
 
-static int64_t sooner(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 int64_t sp_follower_wait_until(const struct sp_follower *f) {
     int64_t at = f->state == GONE ? INT64_MAX : sooner(f->look_ms, ack_moment(f));
     if (f->state == WAIT) at = sooner(at, f->due_ms);
@@ -491,10 +497,18 @@ void sp_follower_ended(struct sp_follower *f, enum sp_exchange x, struct sp_now 
         lost_exchange(f, x, now, trouble_of(outcome));
 }
 
+/* An acknowledgement that is under way is waited for: if it came after the goodbye it would call us back. */
 void sp_follower_leave(struct sp_follower *f, struct sp_now now) {
-    bool says_goodbye = f->state == STREAM && can_ack(f);
+    struct exchange *ack = &f->exchanges[SP_EX_ACK];
+    bool says_goodbye = f->state == STREAM && can_ack(f), waits = says_goodbye && is_live(f, SP_EX_ACK);
     step(f, LEAVE, now);
-    if (says_goodbye) sp_follower_restart(f, SP_EX_ACK);
+    if (waits) {
+        ack->unwanted = false;
+        ack->deadline_ms = sooner(ack->deadline_ms, now.boot_ms + LEAVE_MS);
+        f->owes_goodbye = true;
+    } else if (says_goodbye) {
+        ack->wanted = true;
+    }
 }
 bool sp_follower_is_gone(const struct sp_follower *f) {
     for (unsigned x = 0; x < SP_EXCHANGES; x++)

@@ -106,6 +106,7 @@ struct sp_follower {
 
     /* Acknowledgement. */
     struct errand ack;
+    bool owes_goodbye; /* when the one that is under way has ended */
     bool has_acked;
     struct place acked;
     uint8_t acked_roles[SP_FEED_DIGEST_BYTES], acked_keys[SP_FEED_DIGEST_BYTES];

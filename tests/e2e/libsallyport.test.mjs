@@ -107,6 +107,34 @@ test('the example is built by pkg-config alone, and a logout reaches it within t
     for (let i = 0; await ask(bob) !== 200; i++) assert.ok(i < 1000, 'a changed role is seen without a new token');
 });
 
+test('a service follows its server over kills, and forgets nothing', plain, async (t) => {
+    if (!existsSync(at('guarded'))) return t.skip('the example was not built');
+    const own = await Server.start();
+    t.after(() => own.stop());
+    await own.cli(['role', 'set', 'editor', 'documents:read']);
+    await own.addUser('carol', ['editor']);
+    const file = await credentialOf(own), port = own.port + 1;
+    const guarded = spawn(at('guarded'), [String(port), `http://127.0.0.1:${own.port}`, ISSUER, ISSUER, file],
+        { env: { ...process.env, LD_LIBRARY_PATH: path.dirname(library) } });
+    t.after(() => guarded.kill());
+    await says(guarded, /fresh/);
+    const enter = async () => (await own.post('/auth/login', { username: 'carol', password: 'correct horse battery' })).json.access_token;
+    const leave = (token) => own.post('/auth/logout', {}, { authorization: `Bearer ${token}`, prefer: 'wait=10' });
+    const ask = async (token) => (await request(port, 'GET', '/', { headers: { authorization: `Bearer ${token}` } })).status;
+    const gone = await enter();
+    assert.equal((await leave(gone)).json.confirmed, 1);
+    for (let times = 2; times <= 4; times++) {
+        await own.restart('SIGKILL');
+        await says(guarded, new RegExp(`(connected[^]*){${times}}`));
+        const token = await enter();
+        assert.equal(await ask(token), 200);
+        assert.equal(await ask(gone), 401);
+        const r = await leave(token);
+        assert.equal(r.json.confirmed, 1, r.text);
+        assert.equal(await ask(token), 401);
+    }
+});
+
 test('the archive links into a program with names like ours', plain, (t) => {
     if (!existsSync(archive)) return t.skip('no archive in this build');
     const file = at('clash.c');

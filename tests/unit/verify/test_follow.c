@@ -876,6 +876,27 @@ static void says_goodbye_when_it_leaves(void **state) {
     rig_done(&rig);
 }
 
+static void goodbye_comes_after_the_acknowledgement_that_is_under_way(void **state) {
+    (void)state;
+    rig_init_fresh(&rig);
+    rig_pass(&rig, 100);
+    rig.mute[SP_EX_ACK] = true;
+    fake_revoke_jti(&rig.server, id_a, UNTIL);
+    rig_send_revocations(&rig, 0);
+    assert_true(rig.running[SP_EX_ACK]);
+    rig.mute[SP_EX_ACK] = false;
+    sp_follower_leave(rig.f, rig_now(&rig));
+    rig_run(&rig);
+    assert_true(rig.running[SP_EX_ACK]); /* not stopped, and no other one begun */
+    assert_null(strstr(rig.ack, "leaving"));
+    rig.running[SP_EX_ACK] = false;
+    sp_follower_ended(rig.f, SP_EX_ACK, rig_now(&rig), SP_OUTCOME_DONE);
+    rig_run(&rig);
+    assert_non_null(strstr(rig.ack, "\"leaving\":true}"));
+    assert_true(sp_follower_is_gone(rig.f));
+    rig_done(&rig);
+}
+
 static void goodbye_that_nobody_answers_ends_within_a_second(void **state) {
     (void)state;
     rig_init_fresh(&rig);
@@ -944,6 +965,7 @@ int main(void) {
         cmocka_unit_test(acknowledgements_run_one_at_a_time),
         cmocka_unit_test(full_registry_does_not_disturb_following),
         cmocka_unit_test(says_goodbye_when_it_leaves),
+        cmocka_unit_test(goodbye_comes_after_the_acknowledgement_that_is_under_way),
         cmocka_unit_test(goodbye_that_nobody_answers_ends_within_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
