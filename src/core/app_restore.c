@@ -39,7 +39,7 @@ static sp_status open_keys(struct restore *r) {
     SP_TRY(sp_reclaim_new(1, &r->reclaim));
     SP_TRY(sp_seats_new(r->reclaim, &r->seats));
     sp_status s = sp_store_read_wait(r->store, &read);
-    if (sp_ok(s)) s = sp_keys_new(r->seats, r->in->master_key, read.ret.keys, read.ret.n, &r->keys);
+    if (sp_ok(s)) s = sp_keys_new_past(r->seats, r->in->master_key, read.ret.keys, read.ret.n, &r->keys);
     sp_store_read_done(&read);
     return s;
 }

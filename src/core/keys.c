@@ -213,7 +213,7 @@ static bool feed_key_before(const struct sp_key_row *a, const struct sp_key_row 
     return a->signing_from_ms >= b->signing_from_ms;
 }
 
-static sp_status snapshot_feed(struct sp_key_snapshot *s) {
+static sp_status snapshot_feed(struct sp_key_snapshot *s, bool is_past) {
     const struct loaded *sorted[SP_KEYS_FEED_MAX];
     for (size_t i = 0; i < s->n; i++) {
         const struct loaded *l = &s->loaded[i];
@@ -233,6 +233,7 @@ static sp_status snapshot_feed(struct sp_key_snapshot *s) {
         f->key = sorted[i]->key;
         SP_TRY(sp_jwk_thumbprint(f->key, f->thumbprint));
     }
+    if (is_past && s->n_feed == 0) return SP_SUCCESS;
     return s->n_feed != 0 && s->feed[0].state == SP_KEY_SIGNING ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
 }
 
@@ -254,23 +255,23 @@ static sp_status snapshot_publish(struct sp_key_snapshot *s) {
 }
 
 static sp_status snapshot_fill(struct sp_key_snapshot *s, const struct sp_key_row *rows, size_t n,
-                               sp_slice master_key) {
+                               sp_slice master_key, bool is_past) {
     for (size_t i = 0; i < n; i++) {
         if (row_is_live(&rows[i])) SP_TRY(snapshot_load(s, &rows[i], master_key));
     }
     SP_TRY(snapshot_choose(s));
-    SP_TRY(snapshot_feed(s));
+    SP_TRY(snapshot_feed(s, is_past));
     return snapshot_publish(s);
 }
 
-static sp_status snapshot_new(const struct sp_key_row *rows, size_t n, sp_slice master_key,
+static sp_status snapshot_new(const struct sp_key_row *rows, size_t n, sp_slice master_key, bool is_past,
                               struct sp_key_snapshot **ret) {
     size_t live = 0;
     for (size_t i = 0; i < n; i++) live += row_is_live(&rows[i]);
     if (live > SP_KEYS_MAX) return sp_err(SP_E_LIMIT);
     struct sp_key_snapshot *s = snapshot_alloc(live);
     if (s == NULL) return sp_err(SP_E_NOMEM);
-    sp_status filled = snapshot_fill(s, rows, n, master_key);
+    sp_status filled = snapshot_fill(s, rows, n, master_key, is_past);
     if (!sp_ok(filled)) {
         snapshot_free(s);
         return filled;
@@ -302,25 +303,35 @@ static sp_status keys_load_fixed(struct sp_keys *keys, const struct sp_key_row *
     return SP_SUCCESS;
 }
 
-static sp_status keys_load(struct sp_keys *keys, sp_slice master_key, const struct sp_key_row *rows,
-                           size_t n) {
+static sp_status keys_load(struct sp_keys *keys, sp_slice master_key, const struct sp_key_row *rows, size_t n,
+                           bool is_past) {
     struct sp_key_snapshot *first = NULL;
     SP_TRY(sp_secret_set(&keys->master_key, master_key));
     SP_TRY(keys_load_fixed(keys, rows, n));
-    SP_TRY(snapshot_new(rows, n, sp_secret_slice(&keys->master_key), &first));
+    SP_TRY(snapshot_new(rows, n, sp_secret_slice(&keys->master_key), is_past, &first));
     atomic_store(&keys->now, first);
+    return SP_SUCCESS;
+}
+
+static sp_status keys_new(struct sp_seats *seats, sp_slice master_key, const struct sp_key_row *rows,
+                          size_t n, bool is_past, struct sp_keys **ret) {
+    if (master_key.n != SP_MASTER_KEY_BYTES) return sp_err(SP_E_MALFORMED);
+    SP_AUTO_FREE(sp_keys) keys = calloc(1, sizeof(*keys));
+    if (keys == NULL) return sp_err(SP_E_NOMEM);
+    keys->seats = seats;
+    SP_TRY(keys_load(keys, master_key, rows, n, is_past));
+    *ret = sp_steal(&keys);
     return SP_SUCCESS;
 }
 
 sp_status sp_keys_new(struct sp_seats *seats, sp_slice master_key, const struct sp_key_row *rows, size_t n,
                       struct sp_keys **ret) {
-    if (master_key.n != SP_MASTER_KEY_BYTES) return sp_err(SP_E_MALFORMED);
-    SP_AUTO_FREE(sp_keys) keys = calloc(1, sizeof(*keys));
-    if (keys == NULL) return sp_err(SP_E_NOMEM);
-    keys->seats = seats;
-    SP_TRY(keys_load(keys, master_key, rows, n));
-    *ret = sp_steal(&keys);
-    return SP_SUCCESS;
+    return keys_new(seats, master_key, rows, n, false, ret);
+}
+
+sp_status sp_keys_new_past(struct sp_seats *seats, sp_slice master_key, const struct sp_key_row *rows,
+                           size_t n, struct sp_keys **ret) {
+    return keys_new(seats, master_key, rows, n, true, ret);
 }
 
 void sp_keys_free(struct sp_keys *keys) {
@@ -352,7 +363,7 @@ sp_status sp_keys_apply(struct sp_keys *keys, const struct sp_key_row *row) {
     size_t n;
     struct sp_key_row *rows = rows_with(old, row, &n);
     if (rows == NULL) return sp_err(SP_E_NOMEM);
-    sp_status s = snapshot_new(rows, n, sp_secret_slice(&keys->master_key), &next);
+    sp_status s = snapshot_new(rows, n, sp_secret_slice(&keys->master_key), false, &next);
     free(rows);
     SP_TRY(s);
     atomic_store(&keys->now, next);

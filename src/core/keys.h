@@ -139,6 +139,10 @@ struct sp_keys;
  */
 sp_status sp_keys_new(struct sp_seats *seats, sp_slice master_key, const struct sp_key_row *rows, size_t n,
                       struct sp_keys **ret);
+/* The same of a store that nobody serves yet and that may be of before the feed: its ring may lack the feed's
+ * key, which the next start makes. */
+sp_status sp_keys_new_past(struct sp_seats *seats, sp_slice master_key, const struct sp_key_row *rows,
+                           size_t n, struct sp_keys **ret);
 void sp_keys_free(struct sp_keys *keys);
 SP_DEFINE_FREE(sp_keys);
 /* A row has changed (publisher). One writer at a time. On failure the ring is as it was. */
@@ -171,7 +175,7 @@ struct sp_feed_key {
     enum sp_key_state state;
     const struct sp_sig_key *key; /* private */
 };
-/* At least 1, at most SP_KEYS_FEED_MAX. */
+/* At least 1 (but for sp_keys_new_past), at most SP_KEYS_FEED_MAX. */
 size_t sp_snapshot_feed_keys(const struct sp_key_snapshot *s, const struct sp_feed_key **ret);
 /* The refresh key under which new sessions are born. Always there. */
 const struct sp_refresh_key *sp_snapshot_refresh_current(const struct sp_key_snapshot *s);

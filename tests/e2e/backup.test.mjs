@@ -214,6 +214,20 @@ test('the same backup can be restored twice, and each time is a new incarnation'
     assert.equal(new Set(seen).size, 3, seen.join(' '));
 });
 
+test('a backup from before there was a feed is restored, and the next start has one', async (context) => {
+    const s = await start(context);
+    const file = path.join(s.folder, 'b.backup');
+    await s.ask('backup', file);
+    const epoch = (await s.ask('status')).feed_epoch;
+    await s.kill('SIGTERM');
+    execFileSync('sqlite3', [file, 'delete from keys where use = 6; update meta set feed_head = zeroblob(32)']);
+    const r = await restore(s, file);
+    assert.equal(r.status, 0, r.stderr);
+    await s.spawn();
+    assert.notEqual((await s.ask('status')).feed_epoch, epoch);
+    assert.deepEqual((await s.ask('key', 'list')).filter((k) => k.use === 'feed').map((k) => k.state), ['signing']);
+});
+
 test('restore refuses what is not ours, not whole, or sealed by another key, and changes nothing', async (context) => {
     const s = await start(context);
     const file = path.join(s.folder, 'b.backup');
