@@ -82,7 +82,7 @@ test('beats come about every half second, each with a later boot clock, and prov
 test('a follower goes on exactly where it stopped, also over SIGTERM and SIGKILL of the server', async () => {
     const one = await follow(s, cred);
     await revokeJti(s);
-    await one.untilSeq(one.seq);
+    await one.untilSeq(await seqOf(s));
     one.close();
     let { position } = one;
     for (const signal of [null, 'SIGTERM', 'SIGKILL']) {
