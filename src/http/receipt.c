@@ -5,7 +5,7 @@
  * not depend on it: what was asked for has happened. */
 #include "http/exchange.h"
 
-enum { WAIT_MAX_S = 30 }; /* longer than any verifier that is live can be stale */
+enum { WAIT_MAX_S = 30 }; /* the usual staleness: who has not confirmed by then refuses by itself */
 
 struct sp_receipt_wait {
     struct sp_feed_waiter waiter;

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { follow } from './feed.mjs';
 import { Browser, ORIGIN, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
 
 const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs/proxies/nginx.conf');
@@ -112,4 +113,22 @@ test('a session that was ended is out at the next request', { skip: !nginx && 'n
     assert.equal((await through('GET', '/', { authorization: `Bearer ${t.access_token}` })).status, 200);
     await s.post('/auth/logout', { refresh_token: t.refresh_token });
     assert.equal((await through('GET', '/', { authorization: `Bearer ${t.access_token}` })).status, 401);
+});
+
+test('the feed passes at once, event by event, and goes on where it stopped', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const credential = (await s.cli(['client', 'add', 'watcher', '--feed'])).stdout.trim();
+    const there = { port, settings: s.settings };
+    const f = await follow(there, credential, { name: 'behind-nginx', acks: true });
+    await f.until(() => f.acked > 0);
+    const sid = (await s.login('alice')).session_id;
+    const r = await s.ask('session', 'revoke', sid, '--wait', '10s');
+    assert.deepEqual([r.verifiers, r.confirmed], [1, 1]);
+    assert.equal(f.revoked.at(-1).sid, sid);
+    await f.untilBeat();
+    f.close();
+    const again = (await s.login('alice')).session_id;
+    await s.ask('session', 'revoke', again);
+    const g = await follow(there, credential, { from: f.position });
+    assert.deepEqual(g.revoked.map((x) => x.sid), [again]);
+    g.close();
 });
