@@ -9,6 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
 import { test } from 'node:test';
+import { follow } from './feed.mjs';
 import { Browser, PASSWORD, payload, request, Server, sleep, slowness, temporaryFolder } from './harness.mjs';
 
 const LOAD_MS = slowness >= 10 ? 12000 : 6000; // ThreadSanitizer: long enough that every turn comes
@@ -237,6 +238,13 @@ async function backsUp(l, i) {
     rmSync(file);
 }
 
+// Comes, hears a beat, and goes in the middle of something.
+async function follows(l) {
+    const f = await follow(l.s, l.credential);
+    await sleep(Math.random() * 300);
+    f.close();
+}
+
 // --- The whole. ---
 
 async function start(context) {
@@ -270,6 +278,7 @@ function begin(l, config) {
         l.actor('dawdles', () => dawdles(l)),
         l.actor('administers', (i) => administers(l, i)),
         l.actor('looks', () => looks(l)),
+        ...Array.from({ length: 2 }, () => l.actor('follows', () => follows(l))),
         l.actor('verifies the audit log', () => verifiesAudit(l)),
         l.actor('backs up', (i) => backsUp(l, i)),
         l.actor('reloads', (i) => reloads(l, config, i)),
@@ -279,6 +288,11 @@ function begin(l, config) {
 test('everything at once, on three threads: nobody is told a lie, nothing is a 5xx, and the audit log holds', { timeout: 120000 }, async (context) => {
     const { s, config } = await start(context);
     const l = new Load(s);
+    // Verifiers that stay, and others (an actor) that come and go: every event of theirs fits the chain (feed.mjs).
+    const client = await s.cli(['client', 'add', 'watcher', '--feed']);
+    assert.equal(client.status, 0, client.stderr);
+    l.credential = client.stdout.trim();
+    const verifiers = await Promise.all(['one', 'two', 'three'].map((name) => follow(s, l.credential, { name, acks: true })));
     const actors = begin(l, config);
     const over = setTimeout(() => { l.stopped = true; }, LOAD_MS);
     await Promise.all(actors);
@@ -290,6 +304,11 @@ test('everything at once, on three threads: nobody is told a lie, nothing is a 5
     for (const [name, turns] of Object.entries(l.turns)) assert.ok(turns > 0, `nobody ${name}`);
     context.diagnostic(`${JSON.stringify(l.turns)} ${JSON.stringify(l.answers)}`);
     await verifiesAudit(l);
+    const { revoke_seq: last } = await s.ask('status');
+    for (const v of verifiers) {
+        await v.untilSeq(last);
+        v.close();
+    }
     assert.doesNotMatch(s.log, /sprt_|eyJ|correct horse|another password/);
 });
 
