@@ -260,18 +260,6 @@ size_t sp_claims_bytes(const struct sp_claims *claims) {
     return n;
 }
 
-void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_claims *ret_claims) {
-    struct sp_claims copy = *claims;
-    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
-        sp_slice *s = string_of(&copy, i);
-        if (s->p == NULL) continue;
-        memcpy(dst, s->p, s->n);
-        s->p = dst;
-        dst += s->n;
-    }
-    *ret_claims = copy;
-}
-
 void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *dst) {
     for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
         sp_slice *s = string_of(claims, i);

@@ -3,7 +3,7 @@
  * Absent strings are empty slices with p == NULL, absent dates are SP_CLAIM_NO_DATE. Lists that are ours
  * (roles, permissions, amr) are word lists (base/text.h) although they are arrays in the JSON; `aud` may hold
  * any string and is a struct sp_strings. Slices borrow from the decoded payload and from the arena given to
- * sp_claims_parse; sp_claims_copy gathers them elsewhere. */
+ * sp_claims_parse; sp_claims_pack gathers them elsewhere. */
 #ifndef SP_TOKEN_CLAIMS_H
 #define SP_TOKEN_CLAIMS_H
 
@@ -53,13 +53,9 @@ enum sp_reject sp_claims_parse(sp_slice payload, enum sp_claims_profile profile,
 /* Everything absent; for filling in before sp_claims_write_json. */
 void sp_claims_init(struct sp_claims *claims);
 
-/* Copies the claims so that they borrow only from dst[0..sp_claims_bytes(claims)), the block: for a cache
- * that outlives the scratch. */
-size_t sp_claims_bytes(const struct sp_claims *claims);
-void sp_claims_copy(const struct sp_claims *claims, uint8_t *dst, struct sp_claims *ret_claims);
-
 /* Claims in a line of memory: the numbers, and the lengths of the strings, which lie one after another in a
- * block (that of sp_claims_copy). For a cache that holds a million of them. */
+ * block. For a cache that holds a million of them, and for whoever keeps them longer than what they were read
+ * from. */
 enum sp_claims_string {
     SP_CLAIMS_ISS,
     SP_CLAIMS_SUB,
@@ -83,6 +79,7 @@ struct sp_claims_packed {
 static inline bool sp_claims_packed_has(const struct sp_claims_packed *packed, enum sp_claims_string s) {
     return (packed->flags >> s & 1) != 0;
 }
+size_t sp_claims_bytes(const struct sp_claims *claims);
 /* Copies the strings to dst[0..sp_claims_bytes(claims)), which becomes the block. SP_E_LIMIT: one is longer
  * than 65,535 bytes. */
 sp_status sp_claims_pack(const struct sp_claims *claims, uint8_t *dst, struct sp_claims_packed *ret_packed);

@@ -18,9 +18,9 @@
  * but for `used`. Segments: `end` is written by the log's writers under the lock; FREE is set by whoever
  * reclaims, everything else under the lock.
  *
- * Bytes: index and segments are one mapping of their own, made with the cache. The first 2 MiB of the
- * segments stay in small pages, so that a small service stays small; the rest asks for huge ones, since with
- * small ones half of the hits would wait for the page table first.
+ * Bytes: index and segments are one mapping of their own, made with the cache. Of a cache of usual size the
+ * first 2 MiB stay in small pages, so that a small service stays small; the rest asks for huge ones, since
+ * with small ones a hit waits for the page table as well.
  *
  * Turned down, and measured where there are figures (docs/internals/verify.md): an allocation for each entry
  * (the entries of one second lie anywhere, a header of 24 bytes each for malloc and the reclaiming), a list
@@ -101,7 +101,7 @@ struct sp_token_cache {
 /* Places */
 
 /* One multiplication: enough to spread what an attacker cannot choose under a key that he does not know, and
- * a twentieth of SipHash's time, all of which a hit would wait for. */
+ * a tenth of SipHash's time, all of which a hit would wait for. */
 static uint64_t tail_mix(const struct sp_token_cache *c, sp_slice token) {
     uint64_t tail[2];
     _Static_assert(sizeof tail == SP_TOKEN_CACHE_TAIL_BYTES, "the tail is two words");
