@@ -18,9 +18,9 @@
  * but for `used`. Segments: `end` is written by the log's writers under the lock; FREE is set by whoever
  * reclaims, everything else under the lock.
  *
- * Bytes: index and segments are one mapping of their own, made with the cache. Of a cache of usual size the
- * first 2 MiB stay in small pages, so that a small service stays small; the rest asks for huge ones, since
- * with small ones a hit waits for the page table as well.
+ * Bytes: index and segments are one mapping of their own, made with the cache. Of a cache of usual size index
+ * and first segments stay in small pages, so that a small service stays small; the rest asks for huge ones,
+ * since with small ones a hit waits for the page table as well.
  *
  * Turned down, and measured where there are figures (docs/internals/verify.md): an allocation for each entry
  * (the entries of one second lie anywhere, a header of 24 bytes each for malloc and the reclaiming), a list
@@ -47,7 +47,10 @@
 /* A segment that is emptied hands on at most three quarters, or a cache full of tokens in use would only move
  * them about. */
 #define SURVIVORS_MAX(segment_bytes) ((segment_bytes) / 4 * 3)
-#define SMALL_PAGES_BYTES ((size_t)2 * 1024 * 1024)
+/* Who asks for a larger index (a cache of 160 MiB) wants speed; below, this much of the log is in small
+ * pages, as is the index. */
+#define SMALL_INDEX_BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define SMALL_LOG_BYTES ((size_t)2 * 1024 * 1024)
 #define LEEWAY_MAX_S 60 /* the largest there is: an expired token may pass for so long */
 
 /* A word of the index: 16 bits of tag, 8 bits of length and 40 bits of place, both in lines. 0: free. */
@@ -417,8 +420,8 @@ static size_t segment_bytes_for(size_t bytes_max) {
 /* A small service touches little of its cache, and should not get 2 MiB for every first touch. */
 static void keep_beginning_small(const struct sp_token_cache *c) {
     size_t index_bytes = (size_t)(c->log - (const uint8_t *)c->buckets);
-    if (index_bytes >= SMALL_PAGES_BYTES || c->mapped_bytes < 2 * SMALL_PAGES_BYTES) return;
-    (void)madvise(c->buckets, SMALL_PAGES_BYTES, MADV_NOHUGEPAGE); /* without it, only larger */
+    if (index_bytes > SMALL_INDEX_BYTES_MAX || c->mapped_bytes < 2 * SMALL_LOG_BYTES) return;
+    (void)madvise(c->buckets, index_bytes + SMALL_LOG_BYTES, MADV_NOHUGEPAGE); /* refused: only larger */
 }
 
 static sp_status map_memory(struct sp_token_cache *c) {
