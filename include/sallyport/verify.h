@@ -8,7 +8,7 @@
  *   options.credential_file = "/etc/myservice/sallyport.credential";
  *   struct sallyport *sp;
  *   if (sp_open(&options, &sp) != SP_OPEN_OK) ...
- *   sp_wait_fresh(sp, 5000);
+ *   if (!sp_wait_fresh(sp, 5000)) ... the server is away: tokens are refused as stale until it is back
  *
  *   struct sp_request request = SP_REQUEST_INIT;
  *   request.token = token;   request.token_bytes = n;

@@ -47,7 +47,7 @@ struct sp_now {
     X(NONCE, NULL, NULL)                                                                                     \
     X(ACK, NULL, NULL)                                                                                       \
     X(REVOCATION, NULL, NULL)                                                                                \
-    X(NEW_KEYS, "keys", "other keys of access tokens are in force")                                          \
+    X(NEW_KEYS, "keys", "another set of keys is in force")                                                   \
     X(NEW_ROLES, "roles", "another role table is in force")                                                  \
     X(NEW_EPOCH, "new_epoch", "the server's history begins anew: loading a snapshot")                        \
     X(CAUGHT_UP, "caught_up", "the server knows again all that was revoked")                                 \
