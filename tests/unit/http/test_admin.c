@@ -289,7 +289,8 @@ static void client_edits(void **state) {
 static void keys(void **state) {
     (void)state;
     const char *list =
-        "{\"keys\":[{\"kid\":\"k1\",\"use\":\"access\",\"alg\":\"ES256\",\"rsa_bits\":null,\"state\":\"signing\","
+        "{\"keys\":[{\"kid\":\"k1\",\"use\":\"access\",\"alg\":\"ES256\",\"rsa_bits\":null,\"state\":"
+        "\"signing\","
         "\"created_at\":\"2023-11-14T22:13:20.000Z\",\"signing_from\":\"2023-11-14T22:13:20.000Z\","
         "\"retired_at\":null,\"gone_at\":null}]}";
     ask("GET /admin/v1/keys", NULL, NULL);
