@@ -1,7 +1,8 @@
 /* The small texts of requests. The first byte says which: 't', a moment; 'x', hexadecimal; 'b',
- * Authorization; 'p', traceparent. What is accepted can be written again and means the same; what is refused
- * gives nothing. */
+ * Authorization with a token; 'a', with HTTP Basic; 'p', traceparent; 'w', Prefer. What is accepted can be
+ * written again and means the same; what is refused gives nothing. */
 #include "base/assert.h"
+#include "http/basic.h"
 #include "http/exchange.h"
 #include "http/query_values.h"
 #include "http/traceparent.h"
@@ -77,12 +78,49 @@ static void check_traceparent(sp_slice text) {
     sp_assert(!is_one_of(id, "0") && memchr(id.p, '-', id.n) == NULL);
 }
 
+/* The canonical form of what was read is what was written. */
+static void check_basic(sp_slice text) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct sp_basic basic;
+    char written[INPUT_MAX + 16];
+    size_t at = 0;
+    if (!sp_ok(sp_basic_parse(text, &basic))) return;
+    const size_t n = basic.user.n + 1 + basic.password.n;
+    sp_assert(n <= SP_BASIC_BYTES_MAX && basic.user.p == basic.bytes && basic.bytes[basic.user.n] == ':');
+    sp_assert(memchr(basic.user.p, ':', basic.user.n) == NULL);
+    for (size_t i = 0; i < n; i += 3) {
+        const size_t left = n - i;
+        const unsigned group = (unsigned)basic.bytes[i] << 16 |
+                               (left > 1 ? (unsigned)basic.bytes[i + 1] << 8 : 0) |
+                               (left > 2 ? basic.bytes[i + 2] : 0u);
+        written[at++] = alphabet[group >> 18];
+        written[at++] = alphabet[group >> 12 & 63];
+        written[at++] = left > 1 ? alphabet[group >> 6 & 63] : '=';
+        written[at++] = left > 2 ? alphabet[group & 63] : '=';
+    }
+    sp_assert(text.n > at && memcmp(text.p + text.n - at, written, at) == 0);
+    sp_assert(text.p[text.n - at - 1] == ' ');
+}
+
+static void check_prefer(sp_slice text) {
+    uint32_t wait_s = 77, again = 77;
+    if (!sp_prefer_wait(text, &wait_s)) {
+        sp_assert(wait_s == 77);
+        return;
+    }
+    char written[16];
+    int n = snprintf(written, sizeof(written), "wait=%u", wait_s);
+    sp_assert(wait_s <= 30 && sp_prefer_wait(sp_slice_of(written, (size_t)n), &again) && again == wait_s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0 || size > INPUT_MAX) return 0;
     const sp_slice text = sp_slice_of(data + 1, size - 1);
     if (data[0] == 't') check_time(text);
     if (data[0] == 'x') check_hex(text);
     if (data[0] == 'b') check_bearer(text);
+    if (data[0] == 'a') check_basic(text);
     if (data[0] == 'p') check_traceparent(text);
+    if (data[0] == 'w') check_prefer(text);
     return 0;
 }
