@@ -26,6 +26,7 @@ _Static_assert(sizeof(struct line) == SP_SHARD_LINE_BYTES, "a line of the table 
 struct sp_epochs {
     struct sp_shards shards;
     _Alignas(64) _Atomic uint32_t global;
+    atomic_bool has_users; /* some user was raised, ever: before that a check needs no hash */
     uint8_t key[SP_SIPHASH_KEY_BYTES];
     uint64_t (*hash)(const uint8_t *key, sp_slice sub);
 };
@@ -137,6 +138,8 @@ sp_status sp_epochs_raise_user(struct sp_epochs *e, sp_slice sub, uint32_t epoch
                                int64_t now_s) {
     if (sub.n != SP_EPOCHS_SUB_BYTES) return sp_err(SP_E_MALFORMED);
     pthread_mutex_lock(&e->shards.lock);
+    /* release: before the entry itself, so that no check that begins after we return looks past it */
+    atomic_store_explicit(&e->has_users, true, memory_order_release);
     sp_status st = raise_locked(e, sub.p, epoch, sp_shard_clamp_expiry(expiry_s), now_s);
     pthread_mutex_unlock(&e->shards.lock);
     return st;
@@ -154,6 +157,7 @@ uint32_t sp_epochs_global(const struct sp_epochs *e) {
 
 enum sp_epoch_verdict sp_epochs_check(const struct sp_epochs *e, sp_slice sub, uint32_t epu, uint32_t epg) {
     if (sub.n != SP_EPOCHS_SUB_BYTES || epg < sp_epochs_global(e)) return SP_EPOCH_REVOKED;
+    if (!atomic_load_explicit(&e->has_users, memory_order_acquire)) return SP_EPOCH_CURRENT;
     uint64_t hash = hash_of(e, sub.p);
     const struct sp_shard_table *t = sp_shards_table(&e->shards, sp_shard_of(hash));
     if (t == NULL) return SP_EPOCH_CURRENT;
