@@ -172,9 +172,7 @@ static enum sp_open_result make_follower(struct sallyport *sp, const struct sp_o
         .log = forward_log,
         .log_arg = sp,
     };
-    struct sp_now now = {.boot_ms = sp_clock_boot_ms(&sp_clock_system),
-                         .wall_ms = sp_clock_wall_ms(&sp_clock_system)};
-    if (sp_ok(s)) s = sp_follower_new(&opts, now, &sp->follower);
+    if (sp_ok(s)) s = sp_follower_new(&opts, sp_transport_clocks(), &sp->follower);
     return sp_ok(s) ? SP_OPEN_OK : fail_status(s);
 }
 
@@ -218,8 +216,7 @@ static int64_t boot_ms(void) {
 }
 static void say_goodbye(struct sallyport *sp) {
     int64_t end_ms = boot_ms() + LEAVE_MS_MAX;
-    struct sp_now now = {.boot_ms = boot_ms(), .wall_ms = sp_clock_wall_ms(&sp_clock_system)};
-    sp_follower_leave(sp->follower, now);
+    sp_follower_leave(sp->follower, sp_transport_clocks());
     sp_transport_step(sp->transport);
     while (!sp_follower_is_gone(sp->follower) && boot_ms() < end_ms) {
         wait_for_work(sp, (int)(end_ms - boot_ms()));

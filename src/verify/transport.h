@@ -31,6 +31,9 @@ struct sp_transport_opts {
  * SP_E_MALFORMED, SP_E_REFUSED (http to another host), SP_E_NOMEM. */
 sp_status sp_transport_url_check(const char *url);
 
+/* Both clocks at one moment: who is held up between the two readings would see them jump. Any thread. */
+struct sp_now sp_transport_clocks(void);
+
 /* Process-wide beginnings of the library below; any number of times, from any thread. */
 sp_status sp_transport_global(void);
 /* SP_E_NOMEM, SP_E_IO (descriptors). */

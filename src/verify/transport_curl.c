@@ -34,6 +34,7 @@ enum {
     REFUSAL_BYTES_MAX =
         64 * 1024, /* of an answer that is not 2xx: read, so that the connection can be kept */
     URL_BYTES_MAX = 2048,
+    ONE_MOMENT_MS = 100,
 };
 
 struct carried {
@@ -58,9 +59,15 @@ struct sp_transport {
     struct carried carried[SP_EXCHANGES];
 };
 
-static struct sp_now read_clocks(void) {
-    return (struct sp_now){.boot_ms = sp_clock_boot_ms(&sp_clock_system),
-                           .wall_ms = sp_clock_wall_ms(&sp_clock_system)};
+struct sp_now sp_transport_clocks(void) {
+    struct sp_now now;
+    int64_t after_ms;
+    do {
+        now.boot_ms = sp_clock_boot_ms(&sp_clock_system);
+        now.wall_ms = sp_clock_wall_ms(&sp_clock_system);
+        after_ms = sp_clock_boot_ms(&sp_clock_system);
+    } while (after_ms - now.boot_ms > ONE_MOMENT_MS);
+    return now;
 }
 static void tell(const struct sp_transport *t, const char *event, const char *detail) {
     if (t->opts.log != NULL) t->opts.log(t->opts.log_arg, event, detail);
@@ -155,7 +162,7 @@ static int on_watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, vo
 static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
     struct sp_transport *t = arg;
     (void)multi;
-    t->curl_due_ms = timeout_ms < 0 ? INT64_MAX : read_clocks().boot_ms + timeout_ms;
+    t->curl_due_ms = timeout_ms < 0 ? INT64_MAX : sp_transport_clocks().boot_ms + timeout_ms;
     return 0;
 }
 
@@ -173,7 +180,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg) {
     struct carried *c = arg;
     if (size * n <= 2 && p[0] != ' ' && is_success(status_of(c)) && !c->has_begun) {
         c->has_begun = true;
-        sp_follower_begun(c->t->opts.follower, c->x, read_clocks());
+        sp_follower_begun(c->t->opts.follower, c->x, sp_transport_clocks());
     }
     return size * n;
 }
@@ -183,7 +190,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg) {
         c->refused_bytes += size * n;
         return c->refused_bytes > REFUSAL_BYTES_MAX ? 0 : size * n;
     }
-    sp_follower_bytes(c->t->opts.follower, c->x, read_clocks(), sp_slice_of(p, size * n));
+    sp_follower_bytes(c->t->opts.follower, c->x, sp_transport_clocks(), sp_slice_of(p, size * n));
     return size * n;
 }
 
@@ -314,7 +321,7 @@ static void start(struct sp_transport *t, const struct sp_follower_command *cmd)
     }
     drop_fields(c);
     tell(t, "no_memory", "a request could not be made");
-    sp_follower_ended(t->opts.follower, cmd->exchange, read_clocks(), SP_OUTCOME_LOST);
+    sp_follower_ended(t->opts.follower, cmd->exchange, sp_transport_clocks(), SP_OUTCOME_LOST);
 }
 
 /* ---- steps ---- */
@@ -343,13 +350,13 @@ static void collect_ended(struct sp_transport *t) {
         (void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
         enum sp_outcome outcome = outcome_of(c, m->data.result);
         end_request(c);
-        sp_follower_ended(t->opts.follower, c->x, read_clocks(), outcome);
+        sp_follower_ended(t->opts.follower, c->x, sp_transport_clocks(), outcome);
     }
 }
 
 static void carry_out(struct sp_transport *t) {
     struct sp_follower_command cmd;
-    while (sp_follower_next(t->opts.follower, read_clocks(), &cmd)) {
+    while (sp_follower_next(t->opts.follower, sp_transport_clocks(), &cmd)) {
         if (cmd.verb == SP_FOLLOWER_STOP)
             end_request(&t->carried[cmd.exchange]);
         else
@@ -376,7 +383,7 @@ static void look_at_sockets(struct sp_transport *t) {
         if ((events[i].events & (EPOLLERR | EPOLLHUP)) != 0) what |= CURL_CSELECT_ERR;
         (void)curl_multi_socket_action(t->multi, fd, what, &running);
     }
-    if (t->curl_due_ms > read_clocks().boot_ms) return;
+    if (t->curl_due_ms > sp_transport_clocks().boot_ms) return;
     t->curl_due_ms = INT64_MAX;
     (void)curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
@@ -416,7 +423,7 @@ void sp_transport_step(struct sp_transport *t) {
     bool was_pending = block_sigpipe(&before);
     look_at_sockets(t);
     collect_ended(t);
-    sp_follower_tick(t->opts.follower, read_clocks());
+    sp_follower_tick(t->opts.follower, sp_transport_clocks());
     carry_out(t);
     arm_timer(t);
     unblock_sigpipe(&before, was_pending);
