@@ -99,6 +99,9 @@ SP_DEFINE_FREE(sp_app);
 /* Housekeeping: heartbeat while windows may be open, purge, key schedule, expiry of the sets. Call about
  * every second from one loop; returns at once. */
 void sp_app_tick(struct sp_app *app, struct sp_executor *executor);
+/* The time up to which revocations may be forgotten: the wall clock's, unless that has jumped forward. Any
+ * thread. */
+int64_t sp_app_forget_ms(const struct sp_app *app);
 
 /* ---- who calls ---- */
 

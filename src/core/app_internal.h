@@ -80,6 +80,17 @@ struct sp_tick {
 /* Prunes one segment, if one is old enough: app_prune.c. */
 void sp_app_prune_scheduled(struct sp_app *app, int64_t now_ms);
 
+/* See app_forget.c. */
+struct sp_forgetting {
+    _Atomic int64_t ahead_ms; /* the wall clock before the one since boot, as far as it is believed */
+    bool in_doubt;            /* and what follows: the ticking loop's alone */
+    int64_t doubted_ms;
+};
+void sp_app_forget_init(struct sp_app *app);
+void sp_app_forget_tick(struct sp_app *app);
+/* Its wall clock is sp_app_forget_ms: for what holds revocations. */
+struct sp_clock sp_app_forget_clock(struct sp_app *app);
+
 /* What is being added to tables that have an end: counted before the table is looked at and until it is
  * published, so that no more becomes durable than a start can load. */
 struct sp_under_way {
@@ -148,6 +159,7 @@ struct sp_app {
     struct sp_app_counters counters;
     struct sp_app_backup backup;
     struct sp_erasures erasures;
+    struct sp_forgetting forgetting;
     struct sp_under_way under_way;
     struct sp_prune_proof prune_proof;
 

@@ -217,7 +217,7 @@ static sp_status open_feed(struct sp_app *app) {
     sp_status s = sp_revoke_set_rekey(app->deps.revoked, key);
     sp_wipe(key, sizeof(key));
     SP_TRY(s);
-    return sp_feed_new(&(struct sp_feed_opts){.clock = app->deps.clock,
+    return sp_feed_new(&(struct sp_feed_opts){.clock = sp_app_forget_clock(app),
                                               .random = &app->deps.random,
                                               .issuer = SP_TEXT_SLICE(&app->config.issuer),
                                               .seats = app->seats,
@@ -237,7 +237,7 @@ static sp_status place_feed(struct sp_app *app) {
 }
 
 static void wire(struct sp_app *app) {
-    app->publish = (struct sp_publish){.clock = app->deps.clock,
+    app->publish = (struct sp_publish){.clock = sp_app_forget_clock(app),
                                        .log = app->deps.log,
                                        .authn = app->deps.authn,
                                        .seats = app->seats,
@@ -282,6 +282,7 @@ static sp_status prepare(struct sp_app *app, sp_slice master_key) {
     memcpy(app->master_key, master_key.p, sizeof(app->master_key));
     app->deps.master_key = SP_SLICE_EMPTY; /* the caller's, and perhaps gone soon */
     app->access_ttl_max_s = app->config.access_ttl_s;
+    sp_app_forget_init(app);
     SP_TRY(sp_ratelimit_new(app->config.throttle, &app->deps.random, &app->limits));
     SP_TRY(sp_seats_new(app->deps.reclaim, &app->seats));
     return sp_audit_coalescer_new(SP_AUDIT_COALESCE_MAX, &app->deps.random, &app->coalescer);

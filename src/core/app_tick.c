@@ -91,7 +91,7 @@ static void purge(struct sp_app *app, int64_t now_ms) {
     if (op == NULL) return;
     app->tick.last_purge_ms = now_ms;
     sp_op_change(&op->base, SP_CHANGE_PURGE)->purge =
-        (struct sp_purge){.now_s = now_ms / 1000,
+        (struct sp_purge){.now_s = sp_app_forget_ms(app) / 1000,
                           .sessions_before_ms = now_ms - app->config.end_kept_s * 1000,
                           .most = PURGE_MOST,
                           .keep_last = SP_REVOCATIONS_KEPT};
@@ -101,8 +101,9 @@ static void purge(struct sp_app *app, int64_t now_ms) {
 static void expire(struct sp_app *app, int64_t now_ms) {
     if (now_ms - app->tick.last_expire_ms < EXPIRE_EVERY_MS) return;
     app->tick.last_expire_ms = now_ms;
-    sp_revoke_set_expire(app->deps.revoked, now_ms / 1000);
-    sp_epochs_expire(app->deps.epochs, now_ms / 1000);
+    const int64_t forget_s = sp_app_forget_ms(app) / 1000;
+    sp_revoke_set_expire(app->deps.revoked, forget_s);
+    sp_epochs_expire(app->deps.epochs, forget_s);
     sp_reclaim_collect(app->deps.reclaim);
 }
 
@@ -256,6 +257,7 @@ static void rotate_keys(struct sp_app *app, int64_t now_ms) {
 void sp_app_tick(struct sp_app *app, struct sp_executor *executor) {
     (void)executor; /* chores end on the thread of whoever does them: a loop that stops must not strand one */
     int64_t now_ms = sp_app_now_ms(app);
+    sp_app_forget_tick(app);
     beat(app, now_ms);
     take_repeats(app, now_ms);
     purge(app, now_ms);

@@ -194,7 +194,7 @@ static void on_tick(struct sp_loop_timer *timer) {
     struct sp_loop *loop = s->fronts[0].loop;
     if (s->draining) return;
     sp_app_tick(s->app, sp_loop_executor(loop));
-    sp_verifier_tick(s->verifier, sp_loop_wall_ms(loop) / 1000);
+    sp_verifier_tick(s->verifier, sp_app_forget_ms(s->app) / 1000);
     sp_wire_watch_tls(s, sp_loop_wall_ms(loop) / 1000);
     sp_loop_timer_start(&s->tick, SP_TICK_MS);
 }

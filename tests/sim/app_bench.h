@@ -26,6 +26,8 @@ struct bench_queue {
 struct bench {
     struct bench_queue queue;
     int64_t now_ms;
+    int64_t
+        wall_ahead_ms; /* of the clock that counts since boot: changes when somebody sets the wall clock */
     struct sp_reclaim *reclaim;
     struct sp_verifier *verifier;
     struct sp_verifier_reader *reader;

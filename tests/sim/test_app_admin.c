@@ -292,6 +292,55 @@ static void revoked_token_is_refused_and_its_session_goes_on(void **state) {
     assert_int_equal(revoke(b, SP_TARGET_JTI, SP_SLICE_LIT("nonsense")).outcome, SP_OUTCOME_INVALID_REQUEST);
 }
 
+static void set_wall_clock(struct bench *b, int64_t by_ms) {
+    b->now_ms += by_ms;
+    b->wall_ahead_ms += by_ms;
+}
+
+static void housekeeping(struct bench *b, int times) {
+    for (int i = 0; i < times; i++) {
+        b->now_ms += 5000;
+        sp_app_tick(b->app, &b->queue.executor);
+        bench_run(b);
+    }
+}
+
+/* By a clock that is a day ahead the revocations have lapsed, and so have the tokens; when it is right again,
+ * only the tokens would come back. */
+static void clock_that_is_wrong_for_a_while_forgets_no_revocation(void **state) {
+    enum { DAY_MS = 24 * 3600 * 1000 };
+    struct bench *b = *state;
+    bench_stop(b);
+    b->config.access_ttl_s = 3600;
+    bench_start(b);
+    struct tokens by_session = bench_login(b), by_user = bench_login(b);
+    assert_int_equal(bench_logout_access(b, &by_session).outcome, SP_OUTCOME_OK);
+    assert_int_equal(revoke(b, SP_TARGET_USER, SP_SLICE_LIT("ada")).outcome, SP_OUTCOME_OK);
+    set_wall_clock(b, DAY_MS);
+    housekeeping(b, 400);
+    set_wall_clock(b, -DAY_MS);
+    assert_int_equal(bench_check(b, &by_session), SP_REJECT_REVOKED);
+    assert_int_equal(bench_check(b, &by_user), SP_REJECT_REVOKED);
+}
+
+static size_t revocations_held(struct bench *b) {
+    struct sp_revoke_set_stats stats;
+    sp_revoke_set_stats(sp_verifier_revoke_set(b->verifier), &stats);
+    return stats.entries;
+}
+
+static void clock_that_was_set_forward_is_believed_after_an_hour(void **state) {
+    enum { DAY_MS = 24 * 3600 * 1000, TICKS_AN_HOUR = 720 };
+    struct bench *b = *state;
+    struct tokens t = bench_login(b);
+    assert_int_equal(bench_logout_access(b, &t).outcome, SP_OUTCOME_OK);
+    set_wall_clock(b, DAY_MS);
+    housekeeping(b, 100);
+    assert_int_equal(revocations_held(b), 1);
+    housekeeping(b, TICKS_AN_HOUR);
+    assert_int_equal(revocations_held(b), 0);
+}
+
 static void revoked_session_ends_once_and_stays_ended(void **state) {
     struct bench *b = *state;
     struct tokens t = bench_login(b), other = bench_login(b);
@@ -534,6 +583,8 @@ int main(void) {
         BENCH_TEST(users_are_listed_page_by_page),
         BENCH_TEST(changed_role_counts_for_tokens_that_are_out_already),
         BENCH_TEST(revoked_token_is_refused_and_its_session_goes_on),
+        BENCH_TEST(clock_that_is_wrong_for_a_while_forgets_no_revocation),
+        BENCH_TEST(clock_that_was_set_forward_is_believed_after_an_hour),
         BENCH_TEST(revoked_session_ends_once_and_stays_ended),
         BENCH_TEST(revoked_user_may_log_in_again_in_the_same_second),
         BENCH_TEST(everyone_is_everyone_until_they_log_in_again),
