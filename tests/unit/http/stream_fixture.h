@@ -27,16 +27,24 @@ static inline void note_gone(void *arg, enum sp_http_gone why) {
     o->stream = NULL;
 }
 
-static inline sp_status begin_with(struct sp_http_req *req, struct owner *o, size_t pending_bytes_max,
-                                   bool wants_drained) {
+/* `drained`: which writes are followed by note_drained; NULL: none. */
+static inline sp_status begin_and(struct sp_http_req *req, struct owner *o, size_t pending_bytes_max,
+                                  const enum sp_http_drained *drained) {
     static const struct sp_http_header type = {{(const uint8_t *)"Content-Type", 12},
                                                {(const uint8_t *)"text/event-stream", 17}};
     const struct sp_http_response head = {.status = 200, .headers = &type, .n_headers = 1};
     const struct sp_http_stream_opts opts = {.pending_bytes_max = pending_bytes_max,
-                                             .on_drained = wants_drained ? note_drained : NULL,
+                                             .on_drained = drained != NULL ? note_drained : NULL,
+                                             .drained = drained != NULL ? *drained : SP_HTTP_DRAINED_ALWAYS,
                                              .on_gone = note_gone,
                                              .arg = o};
     return sp_http_stream_begin(req, &head, &opts, &o->stream);
+}
+
+static inline sp_status begin_with(struct sp_http_req *req, struct owner *o, size_t pending_bytes_max,
+                                   bool wants_drained) {
+    static const enum sp_http_drained always = SP_HTTP_DRAINED_ALWAYS;
+    return begin_and(req, o, pending_bytes_max, wants_drained ? &always : NULL);
 }
 
 /* Takes the request that was parked first. */

@@ -310,6 +310,34 @@ static void owner_without_more_to_write_is_not_asked_again(void **state) {
     client_close(&c);
 }
 
+static void owner_of_short_writes_is_told_only_when_the_socket_had_not_taken_one(void **state) {
+    (void)state;
+    static const enum sp_http_drained blocked = SP_HTTP_DRAINED_BLOCKED;
+    struct client c;
+    static struct owner o = {0};
+    client_pair(&c);
+    client_send(&c, GET);
+    WAIT_FOR(fx.n_parked == 1);
+    assert_true(sp_ok(begin_and(unpark(), &o, 0, &blocked)));
+    WAIT_FOR(client_has(&c, "\r\n\r\n"));
+    write_text(&o, "a");
+    for (int i = 0; i < 5; i++) step();
+    assert_int_equal(o.drained, 0);
+    fill(&o);
+    for (int i = 0; i < 5; i++) step();
+    assert_int_equal(o.drained, 0); /* not before it has */
+    client_forget(&c);
+    while (o.drained == 0) {
+        (void)client_has(&c, "nothing of the kind");
+        client_forget(&c);
+        step();
+    }
+    write_text(&o, "b");
+    for (int i = 0; i < 5; i++) step();
+    assert_int_equal(o.drained, 1);
+    client_close(&c);
+}
+
 static void end_with_bytes_pending_sends_them_all(void **state) {
     (void)state;
     struct client c;
@@ -398,6 +426,7 @@ int main(void) {
         T_HASTY(reader_who_keeps_up_stays_though_something_is_always_pending),
         T(long_body_is_made_as_it_is_read),
         T(owner_without_more_to_write_is_not_asked_again),
+        T(owner_of_short_writes_is_told_only_when_the_socket_had_not_taken_one),
         T(end_with_bytes_pending_sends_them_all),
         T(thousands_get_the_same_bytes_at_once),
     };
