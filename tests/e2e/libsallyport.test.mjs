@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -47,6 +48,13 @@ async function credentialOf(server) {
     writeFileSync(file, r.stdout, { mode: 0o600 });
     return file;
 }
+async function freePort() {
+    const probe = net.createServer().listen(0, '127.0.0.1');
+    await new Promise((done) => probe.once('listening', done));
+    const { port } = probe.address();
+    await new Promise((done) => probe.close(done));
+    return port;
+}
 const login = async (username) => (await s.post('/auth/login', { username, password: 'correct horse battery' })).json.access_token;
 const logout = (token, prefer) => s.post('/auth/logout', {}, { authorization: `Bearer ${token}`, ...(prefer ? { prefer } : {}) });
 
@@ -88,7 +96,7 @@ test('the example is built by pkg-config alone, and a logout reaches it within t
     const source = path.join(root, 'examples/c/guarded.c');
     assert.ok(readFileSync(source, 'utf8').split('\n').length <= 61, 'at most 60 lines');
     compile(source, '-o', at('guarded'), ...config('--cflags', '--libs', 'sallyport'), '-levent');
-    const port = s.port + 1 > 65535 ? 1025 : s.port + 1;
+    const port = await freePort();
     const guarded = spawn(at('guarded'), [String(port), `http://127.0.0.1:${s.port}`, ISSUER, ISSUER, credential],
         { env: { ...process.env, LD_LIBRARY_PATH: path.dirname(library) } });
     t.after(() => guarded.kill());
@@ -113,7 +121,7 @@ test('a service follows its server over kills, and forgets nothing', plain, asyn
     t.after(() => own.stop());
     await own.cli(['role', 'set', 'editor', 'documents:read']);
     await own.addUser('carol', ['editor']);
-    const file = await credentialOf(own), port = own.port + 1;
+    const file = await credentialOf(own), port = await freePort();
     const guarded = spawn(at('guarded'), [String(port), `http://127.0.0.1:${own.port}`, ISSUER, ISSUER, file],
         { env: { ...process.env, LD_LIBRARY_PATH: path.dirname(library) } });
     t.after(() => guarded.kill());
