@@ -438,7 +438,14 @@ void sp_follower_begun(struct sp_follower *f, enum sp_exchange x, struct sp_now 
     step(f, GOT, now);
 }
 
+/* Before anything that comes is used: what lapses by a clock that is ahead for a moment has to be fetched
+ * again, and an answer must not vouch for a proof that is older than a jump. */
+static void look_at_clocks(struct sp_follower *f, struct sp_now now) {
+    if (f->state != GONE) sp_follower_watch_clocks(f, now);
+}
+
 void sp_follower_bytes(struct sp_follower *f, enum sp_exchange x, struct sp_now now, sp_slice piece) {
+    look_at_clocks(f, now);
     if (!is_live(f, x)) return;
     switch (x) {
     case SP_EX_KEYS:
@@ -449,8 +456,7 @@ void sp_follower_bytes(struct sp_follower *f, enum sp_exchange x, struct sp_now 
         sp_follower_snapshot_bytes(f, now, piece);
         break;
     case SP_EX_STREAM:
-        sp_follower_watch_clocks(f, now);
-        if (is_live(f, x) && f->state == STREAM) sp_follower_stream_bytes(f, now, piece);
+        if (f->state == STREAM) sp_follower_stream_bytes(f, now, piece);
         look_at_ack(f, now);
         break;
     case SP_EX_NONCE:
@@ -484,6 +490,7 @@ static enum sp_follower_count trouble_of(enum sp_outcome outcome) {
 
 void sp_follower_ended(struct sp_follower *f, enum sp_exchange x, struct sp_now now,
                        enum sp_outcome outcome) {
+    look_at_clocks(f, now); /* while it runs still: a question that is older than a jump is asked again */
     bool live = is_live(f, x);
     f->exchanges[x].running = f->exchanges[x].unwanted = false;
     if (!live) return;

@@ -32,7 +32,7 @@ struct rig {
     bool running[SP_EXCHANGES];
     unsigned started[SP_EXCHANGES];
     char last_event_id[64];
-    char ack[1024];
+    char ack[1024], question[1024];
     int64_t next_beat_ms, stream_started_ms;
     char logged[LOGGED_MAX];
     size_t logged_n;
@@ -105,6 +105,7 @@ static inline void rig_serve(struct rig *r, const struct sp_follower_command *c)
     enum sp_exchange x = c->exchange;
     r->running[x] = true;
     r->started[x]++;
+    if (x == SP_EX_NONCE) (void)snprintf(r->question, sizeof r->question, "%.*s", SP_SLICE_FMT(c->body));
     if (r->mute[x]) return;
     if (r->outcome[x] != SP_OUTCOME_DONE) {
         r->running[x] = false;

@@ -729,6 +729,66 @@ static void wall_clock_that_is_set_back_loads_the_base_again(void **state) {
     rig_done(&rig);
 }
 
+/* The answer says what the clocks are like now, and nothing of what they were like when the proof was made.
+ */
+static void answer_to_an_older_question_does_not_undo_a_jump(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) answer = SP_BUF_INIT(1024);
+    rig_init_fresh(&rig);
+    rig.mute[SP_EX_NONCE] = true;
+    while (!rig.running[SP_EX_NONCE]) rig_pass(&rig, 1000);
+    assert_true(is_fresh(&rig));
+    assert_true(fake_write_answer(&rig.server, sp_slice_cstr(rig.question), rig_server_ms(&rig), &answer));
+    rig.wall_ms += 2000;
+    assert_false(is_fresh(&rig)); /* a check has seen it, the follower not */
+    rig.wall_ms -= 2000;
+    rig_answer(&rig, SP_EX_NONCE, &answer);
+    assert_false(is_fresh(&rig));
+    assert_int_equal(counted(&rig, SP_FOLLOWER_CLOCK_JUMP), 1);
+    rig_run(&rig);
+    rig.mute[SP_EX_NONCE] = false;
+    rig_pass(&rig, 11 * 1000);
+    assert_true(is_fresh(&rig));
+    rig_done(&rig);
+}
+
+enum { MANY = 3000 };
+static void id_of(unsigned i, uint8_t id[16]) {
+    memset(id, 0x33, 16);
+    memcpy(id, &i, sizeof i);
+}
+/* Ahead for a moment in which a snapshot grows the set: what lapsed then is not to be missed later. */
+static void wall_clock_that_was_ahead_while_the_base_was_loaded_loads_it_again(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) b = SP_BUF_INIT(FAKE_BYTES_MAX);
+    uint8_t id[16];
+    rig_init(&rig);
+    for (unsigned i = 0; i < MANY; i++) {
+        id_of(i, id);
+        fake_revoke_jti(&rig.server, id, T0 + 100);
+    }
+    rig.mute[SP_EX_SNAPSHOT] = true;
+    rig_pass(&rig, 10);
+    assert_true(rig.running[SP_EX_SNAPSHOT]);
+    fake_write_snapshot(&rig.server, T0, &b);
+    size_t half = b.n / 2, most = b.n - b.n / 8;
+    rig_bytes(&rig, SP_EX_SNAPSHOT, sp_slice_of(b.p, half));
+    rig.wall_ms += 3600 * 1000;
+    rig_bytes(&rig, SP_EX_SNAPSHOT, sp_slice_of(b.p + half, most - half));
+    rig.wall_ms -= 3600 * 1000;
+    rig_bytes(&rig, SP_EX_SNAPSHOT, sp_slice_of(b.p + most, b.n - most));
+    rig.running[SP_EX_SNAPSHOT] = false;
+    sp_follower_ended(rig.f, SP_EX_SNAPSHOT, rig_now(&rig), SP_OUTCOME_DONE);
+    rig.mute[SP_EX_SNAPSHOT] = false;
+    rig_pass(&rig, 1000);
+    assert_true(is_fresh(&rig));
+    for (unsigned i = 0; i < MANY; i++) {
+        id_of(i, id);
+        assert_true(is_revoked(&rig, SP_REVOKE_JTI, SP_SLICE_ARRAY(id)));
+    }
+    rig_done(&rig);
+}
+
 static void slow_steering_of_the_wall_clock_is_no_jump(void **state) {
     (void)state;
     rig_init_fresh(&rig);
@@ -955,6 +1015,8 @@ int main(void) {
         cmocka_unit_test(wall_clock_that_is_set_makes_stale_until_an_answer),
         cmocka_unit_test(jump_that_is_undone_before_anybody_looks_again_still_counts),
         cmocka_unit_test(wall_clock_that_is_set_back_loads_the_base_again),
+        cmocka_unit_test(answer_to_an_older_question_does_not_undo_a_jump),
+        cmocka_unit_test(wall_clock_that_was_ahead_while_the_base_was_loaded_loads_it_again),
         cmocka_unit_test(slow_steering_of_the_wall_clock_is_no_jump),
         cmocka_unit_test(suspended_machine_is_stale_when_it_wakes),
         cmocka_unit_test(our_clock_that_stood_still_is_noticed_by_the_next_beat),
