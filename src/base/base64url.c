@@ -80,8 +80,9 @@ static void put_last_group(uint32_t v, uint8_t *out) {
     out[2] = (uint8_t)v;
 }
 
-/* Whole groups; all but the last are written with a fourth byte, which the next one overwrites. False: one of
- * the characters is a stranger, and what was written is rubbish. */
+/* Whole groups; all but the last are written with a fourth byte, which the next one overwrites. A group is
+ * read for the last time before it is written, for callers who decode in place. False: one of the characters
+ * is a stranger, and what was written is rubbish. */
 static bool decode_groups(const uint8_t *text, size_t n, uint8_t *out) {
     uint32_t all = DIGIT;
     if (n == 0) return true;
@@ -90,8 +91,9 @@ static bool decode_groups(const uint8_t *text, size_t n, uint8_t *out) {
         all &= group_of_digits(text);
         memcpy(out, &v, sizeof v);
     }
+    all &= group_of_digits(text);
     put_last_group(group(text), out);
-    return (all & group_of_digits(text)) != 0;
+    return all != 0;
 }
 
 /* As many as write nothing behind the end of what is decoded. */

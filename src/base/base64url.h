@@ -13,7 +13,8 @@
 
 /* Writes SP_BASE64URL_CHARS(in.n) characters to out, without a NUL. */
 void sp_base64url_encode(sp_slice in, char *out);
-/* Decodes into out[0..cap); SP_E_MALFORMED, or SP_E_LIMIT when it does not fit. */
+/* Decodes into out[0..cap), which may be the text itself; SP_E_MALFORMED, or SP_E_LIMIT when it does not fit.
+ */
 sp_status sp_base64url_decode(sp_slice text, uint8_t *out, size_t cap, size_t *ret_n);
 /* Decodes a text that must give exactly n bytes. */
 sp_status sp_base64url_decode_exact(sp_slice text, uint8_t *out, size_t n);

@@ -11,6 +11,7 @@
  * sockets and OpenSSL (name resolution, proxies of TLS, timeouts: all of it would be ours to get right). */
 #include "verify/transport.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -81,12 +82,12 @@ static bool has_part(CURLU *u, CURLUPart part) {
     curl_free(text);
     return has;
 }
+/* By its text alone: "127.0.0.1.example.com", "127.0.0.1." and "127.0.0.256" are names that somebody's DNS
+ * answers. */
 static bool is_loopback(const char *host) {
-    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 || strncmp(host, "127.", 4) == 0;
-}
-/* "127.example.com" begins like an address too. */
-static bool is_loopback_text(const char *host) {
-    return is_loopback(host) && (host[0] != '1' || strspn(host, "0123456789.") == strlen(host));
+    struct in_addr a;
+    if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0) return true;
+    return inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 static sp_status check_parts(CURLU *u) {
@@ -98,7 +99,7 @@ static sp_status check_parts(CURLU *u) {
         if (strcmp(scheme, "https") == 0)
             s = SP_SUCCESS;
         else if (strcmp(scheme, "http") == 0)
-            s = is_loopback_text(host) ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+            s = is_loopback(host) ? SP_SUCCESS : sp_err(SP_E_REFUSED);
     }
     curl_free(scheme);
     curl_free(host);

@@ -80,6 +80,19 @@ static void every_byte_in_every_place_of_a_long_text_means_the_same(void **state
     free(out);
 }
 
+static void a_text_decodes_in_place(void **state) {
+    (void)state;
+    uint8_t bytes[150], text[SP_BASE64URL_CHARS(150)];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 37 + 11);
+    for (size_t n = 0; n <= sizeof bytes; n++) {
+        size_t got, chars = SP_BASE64URL_CHARS(n);
+        sp_base64url_encode(sp_slice_of(bytes, n), (char *)text);
+        assert_ok(sp_base64url_decode(sp_slice_of(text, chars), text, sizeof text, &got));
+        assert_int_equal(got, n);
+        assert_memory_equal(text, bytes, n);
+    }
+}
+
 static void other_texts_are_refused(void **state) {
     (void)state;
     static const char *const rows[] = {"Zg==", "Zg=", "Z",   "Zm9vY", "Zm9v\n", " Zm9v", "Zm 9v",  "Zm+v",
@@ -122,6 +135,7 @@ int main(void) {
         cmocka_unit_test(decoding_is_injective),
         cmocka_unit_test(every_byte_in_every_place_round_trips),
         cmocka_unit_test(every_byte_in_every_place_of_a_long_text_means_the_same),
+        cmocka_unit_test(a_text_decodes_in_place),
         cmocka_unit_test(other_texts_are_refused),
         cmocka_unit_test(a_small_output_is_a_limit_not_an_overflow),
         cmocka_unit_test(exact_means_exact),

@@ -427,7 +427,8 @@ static void keys_of_a_file_verify_without_a_feed(void **state) {
     assert_int_equal(sp_permits(&w.claims, "orders:read"), 1); /* the token's own */
     assert_int_equal(sp_permits(&w.claims, "documents:read"), 0);
     assert_int_equal(stats_now().state, SP_STATE_UNFOLLOWED);
-    w.token.text[w.token.n - 10] ^= 1;
+    char *c = &w.token.text[w.token.n - 10];
+    *c = *c == 'A' ? 'B' : 'A'; /* still base64url */
     assert_says(verify(), bad_signature);
     end();
 }
@@ -525,6 +526,13 @@ static void options_that_cannot_be_meant_are_refused(void **state) {
     REFUSES((o->credential = "no colon", o->credential_file = NULL), SP_OPEN_BAD_OPTION, "credential");
     REFUSES(o->feed_url = "http://id.example.com", SP_OPEN_BAD_OPTION, "https");
     REFUSES(o->feed_url = "http://127.evil.example", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://127.0.0.1.nip.io", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://127.0.0.1.", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://127.0.0.1.5", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://127.0.0.256", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://localhost.evil.example", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://[::ffff:8.8.8.8]", SP_OPEN_BAD_OPTION, "https");
+    REFUSES(o->feed_url = "http://127.0.0.1@evil.example", SP_OPEN_BAD_OPTION, "feed_url");
     REFUSES(o->feed_url = "https://a:b@id.example.com", SP_OPEN_BAD_OPTION, "feed_url");
     REFUSES(o->feed_url = "https://id.example.com/?q=1", SP_OPEN_BAD_OPTION, "feed_url");
     REFUSES(o->feed_url = "file:///etc/passwd", SP_OPEN_BAD_OPTION, "feed_url");

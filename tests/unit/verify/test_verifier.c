@@ -381,7 +381,8 @@ static void ended_token_still_names_its_session_for_logout(void **state) {
     assert_verdict(check_flags(&f, &f.token, SP_VERIFY_IGNORE_END, T0 + LIFETIME_S), NONE);
     assert_verdict(check_flags(&f, &f.token, SP_VERIFY_IGNORE_END, T0 + 100 * LIFETIME_S), NONE);
     struct token forged = f.token;
-    forged.text[forged.n - 5] ^= 1;
+    char *c = &forged.text[forged.n - 5];
+    *c = *c == 'A' ? 'B' : 'A'; /* still base64url */
     assert_int_not_equal(check_flags(&f, &forged, SP_VERIFY_IGNORE_END, T0), SP_REJECT_NONE);
     f.claims.aud = sp_strings_one(SP_SLICE_LIT("https://other.example"));
     f.token = issue(&f.key, &f.claims);
