@@ -114,7 +114,7 @@ void sp_feed_publish_revocation(struct sp_feed *f, const struct sp_revocation_ro
     backlog_add(&f->backlog, &r);
     f->at.seq = r.seq;
     memcpy(f->head, head, sizeof(f->head));
-    feed_probe_published(f, r.seq);
+    sp_feed_probe_published(f, r.seq);
     sp_feed_tell_watchers(f);
     feed_unlock(f);
 }

@@ -97,14 +97,14 @@ static inline void feed_bit_clear(uint64_t *bits, size_t i) {
     bits[i / FEED_WORD_BITS] &= ~((uint64_t)1 << (i % FEED_WORD_BITS));
 }
 
-bool feed_is_live(const struct feed_seat *v, int64_t boot_ms);
+bool sp_feed_is_live(const struct feed_seat *v, int64_t boot_ms);
 
 /* Receipts and lag (feed_receipts.c), under the lock. The verifier of this seat has confirmed up to `seq`
  * (UINT64_MAX: it has said goodbye) ... */
-void feed_seat_confirmed(struct sp_feed *f, size_t seat, uint64_t seq);
+void sp_feed_seat_confirmed(struct sp_feed *f, size_t seat, uint64_t seq);
 /* ... or is no more: its confirmations would be somebody else's. */
-void feed_seat_lost(struct sp_feed *f, size_t seat);
-void feed_probe_published(struct sp_feed *f, uint64_t seq);
-void feed_probe_tick(struct sp_feed *f, int64_t boot_ms);
+void sp_feed_seat_lost(struct sp_feed *f, size_t seat);
+void sp_feed_probe_published(struct sp_feed *f, uint64_t seq);
+void sp_feed_probe_tick(struct sp_feed *f, int64_t boot_ms);
 
 #endif

@@ -44,7 +44,7 @@ static void tell_waiters(struct sp_feed *f, size_t seat, uint64_t seq) {
 static void count_for(const struct sp_feed *f, struct sp_feed_waiter *w, int64_t boot_ms) {
     for (size_t i = 0; i < f->verifiers_cap; i++) {
         const struct feed_seat *v = &f->verifiers[i];
-        if (!feed_is_live(v, boot_ms)) continue;
+        if (!sp_feed_is_live(v, boot_ms)) continue;
         w->receipt.verifiers++;
         if (v->seq >= w->seq) {
             w->receipt.confirmed++;
@@ -118,30 +118,30 @@ static void probe_confirm(struct sp_feed *f, size_t seat, uint64_t seq) {
     probe_drop(f, seat);
 }
 
-void feed_probe_published(struct sp_feed *f, uint64_t seq) {
+void sp_feed_probe_published(struct sp_feed *f, uint64_t seq) {
     struct feed_probe *p = &f->probe;
     const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
     if (p->is_open || f->verifiers_cap == 0) return;
     if (p->began_ms != 0 && boot_ms - p->began_ms < SP_FEED_LAG_EVERY_MS) return;
     *p = (struct feed_probe){.seq = seq, .began_ms = boot_ms};
     for (size_t i = 0; i < f->verifiers_cap; i++) {
-        if (!feed_is_live(&f->verifiers[i], boot_ms)) continue;
+        if (!sp_feed_is_live(&f->verifiers[i], boot_ms)) continue;
         feed_bit_set(p->open, i);
         p->left++;
     }
     p->is_open = p->left != 0;
 }
 
-void feed_probe_tick(struct sp_feed *f, int64_t boot_ms) {
+void sp_feed_probe_tick(struct sp_feed *f, int64_t boot_ms) {
     for (size_t i = 0; f->probe.is_open && i < f->verifiers_cap; i++) {
-        if (feed_bit(f->probe.open, i) && !feed_is_live(&f->verifiers[i], boot_ms)) probe_drop(f, i);
+        if (feed_bit(f->probe.open, i) && !sp_feed_is_live(&f->verifiers[i], boot_ms)) probe_drop(f, i);
     }
     if (f->probe.is_open && boot_ms - f->probe.began_ms > SP_FEED_LAG_GIVE_UP_MS) probe_close(f, boot_ms);
 }
 
 /* ---- seats ---- */
 
-void feed_seat_confirmed(struct sp_feed *f, size_t seat, uint64_t seq) {
+void sp_feed_seat_confirmed(struct sp_feed *f, size_t seat, uint64_t seq) {
     tell_waiters(f, seat, seq);
     if (seq == UINT64_MAX)
         probe_drop(f, seat);
@@ -149,7 +149,7 @@ void feed_seat_confirmed(struct sp_feed *f, size_t seat, uint64_t seq) {
         probe_confirm(f, seat, seq);
 }
 
-void feed_seat_lost(struct sp_feed *f, size_t seat) {
+void sp_feed_seat_lost(struct sp_feed *f, size_t seat) {
     for (struct sp_feed_waiter *w = f->waiters; w != NULL; w = w->next) feed_bit_clear(w->open, seat);
     probe_drop(f, seat);
 }

@@ -74,11 +74,11 @@ static bool grow(struct sp_feed *f) {
     return true;
 }
 
-bool feed_is_live(const struct feed_seat *v, int64_t boot_ms) {
+bool sp_feed_is_live(const struct feed_seat *v, int64_t boot_ms) {
     return v->taken && v->has_acked && boot_ms - v->acked_boot_ms <= (int64_t)v->max_staleness_s * 1000;
 }
 static bool is_idle(const struct feed_seat *v, int64_t boot_ms) {
-    return v->taken && v->streams == 0 && !feed_is_live(v, boot_ms);
+    return v->taken && v->streams == 0 && !sp_feed_is_live(v, boot_ms);
 }
 
 /* ---- a full table ---- */
@@ -154,7 +154,7 @@ static struct feed_seat *take_seat(struct sp_feed *f, sp_slice client, sp_slice 
                             .since_ms = sp_clock_wall_ms(&f->clock)};
     sp_assert(sp_ok(SP_TEXT_SET(&v->client, client)) && sp_ok(SP_TEXT_SET(&v->instance, instance)));
     if (was_taken) {
-        feed_seat_lost(f, (size_t)(v - f->verifiers));
+        sp_feed_seat_lost(f, (size_t)(v - f->verifiers));
         index_build(f);
     } else {
         index_add(f, (size_t)(v - f->verifiers));
@@ -206,14 +206,14 @@ static sp_status acknowledge(struct sp_feed *f, const struct sp_feed_ack *ack) {
     if (ack->leaving) {
         struct feed_seat *leaving = find(f, ack->client, ack->instance);
         if (leaving == NULL) return SP_SUCCESS;
-        feed_seat_confirmed(f, (size_t)(leaving - f->verifiers), UINT64_MAX);
+        sp_feed_seat_confirmed(f, (size_t)(leaving - f->verifiers), UINT64_MAX);
         leave_seat(f, leaving);
         return SP_SUCCESS;
     }
     struct feed_seat *v = take_seat(f, ack->client, ack->instance, boot_ms);
     if (v == NULL) return sp_err(SP_E_BUSY);
     note_ack(f, v, ack, boot_ms);
-    feed_seat_confirmed(f, (size_t)(v - f->verifiers), v->seq);
+    sp_feed_seat_confirmed(f, (size_t)(v - f->verifiers), v->seq);
     f->counts.acks++;
     return SP_SUCCESS;
 }
@@ -257,7 +257,7 @@ static void describe(const struct sp_feed *f, const struct feed_seat *v, int64_t
     *ret = (struct sp_feed_verifier){.client = v->client,
                                      .instance = v->instance,
                                      .address = v->address,
-                                     .is_live = feed_is_live(v, boot_ms),
+                                     .is_live = sp_feed_is_live(v, boot_ms),
                                      .is_attached = v->streams != 0,
                                      .has_acked = v->has_acked,
                                      .seq = v->seq,
@@ -307,7 +307,7 @@ void sp_feed_count(struct sp_feed *f, struct sp_feed_counts *ret) {
         const struct feed_seat *v = &f->verifiers[i];
         c.known += v->taken;
         c.attached += v->taken && v->streams != 0;
-        if (!feed_is_live(v, boot_ms)) continue;
+        if (!sp_feed_is_live(v, boot_ms)) continue;
         c.live++;
         if (f->at.seq - v->seq > c.behind_max) c.behind_max = f->at.seq - v->seq;
     }
@@ -321,7 +321,7 @@ bool sp_feed_keys_confirmed(struct sp_feed *f) {
     const int64_t boot_ms = sp_clock_boot_ms(&f->clock);
     for (size_t i = 0; i < f->verifiers_cap && all; i++) {
         const struct feed_seat *v = &f->verifiers[i];
-        all = !feed_is_live(v, boot_ms) || v->keys_index == f->keys_document->index;
+        all = !sp_feed_is_live(v, boot_ms) || v->keys_index == f->keys_document->index;
     }
     feed_unlock(f);
     return all;
@@ -334,11 +334,11 @@ void sp_feed_tick(struct sp_feed *f) {
     for (size_t i = 0; i < f->verifiers_cap; i++) {
         struct feed_seat *v = &f->verifiers[i];
         if (!is_idle(v, boot_ms) || boot_ms - v->heard_boot_ms <= (int64_t)SP_FEED_FORGET_S * 1000) continue;
-        feed_seat_lost(f, i);
+        sp_feed_seat_lost(f, i);
         *v = (struct feed_seat){.taken = false};
         any = true;
     }
     if (any) index_build(f); /* once for all of them: a fleet falls silent together */
-    feed_probe_tick(f, boot_ms);
+    sp_feed_probe_tick(f, boot_ms);
     feed_unlock(f);
 }

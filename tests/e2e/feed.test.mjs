@@ -296,7 +296,7 @@ test('who does not confirm is waited for until the deadline, and counted as miss
     await busy.until(() => busy.acked > 0);
     const r = await s.ask('revoke', '--jti', id16(), '--wait', '1s');
     assert.deepEqual([r.verifiers, r.confirmed], [2, 1]);
-    assert.ok(r.after_ms >= 1000, `${r.after_ms}`);
+    assert.ok(r.after_ms >= 990, `${r.after_ms}`); // the loop's clock and the receipt's are read at different moments
     const said = await s.cli(['revoke', '--jti', id16(), '--wait', '0']);
     assert.match(said.stdout, /confirmed by [01] of 2 live verifiers after \d+ ms\nthe others are in `sallyport verifiers`\n$/);
     const rows = await s.ask('verifiers');
