@@ -53,17 +53,41 @@ bool sp_client_secret_is_live(const struct sp_client_secret *secret, int64_t now
     return secret->used && (secret->expires_ms == 0 || now_ms < secret->expires_ms);
 }
 
+/* ---- one client ---- */
+
+/* NULL: no memory. One reference, the caller's. */
+static struct sp_client *client_new(const struct sp_client_row *row) {
+    struct sp_client *c = malloc(sizeof(*c));
+    if (c == NULL) return NULL;
+    atomic_init(&c->refs, 1);
+    c->row = *row;
+    return c;
+}
+
+/* Those who read see it as const; only the count of references and the end of its life are not. */
+static struct sp_client *own(const struct sp_client *client) {
+    return (struct sp_client *)(uintptr_t)client;
+}
+
+const struct sp_client *sp_client_hold(const struct sp_client *client) {
+    /* relaxed: whoever holds one more has a reference, or a seat that keeps the table's */
+    atomic_fetch_add_explicit(&own(client)->refs, 1, memory_order_relaxed);
+    return client;
+}
+
+void sp_client_release(const struct sp_client *client) {
+    if (client == NULL) return;
+    /* acq_rel: what others read of it was read before it is wiped */
+    if (atomic_fetch_sub_explicit(&own(client)->refs, 1, memory_order_acq_rel) == 1)
+        sp_free_wiped(own(client), sizeof(*client));
+}
+
 /* ---- the table: sorted by id ---- */
 
-struct entry {
-    sp_text64 id;
-    bool feed, disabled;
-    struct sp_client_secret secrets[SP_ROW_CLIENT_SECRETS];
-};
 struct table {
     struct sp_retired link;
     size_t n;
-    struct entry entries[];
+    const struct sp_client *clients[]; /* a reference each */
 };
 struct sp_live_clients {
     struct sp_seats *seats;
@@ -71,7 +95,9 @@ struct sp_live_clients {
 };
 
 static void table_free(struct table *t) {
-    if (t != NULL) sp_free_wiped(t, sizeof(*t) + t->n * sizeof(t->entries[0]));
+    if (t == NULL) return;
+    for (size_t i = 0; i < t->n; i++) sp_client_release(t->clients[i]);
+    free(t);
 }
 
 static void table_reclaimed(struct sp_retired *link) {
@@ -79,15 +105,19 @@ static void table_reclaimed(struct sp_retired *link) {
 }
 
 static struct table *table_new(size_t n_max) {
-    return calloc(1, sizeof(struct table) + n_max * sizeof(struct entry)); /* n_max is bounded */
+    return calloc(1, sizeof(struct table) + n_max * sizeof(struct sp_client *)); /* n_max is bounded */
 }
 
-/* Index of the first entry whose id is not below. */
+static sp_slice id_at(const struct table *t, size_t i) {
+    return SP_TEXT_SLICE(&t->clients[i]->row.id);
+}
+
+/* Index of the first client whose id is not below. */
 static size_t table_from(const struct table *t, sp_slice id) {
     size_t low = 0, high = t->n;
     while (low < high) {
         const size_t mid = low + (high - low) / 2;
-        if (sp_slice_cmp(SP_TEXT_SLICE(&t->entries[mid].id), id) < 0)
+        if (sp_slice_cmp(id_at(t, mid), id) < 0)
             low = mid + 1;
         else
             high = mid;
@@ -95,56 +125,58 @@ static size_t table_from(const struct table *t, sp_slice id) {
     return low;
 }
 
-static const struct entry *table_find(const struct table *t, sp_slice id) {
+static const struct sp_client *table_find(const struct table *t, sp_slice id) {
     const size_t i = table_from(t, id);
-    return i < t->n && sp_slice_eq(SP_TEXT_SLICE(&t->entries[i].id), id) ? &t->entries[i] : NULL;
-}
-
-static sp_status entry_of(const struct sp_client_row *row, struct entry *ret) {
-    const sp_slice id = SP_TEXT_SLICE(&row->id);
-    if (!sp_client_id_valid(id)) return sp_err(SP_E_MALFORMED);
-    *ret = (struct entry){.feed = row->feed, .disabled = row->disabled};
-    memcpy(ret->secrets, row->secrets, sizeof(ret->secrets));
-    return SP_TEXT_SET(&ret->id, id);
+    return i < t->n && sp_slice_eq(id_at(t, i), id) ? t->clients[i] : NULL;
 }
 
 /* There is room for one more. */
 static sp_status table_put(struct table *t, const struct sp_client_row *row) {
-    struct entry added;
-    SP_TRY(entry_of(row, &added));
-    const size_t i = table_from(t, SP_TEXT_SLICE(&added.id));
-    const bool is_there = i < t->n && sp_slice_eq(SP_TEXT_SLICE(&t->entries[i].id), SP_TEXT_SLICE(&added.id));
-    if (!is_there) {
-        memmove(&t->entries[i + 1], &t->entries[i], (t->n - i) * sizeof(t->entries[0]));
+    const sp_slice id = SP_TEXT_SLICE(&row->id);
+    if (!sp_client_id_valid(id)) return sp_err(SP_E_MALFORMED);
+    struct sp_client *added = client_new(row);
+    if (added == NULL) return sp_err(SP_E_NOMEM);
+    const size_t i = table_from(t, id);
+    if (i < t->n && sp_slice_eq(id_at(t, i), id)) {
+        sp_client_release(t->clients[i]);
+    } else {
+        memmove(&t->clients[i + 1], &t->clients[i], (t->n - i) * sizeof(t->clients[0]));
         t->n++;
     }
-    t->entries[i] = added;
+    t->clients[i] = added;
     return SP_SUCCESS;
 }
 
 /* ---- readers ---- */
 
 /* Every place is compared, and what is in it decides by arithmetic only. */
-static bool has_secret(const struct entry *e, const uint8_t *hash, int64_t now_ms) {
+static bool has_secret(const struct sp_client_secret secrets[SP_ROW_CLIENT_SECRETS], const uint8_t *hash,
+                       int64_t now_ms) {
     bool right = false;
-    for (size_t i = 0; i < SP_ARRAY_LEN(e->secrets); i++) {
-        const bool equal =
-            sp_ct_equal(SP_SLICE_ARRAY(e->secrets[i].hash), sp_slice_of(hash, SP_ROW_HASH_BYTES));
-        right |= equal & sp_client_secret_is_live(&e->secrets[i], now_ms);
+    for (size_t i = 0; i < SP_ROW_CLIENT_SECRETS; i++) {
+        const bool equal = sp_ct_equal(SP_SLICE_ARRAY(secrets[i].hash), sp_slice_of(hash, SP_ROW_HASH_BYTES));
+        right |= equal & sp_client_secret_is_live(&secrets[i], now_ms);
     }
     return right;
 }
 
+static const struct sp_client_secret nobodys[SP_ROW_CLIENT_SECRETS]; /* not taken; compared all the same */
+
+bool sp_client_has_secret(const struct sp_client *client, sp_slice secret, int64_t now_ms) {
+    uint8_t hash[SP_ROW_HASH_BYTES];
+    sp_client_secret_hash(secret, hash);
+    return has_secret(client == NULL ? nobodys : client->row.secrets, hash, now_ms);
+}
+
 static enum sp_client_check check(const struct table *t, sp_slice id, const uint8_t *hash, int64_t now_ms,
                                   struct sp_client_facts *ret_facts) {
-    static const struct entry nobody = {0};
-    const struct entry *e = table_find(t, id);
-    if (e == NULL) e = &nobody; /* compared all the same; its places are not taken */
-    if (!has_secret(e, hash, now_ms)) return SP_CLIENT_REFUSED;
-    struct sp_client_facts facts = {.id = e->id, .feed = e->feed};
+    const struct sp_client *c = table_find(t, id);
+    const bool right = has_secret(c == NULL ? nobodys : c->row.secrets, hash, now_ms);
+    struct sp_client_facts facts = {.feed = right && c->row.feed};
+    if (!right || !sp_ok(SP_TEXT_SET(&facts.id, SP_TEXT_SLICE(&c->row.id)))) return SP_CLIENT_REFUSED;
     memcpy(facts.hash, hash, sizeof(facts.hash));
     *ret_facts = facts;
-    return e->disabled ? SP_CLIENT_DISABLED : SP_CLIENT_GENUINE;
+    return c->row.disabled ? SP_CLIENT_DISABLED : SP_CLIENT_GENUINE;
 }
 
 enum sp_client_check sp_live_clients_check(struct sp_live_clients *live, sp_slice id, sp_slice secret,
@@ -167,6 +199,14 @@ enum sp_client_check sp_live_clients_check_again(struct sp_live_clients *live, i
     return c;
 }
 
+const struct sp_client *sp_live_clients_get(struct sp_live_clients *live, sp_slice id) {
+    sp_seats_enter(live->seats);
+    const struct sp_client *c = table_find(atomic_load(&live->now), id);
+    if (c != NULL) sp_client_hold(c);
+    sp_seats_leave(live->seats);
+    return c;
+}
+
 size_t sp_live_clients_count(struct sp_live_clients *live) {
     sp_seats_enter(live->seats);
     const size_t n = atomic_load(&live->now)->n;
@@ -181,13 +221,16 @@ static void replace(struct sp_live_clients *live, struct table *old, struct tabl
     sp_reclaim_retire(sp_seats_reclaim(live->seats), &old->link, table_reclaimed);
 }
 
+static void table_share(struct table *t, const struct sp_client *client) {
+    t->clients[t->n++] = sp_client_hold(client);
+}
+
 sp_status sp_live_clients_put(struct sp_live_clients *live, const struct sp_client_row *rows, size_t n) {
     struct table *old = atomic_load(&live->now); /* the only writer: nobody retires it meanwhile */
     if (n > SP_CLIENTS_MAX) return sp_err(SP_E_LIMIT);
     struct table *next = table_new(old->n + n);
     if (next == NULL) return sp_err(SP_E_NOMEM);
-    next->n = old->n;
-    memcpy(next->entries, old->entries, old->n * sizeof(old->entries[0]));
+    for (size_t i = 0; i < old->n; i++) table_share(next, old->clients[i]);
     sp_status s = SP_SUCCESS;
     for (size_t i = 0; sp_ok(s) && i < n; i++) s = table_put(next, &rows[i]);
     if (sp_ok(s) && next->n > SP_CLIENTS_MAX) s = sp_err(SP_E_LIMIT);
@@ -205,7 +248,7 @@ sp_status sp_live_clients_remove(struct sp_live_clients *live, sp_slice id) {
     struct table *next = table_new(old->n);
     if (next == NULL) return sp_err(SP_E_NOMEM);
     for (size_t i = 0; i < old->n; i++) {
-        if (!sp_slice_eq(SP_TEXT_SLICE(&old->entries[i].id), id)) next->entries[next->n++] = old->entries[i];
+        if (!sp_slice_eq(id_at(old, i), id)) table_share(next, old->clients[i]);
     }
     replace(live, old, next);
     return SP_SUCCESS;

@@ -285,6 +285,56 @@ static void row_whose_id_is_none_changes_nothing(void **state) {
     free(rows);
 }
 
+/* ---- clients that are held ---- */
+
+static void client_that_is_held_stays_as_it_was(void **state) {
+    struct fixture *f = *state;
+    struct sp_client_row *row = row_new("orders");
+    const struct secret first = give_secret(row, 0, 0);
+    OK(sp_live_clients_put(f->live, row, 1));
+    const struct sp_client *held = sp_live_clients_get(f->live, SP_SLICE_LIT("orders"));
+    const struct sp_client *again = sp_client_hold(held);
+    const struct secret second = give_secret(row, 0, 0);
+    row->disabled = true;
+    OK(sp_live_clients_put(f->live, row, 1));
+    assert_false(held->row.disabled);
+    assert_true(sp_client_has_secret(held, SP_SLICE_ARRAY(first.text), NOW_MS));
+    assert_false(sp_client_has_secret(held, SP_SLICE_ARRAY(second.text), NOW_MS));
+    const struct sp_client *now = sp_live_clients_get(f->live, SP_SLICE_LIT("orders"));
+    assert_true(now->row.disabled); /* given all the same */
+    assert_true(sp_client_has_secret(now, SP_SLICE_ARRAY(second.text), NOW_MS));
+    sp_client_release(held);
+    OK(sp_live_clients_remove(f->live, SP_SLICE_LIT("orders")));
+    assert_null(sp_live_clients_get(f->live, SP_SLICE_LIT("orders")));
+    assert_true(sp_client_has_secret(again, SP_SLICE_ARRAY(first.text), NOW_MS));
+    sp_client_release(again);
+    sp_client_release(now);
+    sp_client_release(NULL);
+    free(row);
+}
+
+static void change_of_one_client_leaves_the_others_where_they_are(void **state) {
+    struct fixture *f = *state;
+    struct sp_client_row *rows = many_rows(3);
+    OK(sp_live_clients_put(f->live, rows, 3));
+    const struct sp_client *before = sp_live_clients_get(f->live, SP_SLICE_LIT("c00002"));
+    rows[0].feed = true; /* c00000 */
+    OK(sp_live_clients_put(f->live, rows, 1));
+    OK(sp_live_clients_remove(f->live, SP_SLICE_LIT("c00000")));
+    const struct sp_client *after = sp_live_clients_get(f->live, SP_SLICE_LIT("c00002"));
+    assert_ptr_equal(before, after);
+    sp_client_release(before);
+    sp_client_release(after);
+    free(rows);
+}
+
+static void nobody_has_a_secret(void **state) {
+    (void)state;
+    const uint8_t zeros[SP_ROW_HASH_BYTES] = {0};
+    assert_false(sp_client_has_secret(NULL, SP_SLICE_EMPTY, NOW_MS));
+    assert_false(sp_client_has_secret(NULL, SP_SLICE_ARRAY(zeros), NOW_MS));
+}
+
 /* ---- readers and the writer ---- */
 
 struct reader {
@@ -300,6 +350,10 @@ static void *read_until_told(void *arg) {
         (void)check_at(r->f, "orders", &r->second, NOW_MS);
         if (check_at(r->f, "always", &r->second, NOW_MS) != SP_CLIENT_REFUSED) return r;
         if (check_at(r->f, "always", &r->first, NOW_MS) != SP_CLIENT_GENUINE) return r;
+        const struct sp_client *held = sp_live_clients_get(r->f->live, SP_SLICE_LIT("orders"));
+        const bool is_whole = held == NULL || sp_slice_eq_cstr(SP_TEXT_SLICE(&held->row.id), "orders");
+        sp_client_release(held);
+        if (!is_whole) return r;
     }
     return NULL;
 }
@@ -346,6 +400,9 @@ int main(void) {
         T(put_replaces_and_remove_forgets),
         T(table_is_bounded_and_finds_the_first_and_the_last),
         T(row_whose_id_is_none_changes_nothing),
+        T(client_that_is_held_stays_as_it_was),
+        T(change_of_one_client_leaves_the_others_where_they_are),
+        cmocka_unit_test(nobody_has_a_secret),
         T(readers_see_one_table_or_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
