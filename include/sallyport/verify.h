@@ -102,6 +102,11 @@ struct sp_options {
      * this library; both texts are good until it returns. NULL: nobody asks. */
     void (*log)(void *arg, const char *event, const char *detail);
     void *log_arg;
+    /* DPoP: how many proofs are remembered at a time, so that none passes twice; each for a minute. 0:
+     * 131,072. When that many came within a minute, further ones are refused (SP_BUSY). 64 to 16,777,216. */
+    size_t dpop_proofs;
+    /* 1: a proof must carry a nonce of this process (sp_dpop_nonce), or is refused (SP_NONCE_REQUIRED). */
+    int dpop_require_nonce;
 };
 #define SP_NO_CACHE ((size_t)-1)
 #ifdef __cplusplus
@@ -164,7 +169,9 @@ SP_API void sp_follow_step(struct sallyport *sp);
     X(BAD_PROOF, 12, "bad_proof")                                                                            \
     X(BAD_REQUEST, 13, "bad_request")                                                                        \
     X(CLOSED, 14, "closed")                                                                                  \
-    X(NO_MEMORY, 15, "no_memory")
+    X(NO_MEMORY, 15, "no_memory")                                                                            \
+    X(NONCE_REQUIRED, 16, "nonce_required")                                                                  \
+    X(BUSY, 17, "busy")
 
 enum sp_verdict {
 #define SP_VERDICT_ENUM_(name, value, code) SP_##name = (value),
@@ -180,7 +187,10 @@ struct sp_request {
     enum sp_scheme scheme; /* of the Authorization header */
     const char *token;     /* the compact JWS, without the scheme */
     size_t token_bytes;
-    /* For DPoP (RFC 9449): this version knows what it is, and refuses it. */
+    /* With SP_SCHEME_DPOP (RFC 9449): the request's method as it came ("GET"), its URL as the client wrote it
+     * (scheme, host and path; a query may follow and is ignored), and the value of its one DPoP header; NULL:
+     * it has none. Build the URL from the service's own public address and the path of the request, never
+     * from the Host header alone: the sender chooses that. */
     const char *method, *url, *proof;
 };
 #ifdef __cplusplus
@@ -208,8 +218,11 @@ struct sp_string {
 struct sp_token {
     struct sp_string subject, session, id; /* sub, sid, jti */
     struct sp_string client_id, issuer;
+    struct sp_string key; /* cnf.jkt: thumbprint of the key whose proof was checked; absent: a bearer token */
     struct sp_string audience; /* a word list; an audience with a space in it is left out */
     struct sp_string scope, roles, permissions, amr; /* word lists; permissions as the token has them */
+    struct sp_string acr; /* with authenticated_at, what step-up asks for (RFC 9470) */
+    int is_client;        /* the subject is the client itself: no user, no roles (client_credentials) */
     int64_t issued_at, expires_at, authenticated_at; /* Unix seconds; INT64_MIN: absent */
     int is_stale;                                    /* with SP_WHEN_STALE_ACCEPT_UNPROVEN */
     /* Ours. */
@@ -221,12 +234,28 @@ struct sp_token {
 /* `claims` may be NULL when the verdict is enough. It is written only with SP_ACCEPTED. A verdict that is not
  * SP_ACCEPTED lets nobody in. SP_STALE: the token may be good, and it cannot be proved that it was not
  * revoked, or its key is not known yet; a service answers 503. Any other is the token's fault: 401.
- * SP_PROOF_REQUIRED: the token is bound to a key (cnf), and came as a mere bearer token. */
+ * SP_BUSY: 503. SP_PROOF_REQUIRED: the token is bound to a key (cnf), and came without a proof.
+ * SP_NONCE_REQUIRED: 401, with the header DPoP-Nonce (sp_dpop_nonce) and error="use_dpop_nonce". */
 SP_API enum sp_verdict sp_verify(struct sallyport *sp, const struct sp_request *request,
                                  struct sp_token *claims) SP_MUST_USE;
-/* Does one of the token's roles grant `permission`, by the role table as it is now? Without a feed: do the
- * token's own permissions? 1 or 0. `claims` came from an accepted sp_verify. */
+/* Is `permission` granted? 1 or 0. By one of the token's roles, by the role table as it is now (without a
+ * feed: by the token's own permissions), and, when the token has a scope, by a word of it as well. A client's
+ * own token (is_client) has no roles: there the scope alone decides. `claims` came from an accepted
+ * sp_verify. */
 SP_API int sp_permits(const struct sp_token *claims, const char *permission) SP_MUST_USE;
+
+/* ---- proofs of possession (DPoP, RFC 9449) ---- */
+
+/* Why the last sp_verify of this thread said SP_BAD_PROOF: "wrong_url"; and a sentence for people, which may
+ * go into error_description. "ok" when it said something else. Static storage; never NULL. */
+SP_API const char *sp_proof_fault(void);
+SP_API const char *sp_proof_fault_text(void);
+
+#define SP_DPOP_NONCE_BYTES 23
+/* The nonce to send in the header DPoP-Nonce, with a NUL at its end. It changes every two minutes; the one
+ * before is good for as long again. Send it with SP_NONCE_REQUIRED, and with every answer to spare clients a
+ * round trip. Any thread. Returns `ret`. */
+SP_API const char *sp_dpop_nonce(const struct sallyport *sp, char ret[SP_DPOP_NONCE_BYTES]);
 
 /* "bad_signature"; and a sentence for people. Static storage; never NULL. */
 SP_API const char *sp_verdict_code(enum sp_verdict verdict);

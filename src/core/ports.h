@@ -6,13 +6,21 @@
 #include "base/buf.h"
 #include "base/ports.h"
 #include "token/claims.h"
+#include "token/id_token.h"
 #include "token/jwk.h"
 #include "token/reject.h"
 
 /* Verification of our own access tokens: signature, times, issuer, audience, epochs, revocation. */
+/* A set of bits. */
 enum sp_authn_flags {
     SP_AUTHN_STRICT = 0,
-    SP_AUTHN_IGNORE_END = 1, /* logout: expired and revoked tokens still name their session */
+    /* Logout: expired and revoked tokens still name their session. */
+    SP_AUTHN_IGNORE_END = 1,
+    /* The caller checks the proof of a token that is bound to a key (claims.jkt, token/dpop.h); without this
+     * such a token is refused (PROOF_REQUIRED), since it is no bearer token. */
+    SP_AUTHN_PROOF_BY_CALLER = 2,
+    /* Where the issuer itself is asked (userinfo, introspection, revocation): tokens for any audience. */
+    SP_AUTHN_ANY_AUDIENCE = 4,
 };
 struct sp_authn {
     /* SP_REJECT_NONE and *ret filled, or why not. Its slices are good until `release`, which must follow
@@ -23,6 +31,8 @@ struct sp_authn {
     void (*release)(void *arg);
     /* Replaces the whole set of verification keys. */
     sp_status (*set_keys)(void *arg, const struct sp_jwk *keys, size_t n);
+    /* An id_token of ours that comes back as a hint (token/id_token.h), expired or not; release as above. */
+    enum sp_reject (*read_hint)(void *arg, sp_slice id_token, struct sp_id_token_hint *ret);
     void *arg;
 };
 

@@ -34,6 +34,7 @@ const struct sp_claim_field sp_claim_fields[] = {
     ROW("jti", SP_CLAIM_STRING, true, jti),
     ROW("sid", SP_CLAIM_STRING, false, sid),
     ROW("auth_time", SP_CLAIM_DATE, false, auth_time),
+    ROW("acr", SP_CLAIM_STRING, false, acr),
     ROW("amr", SP_CLAIM_WORDS, false, amr),
     ROW_HAS("roles", SP_CLAIM_WORDS, roles, has_roles),
     ROW_HAS("permissions", SP_CLAIM_WORDS, permissions, has_permissions),
@@ -246,6 +247,7 @@ static const size_t string_at[SP_CLAIMS_STRINGS] = {
     [SP_CLAIMS_PERMISSIONS] = STRING(permissions),
     [SP_CLAIMS_SCOPE] = STRING(scope),
     [SP_CLAIMS_JKT] = STRING(jkt),
+    [SP_CLAIMS_ACR] = STRING(acr),
 };
 static sp_slice *string_of(struct sp_claims *claims, size_t i) {
     return (sp_slice *)(void *)((char *)claims + string_at[i]);
@@ -274,7 +276,7 @@ enum packed_flag {
     HAS_EPU = HAS_PERMISSIONS << 1,
     HAS_EPG = HAS_EPU << 1
 };
-_Static_assert(HAS_EPG <= UINT16_MAX, "the flags fit");
+_Static_assert(HAS_EPG <= UINT32_MAX, "the flags fit");
 
 static unsigned flags_of(const struct sp_claims *c) {
     unsigned flags = 0;
@@ -303,7 +305,7 @@ sp_status sp_claims_pack(const struct sp_claims *claims, uint8_t *dst, struct sp
         p.string_n[i] = (uint16_t)s.n;
         flags |= 1u << i;
     }
-    p.flags = (uint16_t)flags;
+    p.flags = flags;
     *ret_packed = p;
     return SP_SUCCESS;
 }

@@ -24,6 +24,7 @@ struct sp_claims {
     sp_slice iss, sub, client_id, jti, sid, scope /* words */, jkt /* cnf.jkt */;
     struct sp_strings aud;
     sp_slice amr, roles, permissions; /* words */
+    sp_slice acr;
     bool has_roles,
         has_permissions; /* present, possibly empty: an absent `permissions` means "ask the role table" */
     int64_t iat, exp, nbf, auth_time; /* seconds since 1970 */
@@ -68,13 +69,14 @@ enum sp_claims_string {
     SP_CLAIMS_PERMISSIONS,
     SP_CLAIMS_SCOPE,
     SP_CLAIMS_JKT,
+    SP_CLAIMS_ACR,
     SP_CLAIMS_STRINGS
 };
 struct sp_claims_packed {
     int64_t iat, exp, nbf, auth_time;
     uint32_t epu, epg; /* 0 when absent, which is what an absent epoch counts as */
     uint16_t string_n[SP_CLAIMS_STRINGS];
-    uint16_t flags; /* a bit for each string that is not NULL, then those of claims.c */
+    uint32_t flags; /* a bit for each string that is not NULL, then those of claims.c */
 };
 static inline bool sp_claims_packed_has(const struct sp_claims_packed *packed, enum sp_claims_string s) {
     return (packed->flags >> s & 1) != 0;

@@ -52,4 +52,17 @@ static inline bool sp_sid_eq(sp_sid a, sp_sid b) {
 void sp_sid_text(sp_sid sid, char out[SP_SID_CHARS]); /* no NUL */
 sp_status sp_sid_parse(sp_slice text, sp_sid *ret_sid);
 
+/* A client that acts on its own (client_credentials) is the subject of its tokens: `sub` is its `client_id`,
+ * which is not the text of an id. Revocation knows subjects by id, so a client has a derived one: the first
+ * 16 bytes of SHA-256("sallyport client subject" 0x00 client_id). */
+void sp_client_subject(sp_slice client_id, uint8_t ret[SP_ID_BYTES]);
+
+enum sp_subject {
+    SP_SUBJECT_UNKNOWN = 0, /* nobody's: such a token could not be revoked, and is refused */
+    SP_SUBJECT_USER = 1,    /* sub is the text of an id, and that is the id */
+    SP_SUBJECT_CLIENT = 2   /* sub is the client_id and not the text of an id: the derived id */
+};
+/* Whose token it is that says so, and under which id it is revoked; *ret_id is set unless UNKNOWN. */
+enum sp_subject sp_subject_of(sp_slice sub, sp_slice client_id, sp_id *ret_id);
+
 #endif

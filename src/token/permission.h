@@ -8,6 +8,7 @@
 #ifndef SP_TOKEN_PERMISSION_H
 #define SP_TOKEN_PERMISSION_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 #define SP_PERMISSION_BYTES_MAX 128 /* a few of them must fit into a token */
@@ -19,5 +20,21 @@ bool sp_permission_valid(sp_slice permission, enum sp_permission_kind kind);
 bool sp_permission_matches(sp_slice granted, sp_slice wanted);
 /* Does any word of `granted_words` match? */
 bool sp_permissions_grant(sp_slice granted_words, sp_slice wanted);
+/* Appends the granted permissions that both lists grant, in the order of `a`, each once: of `documents:*` and
+ * `documents:read` it is the latter. Words that are not permissions are left out. */
+sp_status sp_permissions_intersect(sp_slice a_words, sp_slice b_words, struct sp_buf *out);
+
+/* Scopes (RFC 6749 section 3.3). A word of a scope is a granted permission, except for those that the
+ * protocol has for itself: openid, profile, offline_access. */
+bool sp_scope_is_protocol_word(sp_slice word);
+/* Does any word of the scope, those of the protocol aside, match? */
+bool sp_scope_grants(sp_slice scope_words, sp_slice wanted);
+
+/* What limits a token: whether it may do something is decided by this, and by what its roles grant. */
+struct sp_permission_limit {
+    sp_slice
+        scope; /* the token's claim; p == NULL: it has none, which limits nothing. "" limits to nothing */
+    bool is_client; /* its subject is a client (sp_subject_of), which has no roles: the scope alone decides */
+};
 
 #endif

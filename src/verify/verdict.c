@@ -59,11 +59,13 @@ const char *sp_verdict_text(enum sp_verdict verdict) {
     case SP_BAD_AUDIENCE: return "the token is for another audience";
     case SP_REVOKED: return "the token, its session or its user was revoked";
     case SP_STALE: return "it cannot be proved that no revocation was missed: nobody is let in until it can";
-    case SP_PROOF_REQUIRED: return "the token is bound to a key, and came as a mere bearer token";
-    case SP_BAD_PROOF: return "the proof of possession does not hold; this version accepts none (DPoP)";
+    case SP_PROOF_REQUIRED: return "the token is bound to a key, and came without a proof of it (DPoP)";
+    case SP_BAD_PROOF: return "the proof of possession (DPoP) does not hold";
     case SP_BAD_REQUEST: return "the call was made wrongly: no token, or a request that was not initialised";
     case SP_CLOSED: return "the verifier was opened before a fork: open another one in the child";
     case SP_NO_MEMORY: return "out of memory, or too many threads: it could not be checked";
+    case SP_NONCE_REQUIRED: return "the proof of possession must carry the nonce that is sent along";
+    case SP_BUSY: return "too many proofs of possession at a time: this one cannot be remembered";
     }
     return "not a verdict";
 }

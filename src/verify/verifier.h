@@ -13,8 +13,8 @@
  *
  * What is looked up in the revocation set: the raw 16 and 20 bytes of a jti and a sid in our text form,
  * otherwise the characters of the claim as they stand. A token that nobody could revoke is refused as
- * BAD_PAYLOAD: one without jti, or whose sub is not an id of ours, since users are raised by id. Absent
- * epochs count as 0. */
+ * BAD_PAYLOAD: one without jti, or whose sub is neither an id of ours nor its client_id, since users and
+ * clients are raised by id (sp_subject_of). Absent epochs count as 0. */
 #ifndef SP_VERIFY_VERIFIER_H
 #define SP_VERIFY_VERIFIER_H
 
@@ -23,6 +23,7 @@
 #include "revoke/reclaim.h"
 #include "revoke/set.h"
 #include "token/check.h"
+#include "token/id_token.h"
 #include "verify/keyset.h"
 #include "verify/token_cache.h"
 
@@ -77,6 +78,8 @@ enum sp_verify_flags {
     /* The caller checks the proof of a token that is bound to a key (cnf.jkt); without this such a token is
      * refused, since it is no bearer token. */
     SP_VERIFY_PROOF_BY_CALLER = 2,
+    /* For the issuer's own endpoints (userinfo, introspection, revocation): tokens for any audience. */
+    SP_VERIFY_ANY_AUDIENCE = 4,
 };
 
 /* Inside enter/exit, by the reader's thread. SP_REJECT_NONE: accepted, and *ret_claims is good until exit or
@@ -88,6 +91,12 @@ enum sp_reject sp_verifier_check(struct sp_verifier *v, struct sp_verifier_reade
 enum sp_reject sp_verifier_check_flags(struct sp_verifier *v, struct sp_verifier_reader *reader,
                                        unsigned flags, sp_slice token, int64_t now_s,
                                        const struct sp_claims **ret_claims)
+    __attribute__((warn_unused_result));
+
+/* An id_token of this issuer that comes back as a hint, by the current keys; see token/id_token.h. Inside
+ * enter/exit; what it says is good until exit or the reader's next check. */
+enum sp_reject sp_verifier_read_hint(struct sp_verifier *v, struct sp_verifier_reader *reader,
+                                     sp_slice id_token, struct sp_id_token_hint *ret)
     __attribute__((warn_unused_result));
 
 /* The bytes that the claims of the reader's last accepted check borrow: every slice in them is NULL or lies

@@ -1,0 +1,26 @@
+/* Nonces for DPoP proofs (RFC 9449 sections 8 and 9): a server gives one out, and only proofs that carry it
+ * are good. So a proof cannot be made in advance, nor be used at a server with another key.
+ *
+ * Nothing is stored: a nonce is a MAC over the number of a slot of time. It is good during its own slot and
+ * the next, so that one that was just given out is never refused. It is no secret, and may be used any number
+ * of times: proofs are told apart by their jti.
+ *
+ * The clock should not go back (boot time): the key does not outlive the process. Pure; thread-safe. */
+#ifndef SP_TOKEN_DPOP_NONCE_H
+#define SP_TOKEN_DPOP_NONCE_H
+
+#include "crypto/digest.h"
+
+#define SP_DPOP_NONCE_CHARS 22 /* 128 bits of MAC */
+#define SP_DPOP_NONCE_SLOT_MS                                                                                \
+    120000 /* a client that is busy pays one more round trip in two minutes at most */
+
+/* The key of a start: SP_DPOP_NONCE_KEY_BYTES random bytes through sp_hmac_key_init. */
+#define SP_DPOP_NONCE_KEY_BYTES 32
+
+/* The nonce to be sent now, without NUL. */
+void sp_dpop_nonce_make(const struct sp_hmac_key *key, int64_t now_ms, char ret[SP_DPOP_NONCE_CHARS]);
+/* Is it one of the two that are good now? */
+bool sp_dpop_nonce_is_good(const struct sp_hmac_key *key, int64_t now_ms, sp_slice nonce);
+
+#endif
