@@ -13,6 +13,7 @@
 #define SP_CORE_OAUTH_H
 
 #include "core/app.h"
+#include "token/dpop_nonce.h"
 
 enum sp_oauth_error {
 #define X(name, status, code) SP_OAUTH_##name,
@@ -175,6 +176,10 @@ struct sp_authz_result {
     sp_slice username;               /* CONSENT, LOGOUT: as displayed; LOGIN: the hint, perhaps empty */
     sp_slice scope;                  /* CONSENT: what would be granted, word list */
     sp_slice permissions;            /* CONSENT: those of `scope` that are permissions, word list */
+    /* LOGIN, CONSENT, LOGOUT: where the browser may be sent once the page was answered (redirect_uri,
+     * post_logout_redirect_uri); may be empty. Browsers hold a form to the page's form-action through every
+     * redirect after it, so the page must name the address' origin. */
+    sp_slice goes_to;
     enum sp_outcome failed;          /* LOGIN: OK, or why the attempt before failed: INVALID_CREDENTIALS,
                                         TOO_MANY_ATTEMPTS,          OVERLOADED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN */
     /* The sign-in's cookie: what to do with it. */
@@ -235,8 +240,7 @@ void sp_app_consent_end_own(struct sp_app *app, const struct sp_call *call, sp_s
 enum sp_reject sp_app_authenticate_dpop(struct sp_app *app, sp_slice access_token, bool is_dpop_scheme,
                                         const struct sp_dpop_shown *dpop, struct sp_principal *ret,
                                         struct sp_oauth_trouble *ret_trouble);
-/* The nonce of the moment, for DPoP-Nonce. */
-enum { SP_DPOP_NONCE_CHARS = 43 };
+/* The nonce of the moment, for DPoP-Nonce (token/dpop_nonce.h). */
 void sp_oauth_dpop_nonce(struct sp_app *app, char ret[SP_DPOP_NONCE_CHARS]);
 
 /* What discovery may promise. */
