@@ -377,7 +377,7 @@ static double two_threads_beside_adds(struct sp_verifier *v, const struct tokens
 
 static void row(const char *label, double ns, double of, double wanted) {
     printf("%-52s %9.1f ns %11.0f /s", label, ns, 1e9 / ns);
-    if (of > 0) printf("   %.2f of the floor, wanted %.2f%s", of, wanted, of >= wanted ? "" : "   MISSED");
+    if (of > 0) printf("   %.3f of the floor, wanted %.2f%s", of, wanted, of >= wanted ? "" : "   MISSED");
     printf("\n");
     fflush(stdout);
 }

@@ -204,7 +204,8 @@ def main():
     if write:
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "results.md"), "w") as f:
             f.write("# What was measured\n\n"
-                    f"`make bench` prints these tables; `bench/server.py build/bench --write --full` puts them here. {CONNECTIONS} keep-alive "
+                    "`make bench` prints these tables; `tools/bench server --write --full` puts them here. `tools/bench verify` has those of "
+                    f"checks of tokens, revocations and the feed: `bench/results-verify.md`. {CONNECTIONS} keep-alive "
                     f"connections, each following a session of its own, {SECONDS} s a row; the server has one core, the generator "
                     "another; SQLite with `synchronous=FULL`, so every rotation is on the disk before it is answered. Ratios compare "
                     "CPU time with floors of the same run; absolute figures move from run to run and from machine to machine.\n\n"
