@@ -16,7 +16,7 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "s
 # Measured on the machine of bench/results.md; each with the program that measures it.
 ENTRY_BYTES = 18.7          # memory of one revocation in set and filter, ten million of them (bench/revoke_set)
 ENTRY_PEAK = 1.1            # times that at the peak of growth (bench/revoke_set)
-LOAD_S = 0.10e-6            # to load one row of a snapshot (bench/revoke_set)
+LOAD_S = 0.29e-6            # to load one row of a snapshot into a set that grows (bench/revoke_set)
 PUSH_S = 8e-6               # server CPU to write one small piece to one of many subscribers (bench/feed.py)
 ACK_S = 30e-6               # server CPU for one acknowledgement, of an answer of the whole server (bench/feed.py)
 SIGN_S = 24e-6              # an Ed25519 signature: a beat, an answer to a nonce (bench/bench_sign)
@@ -89,7 +89,10 @@ def simulated(program):
 
 
 def put(page, name, text):
-    return re.sub(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", lambda m: m.group(1) + text + m.group(2), page, flags=re.S)
+    page, found = re.subn(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", lambda m: m.group(1) + text + m.group(2), page, flags=re.S)
+    if found != 1:
+        raise SystemExit(f"docs/scale.md has {found} places marked {name}, not one")
+    return page
 
 
 def main():
