@@ -94,15 +94,17 @@ void sp_refresh_add_reissue(struct sp_refresh_op *op, bool mark_used) {
     int64_t now_ms = op->t.base.now_ms;
     op->t.access_exp_s = now_ms / 1000 + op->t.base.app->config.access_ttl_s;
     op->write = sp_op_change(&op->t.base, SP_CHANGE_SESSION_REISSUE);
-    op->write->reissue = (struct sp_session_reissue){.tenant = SP_TENANT_DEFAULT,
-                                                     .sid = op->token.sid.b,
-                                                     .generation = op->seen.generation,
-                                                     .secret = op->seen.secret,
-                                                     .now_ms = now_ms,
-                                                     .access_exp_s = op->t.access_exp_s,
-                                                     .mark_used = mark_used,
-                                                     .ret_session = &op->t.session,
-                                                     .ret_user = &op->t.user};
+    op->write->reissue =
+        (struct sp_session_reissue){.tenant = SP_TENANT_DEFAULT,
+                                    .sid = op->token.sid.b,
+                                    .generation = op->seen.generation,
+                                    .secret = op->seen.secret,
+                                    .client_id = SP_TEXT_SLICE(&op->t.base.app->config.client_id),
+                                    .now_ms = now_ms,
+                                    .access_exp_s = op->t.access_exp_s,
+                                    .mark_used = mark_used,
+                                    .ret_session = &op->t.session,
+                                    .ret_user = &op->t.user};
 }
 
 void sp_refresh_applied(struct sp_refresh_op *op) {

@@ -49,6 +49,7 @@ static sp_status apply(struct sp_publish *p, const struct sp_store_event *event)
     case SP_EVENT_KEY: return apply_key(p, event->key);
     case SP_EVENT_CLIENT: return sp_live_clients_put(p->clients, event->client, 1);
     case SP_EVENT_CLIENT_GONE: return sp_live_clients_remove(p->clients, event->client_id);
+    case SP_EVENT_LOGOUT: return SP_SUCCESS; /* nothing of it is enforced here: the outbox has it */
     }
     return sp_err(SP_E_MALFORMED);
 }
@@ -61,6 +62,7 @@ static const char *event_name(enum sp_event_kind kind) {
     case SP_EVENT_KEY: return "key";
     case SP_EVENT_CLIENT: return "client";
     case SP_EVENT_CLIENT_GONE: return "client_gone";
+    case SP_EVENT_LOGOUT: return "logout";
     }
     return "unknown";
 }

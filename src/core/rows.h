@@ -66,6 +66,9 @@ enum sp_end_cause {
     SP_END_EVERYONE = 13,        /* `revoke --everyone` */
     SP_END_USER_ENDED = 14,      /* the person ended it from another session */
     SP_END_REUSE_ELSEWHERE = 15, /* nuclear revoke: a refresh token of another session was replayed */
+    SP_END_CODE_REPLAYED = 16,   /* the authorization code that it began with was redeemed a second time */
+    SP_END_CLIENT_REVOKED = 17,  /* its client asked for it: POST /oauth2/revoke */
+    SP_END_PARENT = 18,          /* the browser's sign-in that it came from ended */
     SP_END_CAUSE_COUNT
 };
 
@@ -78,9 +81,13 @@ struct sp_session_row {
     sp_text256 aud;
     sp_text512 scope;
     sp_text64 acr;
-    sp_text64 amr;  /* word list */
-    sp_text64 jkt;  /* DPoP key thumbprint, or empty */
-    sp_text256 act; /* who acts for the subject, or empty (RFC 8693) */
+    sp_text64 amr;                    /* word list */
+    sp_text64 jkt;                    /* DPoP key thumbprint, or empty */
+    sp_text256 act;                   /* who acts for the subject, or empty (RFC 8693) */
+    uint8_t parent[SP_ROW_SID_BYTES]; /* the browser's sign-in that it came from, which takes it along when
+                                         it ends; zeros: none. One level: a parent has none itself. */
+    bool offline;                     /* outlives its parent's end (offline_access was granted) */
+    bool backchannel;                 /* its end goes into the outbox of logouts */
     enum sp_session_mode mode;
     sp_text128 device;     /* as the client named it */
     sp_text64 address;     /* of the login */
@@ -165,8 +172,41 @@ struct sp_client_row {
     sp_text4096 redirect_uris;
     sp_text4096 jwks;
     bool rotate_refresh;
+    sp_text128 name;                       /* as it is shown to people */
+    sp_text512 backchannel_logout_uri;     /* where its logout tokens go; empty: nowhere */
+    sp_text1024 post_logout_redirect_uris; /* word list */
+    bool trusted;                          /* nobody is asked for consent */
+    bool require_par;                      /* an authorization request must have been pushed (RFC 9126) */
+    bool require_dpop;                     /* no tokens without a proof of a key (RFC 9449) */
+    /* What stands for its own access tokens (sub == client_id) among the users' epochs. Zeros: not yet, in a
+     * row from before there was one; whoever puts the row next fills it in. Once there, it stays. */
+    uint8_t subject[SP_ROW_ID_BYTES];
+    uint32_t epoch; /* its tokens with a lower one are refused */
     struct sp_client_secret secrets[SP_ROW_CLIENT_SECRETS];
     int64_t created_ms;
+};
+
+/* What a person allowed a client to have. It is worth nothing when it is older than the client: a client that
+ * was deleted leaves these behind. */
+struct sp_consent_row {
+    uint32_t tenant;
+    uint8_t user_id[SP_ROW_ID_BYTES];
+    sp_text128 client_id;
+    sp_text1024 scopes; /* word list */
+    int64_t granted_ms;
+};
+
+/* A session that has ended, of which its client is still to be told (OpenID Connect Back-Channel Logout). */
+struct sp_logout_row {
+    uint32_t tenant;
+    uint64_t seq; /* never given twice, but by a store that went back in time */
+    uint8_t sid[SP_ROW_SID_BYTES];
+    uint8_t user_id[SP_ROW_ID_BYTES];
+    sp_text128 client_id;
+    enum sp_end_cause cause;
+    int64_t created_ms; /* when the session ended */
+    uint32_t tries;     /* that failed */
+    int64_t next_ms;    /* not to be tried before */
 };
 
 /* Facts about the store as a whole. */
@@ -188,6 +228,7 @@ struct sp_meta_row {
     uint64_t audit_base;                  /* records 1 .. audit_base have been pruned; 0: none */
     uint8_t
         audit_base_hash[SP_ROW_HASH_BYTES]; /* of record audit_base: where the chain begins; zeros for 0 */
+    uint64_t logout_seq;                    /* last one given to a row of the outbox of logouts */
 };
 
 enum sp_revoke_what {

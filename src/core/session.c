@@ -149,6 +149,9 @@ const char *sp_end_cause_name(enum sp_end_cause cause) {
         [SP_END_EVERYONE] = "everyone",
         [SP_END_USER_ENDED] = "ended_by_user",
         [SP_END_REUSE_ELSEWHERE] = "reuse_detected_elsewhere",
+        [SP_END_CODE_REPLAYED] = "code_replayed",
+        [SP_END_CLIENT_REVOKED] = "client_revoked",
+        [SP_END_PARENT] = "signed_out",
     };
     return cause < SP_END_CAUSE_COUNT ? names[cause] : "invalid_cause";
 }

@@ -20,6 +20,9 @@ static size_t row_size(enum sp_read_kind kind) {
     case SP_READ_AUDIT: return sizeof(struct sp_audit_row);
     case SP_READ_CLIENT:
     case SP_READ_CLIENTS: return sizeof(struct sp_client_row);
+    case SP_READ_CONSENT:
+    case SP_READ_CONSENTS: return sizeof(struct sp_consent_row);
+    case SP_READ_LOGOUTS: return sizeof(struct sp_logout_row);
     }
     return 0;
 }

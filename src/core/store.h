@@ -54,6 +54,11 @@ enum sp_change_kind {
     SP_CHANGE_AUDIT_PRUNE,
     SP_CHANGE_CLIENT_PUT,
     SP_CHANGE_CLIENT_DELETE,
+    SP_CHANGE_CLIENT_EXPECT,
+    SP_CHANGE_CONSENT_PUT,
+    SP_CHANGE_CONSENT_DELETE,
+    SP_CHANGE_LOGOUT_TRIED,
+    SP_CHANGE_LOGOUT_DONE,
 };
 
 #define SP_VERSION_ABSENT UINT64_MAX /* the row must not exist */
@@ -77,6 +82,7 @@ struct sp_user_update {
     int64_t epoch_expires_s;
     uint32_t ret_epoch;
 };
+/* Forgets what the user consented to, too. Sessions are the caller's to end, in the same set. */
 struct sp_user_delete {
     uint32_t tenant;
     const uint8_t *id;
@@ -101,8 +107,13 @@ struct sp_role_delete {
     uint32_t tenant;
     sp_slice name;
 };
-/* Conflict when the sid exists. When the user then has more than live_max active, unexpired sessions, the
- * oldest (by created_ms) are ended with SP_END_TOO_MANY_SESSIONS until live_max are left; and of more than
+/* Conflict when the sid exists; with a parent also when that is not a session of the same user, active,
+ * unexpired at row.created_ms, not below the session floor, and without a parent of its own (then
+ * ret_parent_gone, which is written on conflict too: nobody gets a child of a sign-in that has ended).
+ *
+ * When the user then has more than live_max active, unexpired sessions, the oldest (by created_ms) are ended
+ * with SP_END_TOO_MANY_SESSIONS, and their children as an end of one does, until live_max are left; the
+ * newcomer's parent is never among them, so that with live_max 1 a parent and its child live. Of more than
  * SP_SESSIONS_OVER_MAX that are over, the one that has been for longest is forgotten. live_max 0: no limits.
  * row.global_epoch and row.incarnation are set by the store to the current ones. */
 enum {
@@ -111,7 +122,8 @@ enum {
 struct sp_session_insert {
     const struct sp_session_row *row;
     uint32_t live_max;
-    uint32_t ret_evicted;
+    uint32_t ret_evicted; /* without their children */
+    bool ret_parent_gone;
 };
 /* The hot one: every precondition of a rotation and its effect in one write. Holds when the row is active;
  * generation, secret, client_id, mode, jkt and refresh_key equal; idle_expires_ms and absolute_expires_ms
@@ -141,13 +153,16 @@ struct sp_session_rotate {
     struct sp_user_row *ret_user;
     uint32_t ret_global_epoch;
 };
-/* Issues again without rotating: same preconditions as rotate, but for `secret`, which is s_G of the row here
- * too. Effect: last_seen_ms, access_exp_max_s = max, generation_used = mark_used or as it was. */
+/* Issues again without rotating. Holds when the row is active, unexpired, not below the session floor;
+ * generation, secret (s_G here too), client_id and jkt equal; the user enabled. Effect: last_seen_ms,
+ * access_exp_max_s = max, generation_used = mark_used or as it was. */
 struct sp_session_reissue {
     uint32_t tenant;
     const uint8_t *sid;
     uint32_t generation;   /* G */
     const uint8_t *secret; /* s_G */
+    sp_slice client_id;
+    sp_slice jkt;
     int64_t now_ms;
     int64_t access_exp_s;
     bool mark_used;
@@ -157,7 +172,14 @@ struct sp_session_reissue {
 };
 /* Conflict when absent, not active, or (not SP_GENERATION_ANY) at another generation, or (user_id not NULL)
  * someone else's. Writes a revocation of the sid that expires at access_exp_max_s + SP_REVOKE_SLACK_S, unless
- * that is past. */
+ * that is past.
+ *
+ * Whatever ends an active session (this, SESSIONS_END, an insert that makes room) puts a row into the outbox
+ * of logouts when the session has `backchannel`, in the same transaction: SP_EVENT_LOGOUT. A session that
+ * merely expires, or falls below the session floor, is not ended by anybody, and gives none.
+ *
+ * The children of what ends here end with it: those of its user with parent == sid that are active and not
+ * `offline`, with SP_SESSION_ENDED and SP_END_PARENT. */
 struct sp_session_end {
     uint32_t tenant;
     const uint8_t *sid;
@@ -167,8 +189,10 @@ struct sp_session_end {
     enum sp_end_cause cause;
     int64_t now_ms;
     struct sp_session_row *ret_session; /* may be NULL */
+    uint32_t ret_children;
 };
-/* Every active session of the user but except_sid (NULL: none). Always holds. Revocations as above. */
+/* Every active session of the user but except_sid (NULL: none), children and offline ones like any other.
+ * Always holds. Revocations and logouts as above. */
 struct sp_sessions_end {
     uint32_t tenant;
     const uint8_t *user_id;
@@ -275,16 +299,61 @@ struct sp_audit_prune {
     const uint8_t *hash; /* of record up_to */
 };
 
-/* row.version is not looked at: what is stored is 1, or one more than what was there. */
+/* row.version is not looked at: what is stored is 1, or one more than what was there. Nor is row.epoch, for a
+ * client that exists, without raise_epoch. A subject that is stored stays when row.subject is zeros.
+ * raise_epoch: the epoch becomes row.epoch or one more than what was there (0 when absent), whichever is
+ * higher, with a revocation of the subject as of a user's, until epoch_expires_s; there must be a subject. */
 struct sp_client_put {
     const struct sp_client_row *row;
     uint64_t expect_version; /* SP_VERSION_ABSENT, SP_VERSION_ANY or the version read */
+    bool raise_epoch;
+    int64_t epoch_expires_s;
+    uint32_t ret_epoch; /* as stored */
 };
-/* Conflict when absent, or when the version differs (SP_VERSION_ANY: no check). */
+/* Conflict when absent, or when the version differs (SP_VERSION_ANY: no check). epoch_expires_s not 0: a
+ * revocation of the subject, with the stored epoch + 1; none for a client that never had a subject, and so
+ * never a token of its own. Consents stay: they are older than whoever gets the id next. */
 struct sp_client_delete {
     uint32_t tenant;
     sp_slice id;
     uint64_t expect_version;
+    int64_t epoch_expires_s;
+};
+/* Changes nothing: the client exists, is not disabled and has this version (SP_VERSION_ANY: no check). */
+struct sp_client_expect {
+    uint32_t tenant;
+    sp_slice id;
+    uint64_t expect_version;
+    struct sp_client_row *ret_client; /* may be NULL */
+    uint32_t ret_global_epoch;
+};
+
+/* Takes the place of what the user allowed this client before. Conflict when the user is absent. */
+struct sp_consent_put {
+    const struct sp_consent_row *row;
+};
+/* Always holds. */
+struct sp_consent_delete {
+    uint32_t tenant;
+    const uint8_t *user_id;
+    sp_slice client_id; /* empty: all of the user's */
+    uint32_t ret_deleted;
+};
+
+/* The outbox of logouts. Whoever delivers reads it from the beginning at start, hears of new rows by
+ * SP_EVENT_LOGOUT, and says here how it went. Conflict when the row is absent. */
+enum {
+    /* Some 20 MiB: hours of logouts while every client is away. When it is full the oldest goes, since what
+     * is news to a client is more likely the newest. */
+    SP_LOGOUTS_MAX = 100000,
+};
+struct sp_logout_tried {
+    uint64_t seq;
+    uint32_t tries;
+    int64_t next_ms;
+};
+struct sp_logout_done {
+    uint64_t seq;
 };
 
 struct sp_change {
@@ -313,6 +382,11 @@ struct sp_change {
         struct sp_audit_prune audit_prune;
         struct sp_client_put client_put;
         struct sp_client_delete client_delete;
+        struct sp_client_expect client_expect;
+        struct sp_consent_put consent_put;
+        struct sp_consent_delete consent_delete;
+        struct sp_logout_tried logout_tried;
+        struct sp_logout_done logout_done;
     };
 };
 
@@ -342,6 +416,9 @@ enum sp_read_kind {
     SP_READ_AUDIT,         /* page by seq; after_seq */
     SP_READ_CLIENT,        /* key: id -> ret.clients[0] */
     SP_READ_CLIENTS,       /* page by id; after: id */
+    SP_READ_CONSENT,       /* key: user id; after: client id -> ret.consents[0] */
+    SP_READ_CONSENTS,      /* key: user id; page by client id; after: client id */
+    SP_READ_LOGOUTS,       /* of all tenants; page by seq; after_seq */
 };
 
 enum { SP_READ_PAGE_MAX = 1000 }; /* rows: bounds the memory of one read */
@@ -373,6 +450,8 @@ struct sp_store_read {
             struct sp_revocation_row *revocations;
             struct sp_audit_row *audit;
             struct sp_client_row *clients;
+            struct sp_consent_row *consents;
+            struct sp_logout_row *logouts;
         };
     } ret;
 };
@@ -405,6 +484,7 @@ enum sp_event_kind {
     SP_EVENT_KEY,
     SP_EVENT_CLIENT,
     SP_EVENT_CLIENT_GONE,
+    SP_EVENT_LOGOUT,
 };
 struct sp_store_event {
     enum sp_event_kind kind;
@@ -415,6 +495,7 @@ struct sp_store_event {
     const struct sp_key_row *key;               /* KEY */
     const struct sp_client_row *client;         /* CLIENT */
     sp_slice client_id;                         /* CLIENT_GONE */
+    const struct sp_logout_row *logout;         /* LOGOUT: as it was put into the outbox */
 };
 struct sp_publisher {
     void (*publish)(void *arg, const struct sp_store_event *event);

@@ -8,11 +8,14 @@ struct sp_apply_event {
     uint8_t head[SP_ROW_HASH_BYTES];     /* REVOKED: of the feed's chain, after it */
     uint32_t tenant;                     /* of what follows */
     sp_text128 name;                     /* of the role, kid of the key, id of the client */
-    void *row;                           /* ROLE, KEY, CLIENT: heap, as it was written */
+    void *row;                           /* ROLE, KEY, CLIENT, LOGOUT: heap, as it was written */
 };
 
-/* Enough for a group of one event each; grows for sessions_end. */
-enum { EVENTS_AT_FIRST = 64 };
+/* Enough for most groups; grows for sessions_end. */
+enum {
+    EVENTS_AT_FIRST = 64,
+    EVENTS_OF_A_SIMPLE_CHANGE = 2, /* at most: a client, and its epoch */
+};
 
 void sp_apply_init(struct sp_apply *a, struct sp_tables *tables, const struct sp_meta_row *meta) {
     *a = (struct sp_apply){.tables = tables, .env.log = sp_log_none};
@@ -22,6 +25,7 @@ void sp_apply_init(struct sp_apply *a, struct sp_tables *tables, const struct sp
 
 static size_t event_row_bytes(enum sp_event_kind kind) {
     if (kind == SP_EVENT_KEY) return sizeof(struct sp_key_row);
+    if (kind == SP_EVENT_LOGOUT) return sizeof(struct sp_logout_row);
     return kind == SP_EVENT_CLIENT ? sizeof(struct sp_client_row) : sizeof(struct sp_role_row);
 }
 
@@ -45,6 +49,7 @@ void sp_apply_done(struct sp_apply *a) {
 
 void sp_apply_reload(struct sp_apply *a, const struct sp_meta_row *meta) {
     a->now.meta = *meta;
+    a->now.logouts_known = false;
     a->kept = a->now;
 }
 
@@ -71,9 +76,8 @@ static struct sp_apply_event *event_push(struct sp_apply *a, enum sp_event_kind 
     return e;
 }
 
-/* `row` has been written: takes it over. Room for it was made before. */
-static void event_push_row(struct sp_apply *a, enum sp_event_kind kind, uint32_t tenant, sp_slice name,
-                           void *row) {
+void sp_apply_event_row(struct sp_apply *a, enum sp_event_kind kind, uint32_t tenant, sp_slice name,
+                        void *row) {
     struct sp_apply_event *e = event_push(a, kind);
     e->tenant = tenant;
     sp_assert(sp_ok(SP_TEXT_SET(&e->name, name))); /* no key of a row is longer */
@@ -137,6 +141,7 @@ static void publish(const struct sp_apply *a, const struct sp_apply_event *e) {
     case SP_EVENT_KEY: out.key = e->row; break;
     case SP_EVENT_CLIENT: out.client = e->row; break;
     case SP_EVENT_CLIENT_GONE: out.client_id = SP_TEXT_SLICE(&e->name); break;
+    case SP_EVENT_LOGOUT: out.logout = e->row; break;
     }
     a->env.publisher.publish(a->env.publisher.arg, &out);
 }
@@ -168,6 +173,11 @@ static sp_status settle_gone_client(struct sp_tables *t, const struct sp_apply_e
     return gone(t->ops->client_get(t, e->tenant, SP_TEXT_SLICE(&e->name), &still));
 }
 
+static sp_status settle_logout(struct sp_tables *t, const struct sp_apply_event *e) {
+    struct sp_logout_row *row = e->row;
+    return t->ops->logout_get(t, row->seq, row);
+}
+
 /* The row as it is now takes the place of the row as it would have been. */
 static sp_status settle_event(struct sp_apply *a, struct sp_apply_event *e) {
     struct sp_tables *t = a->tables;
@@ -180,6 +190,7 @@ static sp_status settle_event(struct sp_apply *a, struct sp_apply_event *e) {
     case SP_EVENT_CLIENT: s = t->ops->client_get(t, e->tenant, SP_TEXT_SLICE(&e->name), e->row); break;
     case SP_EVENT_ROLE_GONE: s = settle_gone_role(t, e); break;
     case SP_EVENT_CLIENT_GONE: s = settle_gone_client(t, e); break;
+    case SP_EVENT_LOGOUT: s = settle_logout(t, e); break;
     }
     if (sp_is(s, SP_E_NOT_FOUND)) return SP_SUCCESS;
     SP_TRY(s);
@@ -194,14 +205,6 @@ sp_status sp_apply_settle(struct sp_apply *a) {
 }
 
 /* ---- users ---- */
-
-static bool version_holds(uint64_t expected, uint64_t is) {
-    return expected == SP_VERSION_ANY || expected == is;
-}
-
-static sp_status present(sp_status s) {
-    return sp_is(s, SP_E_NOT_FOUND) ? sp_err(SP_E_CONFLICT) : s;
-}
 
 static sp_status absent(sp_status s) {
     if (sp_ok(s)) return sp_err(SP_E_CONFLICT);
@@ -233,8 +236,7 @@ static struct sp_revocation_row user_epoch_raised(const struct sp_user_row *user
     return r;
 }
 
-/* A counter that wrapped would un-revoke everything: better to stop. */
-static sp_status epoch_raise(uint32_t *epoch) {
+sp_status sp_apply_epoch_raise(uint32_t *epoch) {
     if (*epoch == UINT32_MAX) return sp_err(SP_E_UNAVAILABLE);
     ++*epoch;
     return SP_SUCCESS;
@@ -243,14 +245,14 @@ static sp_status epoch_raise(uint32_t *epoch) {
 static sp_status user_update(struct sp_apply *a, struct sp_user_update *in) {
     SP_WIPED(user_row) old;
     SP_WIPED(user_row) row = *in->row;
-    SP_TRY(present(a->tables->ops->user_get(a->tables, row.tenant, row.id, &old)));
-    if (!version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
+    SP_TRY(sp_apply_present(a->tables->ops->user_get(a->tables, row.tenant, row.id, &old)));
+    if (!sp_apply_version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
     if (!sp_slice_eq(SP_TEXT_SLICE(&row.name), SP_TEXT_SLICE(&old.name)))
         SP_TRY(name_is_free(a, row.tenant, SP_TEXT_SLICE(&row.name)));
     row.version = old.version + 1;
     row.epoch = old.epoch;
     row.created_ms = old.created_ms;
-    if (in->raise_epoch) SP_TRY(epoch_raise(&row.epoch));
+    if (in->raise_epoch) SP_TRY(sp_apply_epoch_raise(&row.epoch));
     SP_TRY(a->tables->ops->user_update(a->tables, &row));
     if (in->raise_epoch) {
         struct sp_revocation_row r = user_epoch_raised(&row, in->epoch_expires_s);
@@ -262,19 +264,21 @@ static sp_status user_update(struct sp_apply *a, struct sp_user_update *in) {
 
 static sp_status user_delete(struct sp_apply *a, struct sp_user_delete *in) {
     SP_WIPED(user_row) old;
-    SP_TRY(present(a->tables->ops->user_get(a->tables, in->tenant, in->id, &old)));
-    if (!version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
+    SP_TRY(sp_apply_present(a->tables->ops->user_get(a->tables, in->tenant, in->id, &old)));
+    if (!sp_apply_version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
+    uint32_t consents;
+    SP_TRY(a->tables->ops->consents_remove(a->tables, in->tenant, in->id, SP_SLICE_EMPTY, &consents));
     return a->tables->ops->user_remove(a->tables, in->tenant, in->id);
 }
 
 static sp_status user_expect(struct sp_apply *a, struct sp_user_expect *in) {
     SP_WIPED(user_row) row;
-    SP_TRY(present(a->tables->ops->user_get(a->tables, in->tenant, in->id, &row)));
+    SP_TRY(sp_apply_present(a->tables->ops->user_get(a->tables, in->tenant, in->id, &row)));
     if (row.disabled) return sp_err(SP_E_CONFLICT);
     bool holds = in->expect_password != NULL
                      /* Public here: a PHC string that was read from this very row a moment ago. */
                      ? sp_slice_eq(SP_TEXT_SLICE(in->expect_password), SP_TEXT_SLICE(&row.password))
-                     : version_holds(in->expect_version, row.version);
+                     : sp_apply_version_holds(in->expect_version, row.version);
     if (!holds) return sp_err(SP_E_CONFLICT);
     if (in->ret_user != NULL) *in->ret_user = row;
     in->ret_global_epoch = a->now.meta.global_epoch;
@@ -283,8 +287,8 @@ static sp_status user_expect(struct sp_apply *a, struct sp_user_expect *in) {
 
 static sp_status user_epoch(struct sp_apply *a, struct sp_user_epoch *in) {
     SP_WIPED(user_row) row;
-    SP_TRY(present(a->tables->ops->user_get(a->tables, in->tenant, in->id, &row)));
-    SP_TRY(epoch_raise(&row.epoch));
+    SP_TRY(sp_apply_present(a->tables->ops->user_get(a->tables, in->tenant, in->id, &row)));
+    SP_TRY(sp_apply_epoch_raise(&row.epoch));
     SP_TRY(a->tables->ops->user_update(a->tables, &row));
     struct sp_revocation_row r = user_epoch_raised(&row, in->expires_s);
     SP_TRY(sp_apply_revoke(a, &r));
@@ -292,18 +296,16 @@ static sp_status user_epoch(struct sp_apply *a, struct sp_user_epoch *in) {
     return SP_SUCCESS;
 }
 
-/* ---- roles, keys, clients ---- */
+/* ---- roles, keys ---- */
 
-/* The version that a put gives, from what was found (found: SP_OK or SP_E_NOT_FOUND) and what was expected.
- */
-static sp_status next_version(sp_status found, uint64_t is, uint64_t expected, uint64_t *ret) {
+sp_status sp_apply_next_version(sp_status found, uint64_t is, uint64_t expected, uint64_t *ret) {
     if (sp_is(found, SP_E_NOT_FOUND)) {
         if (expected != SP_VERSION_ABSENT && expected != SP_VERSION_ANY) return sp_err(SP_E_CONFLICT);
         *ret = 1;
         return SP_SUCCESS;
     }
     SP_TRY(found);
-    if (!version_holds(expected, is)) return sp_err(SP_E_CONFLICT);
+    if (!sp_apply_version_holds(expected, is)) return sp_err(SP_E_CONFLICT);
     *ret = is + 1;
     return SP_SUCCESS;
 }
@@ -313,7 +315,7 @@ static sp_status role_put(struct sp_apply *a, struct sp_role_put *in) {
     sp_status found =
         a->tables->ops->role_get(a->tables, in->row->tenant, SP_TEXT_SLICE(&in->row->name), &old);
     uint64_t version;
-    SP_TRY(next_version(found, old.version, in->expect_version, &version));
+    SP_TRY(sp_apply_next_version(found, old.version, in->expect_version, &version));
     SP_TRY(sp_apply_reserve(a, 1));
     struct sp_role_row *row = malloc(sizeof(*row));
     if (row == NULL) return sp_err(SP_E_NOMEM);
@@ -324,16 +326,16 @@ static sp_status role_put(struct sp_apply *a, struct sp_role_put *in) {
         free(row);
         return put;
     }
-    event_push_row(a, SP_EVENT_ROLE, row->tenant, SP_TEXT_SLICE(&row->name), row);
+    sp_apply_event_row(a, SP_EVENT_ROLE, row->tenant, SP_TEXT_SLICE(&row->name), row);
     return SP_SUCCESS;
 }
 
 static sp_status role_delete(struct sp_apply *a, struct sp_role_delete *in) {
     struct sp_role_row old;
-    SP_TRY(present(a->tables->ops->role_get(a->tables, in->tenant, in->name, &old)));
+    SP_TRY(sp_apply_present(a->tables->ops->role_get(a->tables, in->tenant, in->name, &old)));
     SP_TRY(sp_apply_reserve(a, 1));
     SP_TRY(a->tables->ops->role_remove(a->tables, in->tenant, in->name));
-    event_push_row(a, SP_EVENT_ROLE_GONE, in->tenant, SP_TEXT_SLICE(&old.name), NULL);
+    sp_apply_event_row(a, SP_EVENT_ROLE_GONE, in->tenant, SP_TEXT_SLICE(&old.name), NULL);
     return SP_SUCCESS;
 }
 
@@ -341,7 +343,7 @@ static sp_status key_put(struct sp_apply *a, struct sp_key_put *in) {
     SP_WIPED(key_row) old = {0};
     sp_status found = a->tables->ops->key_get(a->tables, in->row->tenant, SP_TEXT_SLICE(&in->row->kid), &old);
     uint64_t version;
-    SP_TRY(next_version(found, old.version, in->expect_version, &version));
+    SP_TRY(sp_apply_next_version(found, old.version, in->expect_version, &version));
     SP_TRY(sp_apply_reserve(a, 1));
     struct sp_key_row *row = malloc(sizeof(*row));
     if (row == NULL) return sp_err(SP_E_NOMEM);
@@ -352,37 +354,7 @@ static sp_status key_put(struct sp_apply *a, struct sp_key_put *in) {
         sp_free_wiped(row, sizeof(*row));
         return put;
     }
-    event_push_row(a, SP_EVENT_KEY, row->tenant, SP_TEXT_SLICE(&row->kid), row);
-    return SP_SUCCESS;
-}
-
-static sp_status client_put(struct sp_apply *a, struct sp_client_put *in) {
-    SP_WIPED(client_row) old = {0};
-    sp_status found =
-        a->tables->ops->client_get(a->tables, in->row->tenant, SP_TEXT_SLICE(&in->row->id), &old);
-    uint64_t version;
-    SP_TRY(next_version(found, old.version, in->expect_version, &version));
-    SP_TRY(sp_apply_reserve(a, 1));
-    struct sp_client_row *row = malloc(sizeof(*row));
-    if (row == NULL) return sp_err(SP_E_NOMEM);
-    *row = *in->row;
-    row->version = version;
-    sp_status put = a->tables->ops->client_put(a->tables, row);
-    if (!sp_ok(put)) {
-        sp_free_wiped(row, sizeof(*row));
-        return put;
-    }
-    event_push_row(a, SP_EVENT_CLIENT, row->tenant, SP_TEXT_SLICE(&row->id), row);
-    return SP_SUCCESS;
-}
-
-static sp_status client_delete(struct sp_apply *a, struct sp_client_delete *in) {
-    SP_WIPED(client_row) old;
-    SP_TRY(present(a->tables->ops->client_get(a->tables, in->tenant, in->id, &old)));
-    if (!version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
-    SP_TRY(sp_apply_reserve(a, 1));
-    SP_TRY(a->tables->ops->client_remove(a->tables, in->tenant, in->id));
-    event_push_row(a, SP_EVENT_CLIENT_GONE, in->tenant, SP_TEXT_SLICE(&old.id), NULL);
+    sp_apply_event_row(a, SP_EVENT_KEY, row->tenant, SP_TEXT_SLICE(&row->kid), row);
     return SP_SUCCESS;
 }
 
@@ -396,7 +368,7 @@ static sp_status revoke_jti(struct sp_apply *a, struct sp_revoke_jti *in) {
 
 static sp_status global_epoch(struct sp_apply *a, struct sp_global_epoch *in) {
     struct sp_meta_row *meta = &a->now.meta;
-    SP_TRY(epoch_raise(&meta->global_epoch));
+    SP_TRY(sp_apply_epoch_raise(&meta->global_epoch));
     if (meta->global_epoch < in->at_least) meta->global_epoch = in->at_least;
     if (in->end_sessions) {
         meta->session_floor = meta->global_epoch;
@@ -454,7 +426,7 @@ static sp_status prune_fits(struct sp_apply *a, const struct sp_audit_prune *in)
     if (in->expect_base != meta->audit_base || in->up_to <= in->expect_base) return sp_err(SP_E_CONFLICT);
     if (in->up_to - in->expect_base > SP_AUDIT_PRUNE_MOST || in->up_to >= meta->audit_count)
         return sp_err(SP_E_CONFLICT);
-    SP_TRY(present(a->tables->ops->audit_hash(a->tables, in->up_to, hash)));
+    SP_TRY(sp_apply_present(a->tables->ops->audit_hash(a->tables, in->up_to, hash)));
     const bool same = sp_slice_eq(SP_SLICE_ARRAY(hash), sp_slice_of(in->hash, sizeof(hash)));
     return same ? SP_SUCCESS : sp_err(SP_E_CONFLICT);
 }
@@ -475,7 +447,7 @@ static sp_status meta_change(struct sp_apply *a, const struct sp_meta_change *in
     struct sp_meta_row *meta = &a->now.meta;
     if (in->next_incarnation) {
         if (meta->incarnation < in->incarnation_above) meta->incarnation = in->incarnation_above;
-        SP_TRY(epoch_raise(&meta->incarnation));
+        SP_TRY(sp_apply_epoch_raise(&meta->incarnation));
         sp_assert(in->feed_epoch != NULL);
         sp_apply_feed_renew(a, in->feed_epoch);
     }
@@ -520,8 +492,13 @@ static sp_status apply_change(struct sp_apply *a, struct sp_change *c) {
     case SP_CHANGE_PERSONAL_ERASE: return personal_erase(a, &c->personal_erase);
     case SP_CHANGE_SESSIONS_FORGET: return sp_apply_sessions_forget(a, &c->sessions_forget);
     case SP_CHANGE_AUDIT_PRUNE: return audit_prune(a, &c->audit_prune);
-    case SP_CHANGE_CLIENT_PUT: return client_put(a, &c->client_put);
-    case SP_CHANGE_CLIENT_DELETE: return client_delete(a, &c->client_delete);
+    case SP_CHANGE_CLIENT_PUT: return sp_apply_client_put(a, &c->client_put);
+    case SP_CHANGE_CLIENT_DELETE: return sp_apply_client_delete(a, &c->client_delete);
+    case SP_CHANGE_CLIENT_EXPECT: return sp_apply_client_expect(a, &c->client_expect);
+    case SP_CHANGE_CONSENT_PUT: return sp_apply_consent_put(a, &c->consent_put);
+    case SP_CHANGE_CONSENT_DELETE: return sp_apply_consent_delete(a, &c->consent_delete);
+    case SP_CHANGE_LOGOUT_TRIED: return sp_apply_logout_tried(a, &c->logout_tried);
+    case SP_CHANGE_LOGOUT_DONE: return sp_apply_logout_done(a, &c->logout_done);
     }
     return sp_err(SP_E_UNSUPPORTED);
 }
@@ -532,9 +509,9 @@ static bool never_refuses(enum sp_change_kind kind) {
 }
 
 static bool checks_before_it_writes(enum sp_change_kind kind) {
-    return kind != SP_CHANGE_SESSION_INSERT && kind != SP_CHANGE_SESSIONS_END && kind != SP_CHANGE_PURGE &&
-           kind != SP_CHANGE_PERSONAL_ERASE && kind != SP_CHANGE_SESSIONS_FORGET &&
-           kind != SP_CHANGE_AUDIT_PRUNE;
+    return kind != SP_CHANGE_SESSION_INSERT && kind != SP_CHANGE_SESSION_END &&
+           kind != SP_CHANGE_SESSIONS_END && kind != SP_CHANGE_PURGE && kind != SP_CHANGE_PERSONAL_ERASE &&
+           kind != SP_CHANGE_SESSIONS_FORGET && kind != SP_CHANGE_AUDIT_PRUNE;
 }
 
 /* A mark costs more than a rotation's own statements (bench/bench_store), and most sets cannot fail half way:
@@ -545,13 +522,13 @@ static bool needs_mark(const struct sp_store_commit *c) {
         enum sp_change_kind kind = c->changes[i].kind;
         if (!checks_before_it_writes(kind)) return true;
         if (wrote && !never_refuses(kind)) return true;
-        if (kind != SP_CHANGE_USER_EXPECT) wrote = true;
+        if (kind != SP_CHANGE_USER_EXPECT && kind != SP_CHANGE_CLIENT_EXPECT) wrote = true;
     }
     return false;
 }
 
 static sp_status apply_changes(struct sp_apply *a, struct sp_store_commit *c) {
-    SP_TRY(sp_apply_reserve(a, c->n));
+    SP_TRY(sp_apply_reserve(a, c->n * EVENTS_OF_A_SIMPLE_CHANGE));
     for (size_t i = 0; i < c->n; i++) {
         sp_status s = apply_change(a, &c->changes[i]);
         if (sp_ok(s)) continue;

@@ -23,6 +23,8 @@
 struct sp_apply_state {
     struct sp_meta_row meta;
     struct sp_session_key purge_at; /* where the next purge step goes on */
+    uint32_t logouts;               /* rows of their outbox, once that has been looked at */
+    bool logouts_known;
 };
 
 struct sp_apply_event;
@@ -58,6 +60,20 @@ sp_status sp_apply_settle(struct sp_apply *a);
  * cannot fail half way. */
 sp_status sp_apply_reserve(struct sp_apply *a, size_t more);
 sp_status sp_apply_revoke(struct sp_apply *a, const struct sp_revocation_row *row);
+/* An event of a row that has been written: takes it over. Room for it was made before. */
+void sp_apply_event_row(struct sp_apply *a, enum sp_event_kind kind, uint32_t tenant, sp_slice name,
+                        void *row);
+/* SP_E_UNAVAILABLE instead of a wrap: a counter that wrapped would un-revoke everything. */
+sp_status sp_apply_epoch_raise(uint32_t *epoch);
+/* The version that a put gives, from what was found (SP_OK or SP_E_NOT_FOUND) and what was expected. */
+sp_status sp_apply_next_version(sp_status found, uint64_t is, uint64_t expected, uint64_t *ret);
+static inline bool sp_apply_version_holds(uint64_t expected, uint64_t is) {
+    return expected == SP_VERSION_ANY || expected == is;
+}
+/* Of a row that a precondition wants. */
+static inline sp_status sp_apply_present(sp_status found) {
+    return sp_is(found, SP_E_NOT_FOUND) ? sp_err(SP_E_CONFLICT) : found;
+}
 /* Another epoch of the feed; its chain begins at the current revoke_seq. */
 void sp_apply_feed_renew(struct sp_apply *a, const uint8_t *epoch);
 sp_status sp_apply_session_insert(struct sp_apply *a, struct sp_session_insert *in);
@@ -67,6 +83,16 @@ sp_status sp_apply_session_end(struct sp_apply *a, struct sp_session_end *in);
 sp_status sp_apply_sessions_end(struct sp_apply *a, struct sp_sessions_end *in);
 sp_status sp_apply_purge(struct sp_apply *a, struct sp_purge *in);
 sp_status sp_apply_sessions_forget(struct sp_apply *a, struct sp_sessions_forget *in);
+/* apply_client.c */
+sp_status sp_apply_client_put(struct sp_apply *a, struct sp_client_put *in);
+sp_status sp_apply_client_delete(struct sp_apply *a, struct sp_client_delete *in);
+sp_status sp_apply_client_expect(struct sp_apply *a, struct sp_client_expect *in);
+sp_status sp_apply_consent_put(struct sp_apply *a, struct sp_consent_put *in);
+sp_status sp_apply_consent_delete(struct sp_apply *a, struct sp_consent_delete *in);
+/* Of a session that has just ended: into the outbox. */
+sp_status sp_apply_logout(struct sp_apply *a, const struct sp_session_row *ended);
+sp_status sp_apply_logout_tried(struct sp_apply *a, struct sp_logout_tried *in);
+sp_status sp_apply_logout_done(struct sp_apply *a, struct sp_logout_done *in);
 
 /* Rows on the stack that carry secrets are wiped on every path out. */
 static inline void sp_wipe_user_row(struct sp_user_row *row) {

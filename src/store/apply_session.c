@@ -43,6 +43,13 @@ static bool same_client(const struct sp_session_row *row, const struct sp_sessio
            sp_slice_eq(SP_TEXT_SLICE(&row->jkt), in->jkt) && row->refresh_key == in->refresh_key;
 }
 
+static bool may_reissue(const struct sp_apply *a, const struct sp_session_row *row,
+                        const struct sp_session_reissue *in) {
+    return is_live(a, row, in->now_ms) && row->generation == in->generation && secret_is(row, in->secret) &&
+           sp_slice_eq(SP_TEXT_SLICE(&row->client_id), in->client_id) &&
+           sp_slice_eq(SP_TEXT_SLICE(&row->jkt), in->jkt);
+}
+
 static bool next_fits(const struct sp_apply *a, const struct sp_session_row *row,
                       const struct sp_session_rotate *in) {
     if (!in->heal) return in->next_generation == in->generation + 1;
@@ -90,8 +97,7 @@ sp_status sp_apply_session_reissue(struct sp_apply *a, struct sp_session_reissue
     SP_WIPED(session_row) row;
     SP_WIPED(user_row) user;
     SP_TRY(session_get(a, in->tenant, in->sid, &row));
-    if (!is_live(a, &row, in->now_ms) || row.generation != in->generation || !secret_is(&row, in->secret))
-        return sp_err(SP_E_CONFLICT);
+    if (!may_reissue(a, &row, in)) return sp_err(SP_E_CONFLICT);
     SP_TRY(enabled_user(a, &row, &user));
     row.last_seen_ms = in->now_ms;
     row.access_exp_max_s = later(row.access_exp_max_s, in->access_exp_s);
@@ -119,12 +125,8 @@ static int64_t access_ends_s(const struct sp_apply *a, const struct sp_session_r
                      : later(row->access_exp_max_s, now_ms / 1000 + a->now.meta.access_ttl_max_s);
 }
 
-/* No revocation when the last token of it can no longer pass anywhere. */
-static sp_status end_session(struct sp_apply *a, struct sp_session_row *row, const struct end *end) {
-    row->state = end->state;
-    row->cause = end->cause;
-    row->ended_ms = end->now_ms;
-    SP_TRY(a->tables->ops->session_update(a->tables, row));
+/* None when the last token of it can no longer pass anywhere. */
+static sp_status revoke_session(struct sp_apply *a, const struct sp_session_row *row, const struct end *end) {
     struct sp_revocation_row r = {.tenant = row->tenant, .what = SP_REVOKED_SID};
     if (__builtin_add_overflow(access_ends_s(a, row, end->now_ms), (int64_t)SP_REVOKE_SLACK_S, &r.expires_s))
         r.expires_s = INT64_MAX;
@@ -133,17 +135,14 @@ static sp_status end_session(struct sp_apply *a, struct sp_session_row *row, con
     return sp_apply_revoke(a, &r);
 }
 
-sp_status sp_apply_session_end(struct sp_apply *a, struct sp_session_end *in) {
-    SP_WIPED(session_row) row;
-    SP_TRY(session_get(a, in->tenant, in->sid, &row));
-    if (row.state != SP_SESSION_ACTIVE) return sp_err(SP_E_CONFLICT);
-    if (in->expect_generation != SP_GENERATION_ANY && row.generation != in->expect_generation)
-        return sp_err(SP_E_CONFLICT);
-    if (in->user_id != NULL && memcmp(row.user_id, in->user_id, sizeof(row.user_id)) != 0)
-        return sp_err(SP_E_CONFLICT);
-    SP_TRY(end_session(a, &row, &(struct end){in->state, in->cause, in->now_ms}));
-    if (in->ret_session != NULL) *in->ret_session = row;
-    return SP_SUCCESS;
+/* The one way out of SP_SESSION_ACTIVE. */
+static sp_status end_session(struct sp_apply *a, struct sp_session_row *row, const struct end *end) {
+    row->state = end->state;
+    row->cause = end->cause;
+    row->ended_ms = end->now_ms;
+    SP_TRY(a->tables->ops->session_update(a->tables, row));
+    if (row->backchannel) SP_TRY(sp_apply_logout(a, row));
+    return revoke_session(a, row, end);
 }
 
 /* Walks a user's key range: all sids that begin with its tag, of which a few may be another user's. */
@@ -179,6 +178,52 @@ static sp_status walk_next(struct sp_apply *a, struct walk *w, struct sp_session
         key_next(&w->at); /* past the last key of all: the next row found is outside the range */
         if (memcmp(ret->user_id, w->user_id, sizeof(ret->user_id)) == 0) return SP_SUCCESS;
     }
+}
+
+static bool has_parent(const struct sp_session_row *row) {
+    static const uint8_t none[SP_ROW_SID_BYTES];
+    return memcmp(row->parent, none, sizeof(none)) != 0;
+}
+
+/* A child has none: families are one level deep. */
+static sp_status end_children(struct sp_apply *a, const struct sp_session_row *parent, int64_t now_ms,
+                              uint32_t *ret_n) {
+    SP_WIPED(session_row) row;
+    struct walk w = walk_of(parent->tenant, parent->sid, parent->user_id);
+    const struct end end = {SP_SESSION_ENDED, SP_END_PARENT, now_ms};
+    uint32_t ended = 0;
+    while (!has_parent(parent)) {
+        sp_status s = walk_next(a, &w, &row);
+        if (sp_is(s, SP_E_NOT_FOUND)) break;
+        SP_TRY(s);
+        if (row.state != SP_SESSION_ACTIVE || row.offline) continue;
+        if (memcmp(row.parent, parent->sid, sizeof(row.parent)) != 0) continue;
+        SP_TRY(end_session(a, &row, &end));
+        ended++;
+    }
+    *ret_n = ended;
+    return SP_SUCCESS;
+}
+
+static sp_status may_end(const struct sp_session_row *row, const struct sp_session_end *in) {
+    if (row->state != SP_SESSION_ACTIVE) return sp_err(SP_E_CONFLICT);
+    if (in->expect_generation != SP_GENERATION_ANY && row->generation != in->expect_generation)
+        return sp_err(SP_E_CONFLICT);
+    if (in->user_id != NULL && memcmp(row->user_id, in->user_id, sizeof(row->user_id)) != 0)
+        return sp_err(SP_E_CONFLICT);
+    return SP_SUCCESS;
+}
+
+sp_status sp_apply_session_end(struct sp_apply *a, struct sp_session_end *in) {
+    SP_WIPED(session_row) row;
+    uint32_t children;
+    SP_TRY(session_get(a, in->tenant, in->sid, &row));
+    SP_TRY(may_end(&row, in));
+    SP_TRY(end_session(a, &row, &(struct end){in->state, in->cause, in->now_ms}));
+    SP_TRY(end_children(a, &row, in->now_ms, &children));
+    if (in->ret_session != NULL) *in->ret_session = row;
+    in->ret_children = children;
+    return SP_SUCCESS;
 }
 
 sp_status sp_apply_sessions_end(struct sp_apply *a, struct sp_sessions_end *in) {
@@ -219,8 +264,8 @@ sp_status sp_apply_sessions_forget(struct sp_apply *a, struct sp_sessions_forget
 
 /* The sessions of the newcomer's user but itself. */
 struct tally {
-    uint32_t live, over;
-    struct sp_session_row oldest_live, oldest_over; /* ties: the lowest sid */
+    uint32_t live, over, evictable;
+    struct sp_session_row oldest_live, oldest_over; /* ties: the lowest sid. _live: of the evictable */
 };
 
 static int64_t over_since(const struct sp_apply *a, const struct sp_session_row *row) {
@@ -230,11 +275,19 @@ static int64_t over_since(const struct sp_apply *a, const struct sp_session_row 
     return at;
 }
 
-static void tally_add(const struct sp_apply *a, const struct sp_session_row *row, int64_t now_ms,
-                      struct tally *t) {
-    if (is_live(a, row, now_ms)) {
-        if (t->live == 0 || row->created_ms < t->oldest_live.created_ms) t->oldest_live = *row;
-        t->live++;
+/* Making room must not take the newcomer's parent away from it. */
+static void tally_live(const struct sp_session_row *row, const struct sp_session_row *newcomer,
+                       struct tally *t) {
+    t->live++;
+    if (memcmp(row->sid, newcomer->parent, sizeof(row->sid)) == 0) return;
+    if (t->evictable == 0 || row->created_ms < t->oldest_live.created_ms) t->oldest_live = *row;
+    t->evictable++;
+}
+
+static void tally_add(const struct sp_apply *a, const struct sp_session_row *row,
+                      const struct sp_session_row *newcomer, struct tally *t) {
+    if (is_live(a, row, newcomer->created_ms)) {
+        tally_live(row, newcomer, t);
     } else {
         if (t->over == 0 || over_since(a, row) < over_since(a, &t->oldest_over)) t->oldest_over = *row;
         t->over++;
@@ -244,13 +297,13 @@ static void tally_add(const struct sp_apply *a, const struct sp_session_row *row
 static sp_status tally_up(struct sp_apply *a, const struct sp_session_row *newcomer, struct tally *ret) {
     SP_WIPED(session_row) row;
     struct walk w = walk_of(newcomer->tenant, newcomer->sid, newcomer->user_id);
-    ret->live = ret->over = 0;
+    ret->live = ret->over = ret->evictable = 0;
     for (;;) {
         sp_status s = walk_next(a, &w, &row);
         if (sp_is(s, SP_E_NOT_FOUND)) return SP_SUCCESS;
         SP_TRY(s);
         if (memcmp(row.sid, newcomer->sid, sizeof(row.sid)) == 0) continue;
-        tally_add(a, &row, newcomer->created_ms, ret);
+        tally_add(a, &row, newcomer, ret);
     }
 }
 
@@ -258,11 +311,12 @@ static sp_status tally_up(struct sp_apply *a, const struct sp_session_row *newco
 static sp_status evict(struct sp_apply *a, const struct sp_session_row *newcomer, uint32_t live_max,
                        struct tally *t, uint32_t *ret_n) {
     const struct end end = {SP_SESSION_ENDED, SP_END_TOO_MANY_SESSIONS, newcomer->created_ms};
-    uint32_t evicted = 0;
+    uint32_t evicted = 0, children;
     for (;;) {
         SP_TRY(tally_up(a, newcomer, t));
-        if (t->live < live_max) break;
+        if (t->live < live_max || t->evictable == 0) break;
         SP_TRY(end_session(a, &t->oldest_live, &end));
+        SP_TRY(end_children(a, &t->oldest_live, newcomer->created_ms, &children));
         evicted++;
         if (t->live == live_max) break;
     }
@@ -282,11 +336,28 @@ static sp_status make_room(struct sp_apply *a, const struct sp_session_row *newc
     return s;
 }
 
+static bool fits_parent(const struct sp_apply *a, const struct sp_session_row *child,
+                        const struct sp_session_row *parent) {
+    return is_live(a, parent, child->created_ms) && !has_parent(parent) &&
+           memcmp(parent->user_id, child->user_id, sizeof(child->user_id)) == 0;
+}
+
+static sp_status parent_is_there(struct sp_apply *a, struct sp_session_insert *in) {
+    SP_WIPED(session_row) parent;
+    if (!has_parent(in->row)) return SP_SUCCESS;
+    sp_status s = session_get(a, in->row->tenant, in->row->parent, &parent);
+    if (sp_ok(s) && !fits_parent(a, in->row, &parent)) s = sp_err(SP_E_CONFLICT);
+    in->ret_parent_gone = sp_is(s, SP_E_CONFLICT);
+    return s;
+}
+
 sp_status sp_apply_session_insert(struct sp_apply *a, struct sp_session_insert *in) {
     SP_WIPED(session_row) row;
+    in->ret_parent_gone = false;
     sp_status s = a->tables->ops->session_get(a->tables, in->row->tenant, in->row->sid, &row);
     if (sp_ok(s)) return sp_err(SP_E_CONFLICT);
     if (!sp_is(s, SP_E_NOT_FOUND)) return s;
+    SP_TRY(parent_is_there(a, in));
     row = *in->row;
     row.global_epoch = a->now.meta.global_epoch;
     row.incarnation = a->now.meta.incarnation;

@@ -17,6 +17,8 @@ enum sp_mkind {
     SP_MREVOCATIONS,
     SP_MAUDIT,
     SP_MCLIENTS,
+    SP_MCONSENTS, /* by (tenant, user, client) */
+    SP_MLOGOUTS,
     SP_MTABLES
 };
 

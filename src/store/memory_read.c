@@ -154,6 +154,33 @@ static sp_status clients(const struct sp_memory_tables *m, struct sp_store_read 
     return run(&(struct query){t, after(t, &key), page_limit(r), ends_client, NULL}, r);
 }
 
+/* ---- consents ---- */
+
+static sp_status consent_key(const struct sp_store_read *r, struct sp_consent_row *ret) {
+    *ret = (struct sp_consent_row){.tenant = r->tenant};
+    if (r->key.n != sizeof(ret->user_id)) return sp_err(SP_E_NOT_FOUND);
+    memcpy(ret->user_id, r->key.p, sizeof(ret->user_id));
+    return sp_ok(SP_TEXT_SET(&ret->client_id, r->after)) ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
+}
+
+static bool ends_consent(const struct sp_store_read *r, const void *row) {
+    const struct sp_consent_row *c = row;
+    return c->tenant != r->tenant || !sp_slice_eq(SP_SLICE_ARRAY(c->user_id), r->key);
+}
+
+static sp_status consent(const struct sp_memory_tables *m, struct sp_store_read *r) {
+    struct sp_consent_row key;
+    SP_TRY(consent_key(r, &key));
+    return one(&m->t[SP_MCONSENTS], &key, r);
+}
+
+static sp_status consents(const struct sp_memory_tables *m, struct sp_store_read *r) {
+    const struct sp_mtable *t = &m->t[SP_MCONSENTS];
+    struct sp_consent_row key;
+    if (!sp_ok(consent_key(r, &key))) return SP_SUCCESS; /* nobody's: an empty page */
+    return run(&(struct query){t, after(t, &key), page_limit(r), ends_consent, NULL}, r);
+}
+
 /* ---- sessions ---- */
 
 static sp_status session(const struct sp_memory_tables *m, struct sp_store_read *r) {
@@ -188,7 +215,7 @@ static sp_status sessions(const struct sp_memory_tables *m, struct sp_store_read
     return run(&q, r);
 }
 
-/* ---- revocations, audit: of the whole store ---- */
+/* ---- revocations, audit, logouts: of the whole store ---- */
 
 static bool ends_never(const struct sp_store_read *r, const void *row) {
     (void)r, (void)row;
@@ -211,6 +238,12 @@ static sp_status audit(const struct sp_memory_tables *m, struct sp_store_read *r
     return run(&(struct query){t, after(t, &key), page_limit(r), ends_never, NULL}, r);
 }
 
+static sp_status logouts(const struct sp_memory_tables *m, struct sp_store_read *r) {
+    const struct sp_mtable *t = &m->t[SP_MLOGOUTS];
+    struct sp_logout_row key = {.seq = r->after_seq};
+    return run(&(struct query){t, after(t, &key), page_limit(r), ends_never, NULL}, r);
+}
+
 static sp_status dispatch(const struct sp_memory_tables *m, const struct sp_meta_row *meta,
                           struct sp_store_read *r) {
     switch (r->kind) {
@@ -227,6 +260,9 @@ static sp_status dispatch(const struct sp_memory_tables *m, const struct sp_meta
     case SP_READ_AUDIT: return audit(m, r);
     case SP_READ_CLIENT: return client(m, r);
     case SP_READ_CLIENTS: return clients(m, r);
+    case SP_READ_CONSENT: return consent(m, r);
+    case SP_READ_CONSENTS: return consents(m, r);
+    case SP_READ_LOGOUTS: return logouts(m, r);
     }
     return sp_err(SP_E_UNSUPPORTED);
 }

@@ -38,6 +38,16 @@ static int compare_revocations(const void *a, const void *b) {
     return compare_u64(((const struct sp_revocation_row *)a)->seq,
                        ((const struct sp_revocation_row *)b)->seq);
 }
+static int compare_consents(const void *a, const void *b) {
+    const struct sp_consent_row *x = a, *y = b;
+    if (x->tenant != y->tenant) return compare_u64(x->tenant, y->tenant);
+    int by_user = memcmp(x->user_id, y->user_id, sizeof(x->user_id));
+    if (by_user != 0) return by_user;
+    return sp_slice_cmp(SP_TEXT_SLICE(&x->client_id), SP_TEXT_SLICE(&y->client_id));
+}
+static int compare_logouts(const void *a, const void *b) {
+    return compare_u64(((const struct sp_logout_row *)a)->seq, ((const struct sp_logout_row *)b)->seq);
+}
 static int compare_audit(const void *a, const void *b) {
     return compare_u64(((const struct sp_audit_row *)a)->seq, ((const struct sp_audit_row *)b)->seq);
 }
@@ -78,6 +88,8 @@ static const struct sp_mtype types[SP_MTABLES] = {
     [SP_MREVOCATIONS] = {sizeof(struct sp_revocation_row), compare_revocations, NULL, NULL},
     [SP_MAUDIT] = {sizeof(struct sp_audit_row), compare_audit, sp_audit_row_copy, audit_done},
     [SP_MCLIENTS] = {sizeof(struct sp_client_row), compare_clients, NULL, NULL},
+    [SP_MCONSENTS] = {sizeof(struct sp_consent_row), compare_consents, NULL, NULL},
+    [SP_MLOGOUTS] = {sizeof(struct sp_logout_row), compare_logouts, NULL, NULL},
 };
 
 /* ---- the tables of apply.h ---- */
@@ -196,6 +208,59 @@ static sp_status client_remove(struct sp_tables *t, uint32_t tenant, sp_slice id
     struct sp_client_row key = {.tenant = tenant};
     if (!sp_ok(SP_TEXT_SET(&key.id, id))) return SP_SUCCESS;
     return drop(t, SP_MCLIENTS, &key);
+}
+
+static sp_status consent_put(struct sp_tables *t, const struct sp_consent_row *row) {
+    return put(t, SP_MCONSENTS, row);
+}
+
+/* The first of the user's with that client, or (empty) with any. */
+static const struct sp_consent_row *some_consent(const struct sp_mtable *t,
+                                                 const struct sp_consent_row *key) {
+    if (key->client_id.n != 0) return sp_mtable_find(t, key);
+    size_t i = sp_mtable_from(t, key);
+    const struct sp_consent_row *row = i == t->n ? NULL : t->rows[i];
+    bool is_its = row != NULL && row->tenant == key->tenant &&
+                  memcmp(row->user_id, key->user_id, sizeof(row->user_id)) == 0;
+    return is_its ? row : NULL;
+}
+
+static sp_status consents_remove(struct sp_tables *t, uint32_t tenant, const uint8_t *user_id,
+                                 sp_slice client_id, uint32_t *ret_n) {
+    struct sp_consent_row key = {.tenant = tenant};
+    const struct sp_consent_row *row;
+    uint32_t removed = 0;
+    memcpy(key.user_id, user_id, sizeof(key.user_id));
+    if (sp_ok(SP_TEXT_SET(&key.client_id, client_id))) {
+        for (; (row = some_consent(&self(t)->t[SP_MCONSENTS], &key)) != NULL; removed++)
+            SP_TRY(drop(t, SP_MCONSENTS, row));
+    }
+    *ret_n = removed;
+    return SP_SUCCESS;
+}
+
+static sp_status logout_get(struct sp_tables *t, uint64_t seq, struct sp_logout_row *ret) {
+    struct sp_logout_row key = {.seq = seq};
+    return get(t, SP_MLOGOUTS, &key, ret);
+}
+
+static sp_status logout_put(struct sp_tables *t, const struct sp_logout_row *row) {
+    return put(t, SP_MLOGOUTS, row);
+}
+
+static sp_status logout_remove(struct sp_tables *t, uint64_t seq) {
+    struct sp_logout_row key = {.seq = seq};
+    return drop(t, SP_MLOGOUTS, &key);
+}
+
+static sp_status logout_remove_oldest(struct sp_tables *t) {
+    const struct sp_mtable *logouts = &self(t)->t[SP_MLOGOUTS];
+    return logouts->n == 0 ? SP_SUCCESS : drop(t, SP_MLOGOUTS, logouts->rows[0]);
+}
+
+static sp_status logouts_count(struct sp_tables *t, uint32_t *ret) {
+    *ret = (uint32_t)self(t)->t[SP_MLOGOUTS].n;
+    return SP_SUCCESS;
 }
 
 static struct sp_session_row session_key(uint32_t tenant, const uint8_t *sid) {
@@ -332,6 +397,13 @@ static const struct sp_tables_ops ops = {
     .client_get = client_get,
     .client_put = client_put,
     .client_remove = client_remove,
+    .consent_put = consent_put,
+    .consents_remove = consents_remove,
+    .logout_get = logout_get,
+    .logout_put = logout_put,
+    .logout_remove = logout_remove,
+    .logout_remove_oldest = logout_remove_oldest,
+    .logouts_count = logouts_count,
     .session_get = session_get,
     .session_from = session_from,
     .session_insert = session_put,

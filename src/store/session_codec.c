@@ -3,8 +3,9 @@
 #include "base/assert.h"
 #include "base/reader.h"
 
-enum { LOGIN_VERSION = 1, HOT_VERSION = 1 };
+enum { LOGIN_VERSION_PLAIN = 1, LOGIN_VERSION = 2, HOT_VERSION = 1 };
 enum { FLAG_ATTEMPT = 1, FLAG_USED = 2, FLAGS_KNOWN = FLAG_ATTEMPT | FLAG_USED };
+enum { LOGIN_PARENT = 1, LOGIN_OFFLINE = 2, LOGIN_BACKCHANNEL = 4, LOGIN_FLAGS_KNOWN = 7 };
 
 /* ---- writing ---- */
 
@@ -61,6 +62,19 @@ void sp_session_hot_encode(const struct sp_session_row *row, uint8_t ret[SP_SESS
     sp_assert(o.n == SP_SESSION_HOT_BYTES);
 }
 
+static const uint8_t no_parent[SP_ROW_SID_BYTES];
+
+static bool has_parent(const struct sp_session_row *row) {
+    return memcmp(row->parent, no_parent, sizeof(no_parent)) != 0;
+}
+
+static void put_family(struct out *o, const struct sp_session_row *row) {
+    const bool child = has_parent(row);
+    put_u8(o, (child ? LOGIN_PARENT : 0U) | (row->offline ? LOGIN_OFFLINE : 0U) |
+                  (row->backchannel ? LOGIN_BACKCHANNEL : 0U));
+    if (child) put(o, row->parent, sizeof(row->parent));
+}
+
 size_t sp_session_login_encode(const struct sp_session_row *row, uint8_t ret[SP_SESSION_LOGIN_BYTES_MAX]) {
     struct out o = {ret, 0};
     put_u8(&o, LOGIN_VERSION);
@@ -80,6 +94,7 @@ size_t sp_session_login_encode(const struct sp_session_row *row, uint8_t ret[SP_
     put_text(&o, SP_TEXT_SLICE(&row->device));
     put_text(&o, SP_TEXT_SLICE(&row->address));
     put_text(&o, SP_TEXT_SLICE(&row->user_agent));
+    put_family(&o, row);
     return o.n;
 }
 
@@ -152,10 +167,21 @@ sp_status sp_session_hot_decode(sp_slice hot, struct sp_session_row *row) {
     return sp_reader_end(&r);
 }
 
+/* A parent of zeros would be a second way to write that there is none. */
+static sp_status get_family(struct sp_reader *r, struct sp_session_row *row) {
+    uint8_t flags;
+    SP_TRY(get_in_range(r, 0, LOGIN_FLAGS_KNOWN, &flags));
+    row->offline = (flags & LOGIN_OFFLINE) != 0;
+    row->backchannel = (flags & LOGIN_BACKCHANNEL) != 0;
+    if ((flags & LOGIN_PARENT) == 0) return SP_SUCCESS;
+    SP_TRY(sp_reader_copy(r, row->parent, sizeof(row->parent)));
+    return has_parent(row) ? SP_SUCCESS : sp_err(SP_E_MALFORMED);
+}
+
 sp_status sp_session_login_decode(sp_slice login, struct sp_session_row *row) {
     struct sp_reader r = SP_READER(login);
-    uint8_t mode;
-    SP_TRY(get_version(&r, LOGIN_VERSION));
+    uint8_t version, mode;
+    SP_TRY(get_in_range(&r, LOGIN_VERSION_PLAIN, LOGIN_VERSION, &version));
     SP_TRY(get_in_range(&r, SP_MODE_TOKEN, SP_MODE_COOKIE, &mode));
     row->mode = (enum sp_session_mode)mode;
     SP_TRY(sp_reader_u8(&r, &row->refresh_key));
@@ -173,5 +199,8 @@ sp_status sp_session_login_decode(sp_slice login, struct sp_session_row *row) {
     GET_TEXT(&r, &row->device);
     GET_TEXT(&r, &row->address);
     GET_TEXT(&r, &row->user_agent);
+    row->offline = row->backchannel = false;
+    memset(row->parent, 0, sizeof(row->parent));
+    if (version != LOGIN_VERSION_PLAIN) SP_TRY(get_family(&r, row));
     return sp_reader_end(&r);
 }

@@ -4,6 +4,9 @@
  *   hot    what later events change: state, generation, secret, times; always the same length, so that SQLite
  *          overwrites the cell in place (a rotation moves no byte of its page but these)
  *
+ * Version 2 of `login` adds to version 1 a byte of flags and, if they say so, the parent; version 1 is still
+ * read: a login is not written again when its session changes, and a session lives for weeks.
+ *
  * Key and user id stay columns of their own. Both strings begin with a version. Decoding checks every field:
  * the disk is another author. Turned down: a column a field, which is easier to look at, but makes SQLite
  * parse and rebuild thirty columns a rotation. */
@@ -15,8 +18,9 @@
 enum {
     SP_SESSION_HOT_BYTES =
         3 + 1 + 4 + 4 + SP_ROW_SECRET_BYTES + SP_ROW_ATTEMPT_BYTES + 8 * (SP_ROW_ROTATIONS_KEPT + 5),
-    /* fixed fields, ten lengths of two bytes, and the texts at their longest */
-    SP_SESSION_LOGIN_BYTES_MAX = 3 + 4 + 3 * 8 + 10 * 2 + 3 * 256 + 512 + 2 * 128 + 4 * 64,
+    /* fixed fields, ten lengths of two bytes, the texts at their longest, flags, and the parent */
+    SP_SESSION_LOGIN_BYTES_MAX =
+        3 + 4 + 3 * 8 + 10 * 2 + 3 * 256 + 512 + 2 * 128 + 4 * 64 + 1 + SP_ROW_SID_BYTES,
 };
 
 void sp_session_hot_encode(const struct sp_session_row *row, uint8_t ret[SP_SESSION_HOT_BYTES]);

@@ -20,12 +20,12 @@
     X(META_GET, "SELECT incarnation, boots, alive_ms, global_epoch, session_floor, floor_cause, floor_ms, "  \
                 "revoke_seq, "                                                                               \
                 "access_ttl_max_s, audit_count, audit_head, audit_mac, audit_base, audit_base_hash, "        \
-                "feed_epoch, feed_head FROM meta WHERE one = 1")                                             \
+                "feed_epoch, feed_head, logout_seq FROM meta WHERE one = 1")                                 \
     X(META_PUT,                                                                                              \
       "UPDATE meta SET incarnation = ?1, boots = ?2, alive_ms = ?3, global_epoch = ?4, session_floor = ?5, " \
       "floor_cause = ?6, floor_ms = ?7, revoke_seq = ?8, access_ttl_max_s = ?9, audit_count = ?10, "         \
       "audit_head = ?11, audit_mac = ?12, audit_base = ?13, audit_base_hash = ?14, feed_epoch = ?15, "       \
-      "feed_head = ?16 WHERE one = 1")                                                                       \
+      "feed_head = ?16, logout_seq = ?17 WHERE one = 1")                                                     \
     X(META_PROBE, "UPDATE meta SET probes = probes + 1 WHERE one = 1")                                       \
     X(USER_GET, SP_SQL_USER " WHERE tenant = ?1 AND id = ?2")                                                \
     X(USER_BY_NAME, SP_SQL_USER " WHERE tenant = ?1 AND name = ?2")                                          \
@@ -55,11 +55,26 @@
       "INSERT OR REPLACE INTO clients (tenant, id, version, is_public, feed, disabled, auth_method, "        \
       "grants, "                                                                                             \
       "scopes, audiences, redirect_uris, jwks, rotate_refresh, secret0_used, secret0, secret0_created_ms, "  \
-      "secret0_expires_ms, secret1_used, secret1, secret1_created_ms, secret1_expires_ms, created_ms) "      \
-      "VALUES "                                                                                              \
+      "secret0_expires_ms, secret1_used, secret1, secret1_created_ms, secret1_expires_ms, created_ms, "      \
+      "name, backchannel_logout_uri, post_logout_redirect_uris, trusted, require_par, require_dpop, "        \
+      "subject, epoch) VALUES "                                                                              \
       "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "    \
-      "?22)")                                                                                                \
+      "?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)")                                                        \
     X(CLIENT_REMOVE, "DELETE FROM clients WHERE tenant = ?1 AND id = ?2")                                    \
+    X(CONSENT_GET, SP_SQL_CONSENT " WHERE tenant = ?1 AND user_id = ?2 AND client_id = ?3")                  \
+    X(CONSENTS,                                                                                              \
+      SP_SQL_CONSENT " WHERE tenant = ?1 AND user_id = ?2 AND client_id > ?3 ORDER BY client_id LIMIT ?4")   \
+    X(CONSENT_PUT, "INSERT OR REPLACE INTO consents (tenant, user_id, client_id, scopes, granted_ms) "       \
+                   "VALUES (?1, ?2, ?3, ?4, ?5)")                                                            \
+    X(CONSENTS_REMOVE,                                                                                       \
+      "DELETE FROM consents WHERE tenant = ?1 AND user_id = ?2 AND (?3 = '' OR client_id = ?3)")             \
+    X(LOGOUT_GET, SP_SQL_LOGOUT " WHERE seq = ?1")                                                           \
+    X(LOGOUTS, SP_SQL_LOGOUT " WHERE seq > ?1 ORDER BY seq LIMIT ?2")                                        \
+    X(LOGOUT_PUT, "INSERT OR REPLACE INTO logouts (seq, tenant, sid, user_id, client_id, cause, "            \
+                  "created_ms, tries, next_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                 \
+    X(LOGOUT_REMOVE, "DELETE FROM logouts WHERE seq = ?1")                                                   \
+    X(LOGOUT_REMOVE_OLDEST, "DELETE FROM logouts WHERE seq = (SELECT min(seq) FROM logouts)")                \
+    X(LOGOUTS_COUNT, "SELECT count(*) FROM logouts")                                                         \
     X(SESSION_GET, SP_SQL_SESSION " WHERE tenant = ?1 AND sid = ?2")                                         \
     X(SESSION_FROM, SP_SQL_SESSION " WHERE (tenant, sid) >= (?1, ?2) ORDER BY tenant, sid LIMIT 1")          \
     X(SESSIONS, SP_SQL_SESSION " WHERE tenant = ?1 AND sid > ?2 ORDER BY sid LIMIT ?3")                      \
@@ -98,7 +113,12 @@
 #define SP_SQL_CLIENT                                                                                        \
     "SELECT tenant, id, version, is_public, feed, disabled, auth_method, grants, scopes, audiences, "        \
     "redirect_uris, jwks, rotate_refresh, secret0_used, secret0, secret0_created_ms, secret0_expires_ms, "   \
-    "secret1_used, secret1, secret1_created_ms, secret1_expires_ms, created_ms FROM clients"
+    "secret1_used, secret1, secret1_created_ms, secret1_expires_ms, created_ms, name, "                      \
+    "backchannel_logout_uri, post_logout_redirect_uris, trusted, require_par, require_dpop, subject, "       \
+    "epoch FROM clients"
+#define SP_SQL_CONSENT "SELECT tenant, user_id, client_id, scopes, granted_ms FROM consents"
+#define SP_SQL_LOGOUT                                                                                        \
+    "SELECT seq, tenant, sid, user_id, client_id, cause, created_ms, tries, next_ms FROM logouts"
 #define SP_SQL_SESSION "SELECT tenant, sid, user_id, hot, login FROM sessions"
 
 enum sp_sql {
@@ -147,6 +167,8 @@ sp_status sp_row_user(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_role(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_key(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_client(struct sp_conn *c, sqlite3_stmt *s, void *ret);
+sp_status sp_row_consent(struct sp_conn *c, sqlite3_stmt *s, void *ret);
+sp_status sp_row_logout(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_session(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_revocation(struct sp_conn *c, sqlite3_stmt *s, void *ret);
 sp_status sp_row_audit(struct sp_conn *c, sqlite3_stmt *s, void *ret);

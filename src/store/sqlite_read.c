@@ -56,12 +56,20 @@ static void bind(sqlite3_stmt *s, const struct sp_store_read *r, uint32_t limit,
         sp_bind_blob(s, 4, range->to, sizeof(range->to));
         sp_bind_blob(s, 5, r->key.p, r->key.n);
         break;
+    case SP_READ_CONSENT:
+    case SP_READ_CONSENTS:
+        sp_bind_int(s, 1, r->tenant);
+        sp_bind_blob(s, 2, r->key.p, r->key.n);
+        sp_bind_text(s, 3, r->after);
+        if (r->kind == SP_READ_CONSENTS) sp_bind_int(s, 4, wanted);
+        break;
     case SP_READ_REVOCATIONS:
         sp_bind_int(s, 1, (int64_t)r->after_seq);
         sp_bind_int(s, 2, r->now_s);
         sp_bind_int(s, 3, wanted);
         break;
     case SP_READ_AUDIT:
+    case SP_READ_LOGOUTS:
         sp_bind_int(s, 1, (int64_t)r->after_seq);
         sp_bind_int(s, 2, wanted);
         break;
@@ -88,6 +96,9 @@ static const struct reading readings[] = {
     [SP_READ_AUDIT] = {SP_SQL_AUDIT, sp_row_audit, sizeof(struct sp_audit_row), PAGE},
     [SP_READ_CLIENT] = {SP_SQL_CLIENT_GET, sp_row_client, sizeof(struct sp_client_row), ONE},
     [SP_READ_CLIENTS] = {SP_SQL_CLIENTS, sp_row_client, sizeof(struct sp_client_row), PAGE},
+    [SP_READ_CONSENT] = {SP_SQL_CONSENT_GET, sp_row_consent, sizeof(struct sp_consent_row), ONE},
+    [SP_READ_CONSENTS] = {SP_SQL_CONSENTS, sp_row_consent, sizeof(struct sp_consent_row), PAGE},
+    [SP_READ_LOGOUTS] = {SP_SQL_LOGOUTS, sp_row_logout, sizeof(struct sp_logout_row), PAGE},
 };
 
 static uint32_t limit_of(const struct reading *how, uint32_t asked) {

@@ -137,7 +137,43 @@ sp_status sp_row_client(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
     row->rotate_refresh = col_int(&cols, 0, 1) != 0;
     for (size_t i = 0; i < SP_ARRAY_LEN(row->secrets); i++) secret_columns(&cols, &row->secrets[i]);
     row->created_ms = col_time(&cols);
+    COL_TEXT(&cols, &row->name);
+    COL_TEXT(&cols, &row->backchannel_logout_uri);
+    COL_TEXT(&cols, &row->post_logout_redirect_uris);
+    row->trusted = col_int(&cols, 0, 1) != 0;
+    row->require_par = col_int(&cols, 0, 1) != 0;
+    row->require_dpop = col_int(&cols, 0, 1) != 0;
+    col_bytes(&cols, row->subject, sizeof(row->subject));
+    row->epoch = col_u32(&cols);
     return loaded(c, &cols, "clients");
+}
+
+sp_status sp_row_consent(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
+    struct cols cols = {.s = s};
+    struct sp_consent_row *row = ret;
+    memset(row, 0, sizeof(*row));
+    row->tenant = col_u32(&cols);
+    col_bytes(&cols, row->user_id, sizeof(row->user_id));
+    COL_TEXT(&cols, &row->client_id);
+    COL_TEXT(&cols, &row->scopes);
+    row->granted_ms = col_time(&cols);
+    return loaded(c, &cols, "consents");
+}
+
+sp_status sp_row_logout(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
+    struct cols cols = {.s = s};
+    struct sp_logout_row *row = ret;
+    memset(row, 0, sizeof(*row));
+    row->seq = col_count(&cols);
+    row->tenant = col_u32(&cols);
+    col_bytes(&cols, row->sid, sizeof(row->sid));
+    col_bytes(&cols, row->user_id, sizeof(row->user_id));
+    COL_TEXT(&cols, &row->client_id);
+    row->cause = (enum sp_end_cause)col_int(&cols, SP_END_NONE + 1, SP_END_CAUSE_COUNT - 1);
+    row->created_ms = col_time(&cols);
+    row->tries = col_u32(&cols);
+    row->next_ms = col_time(&cols);
+    return loaded(c, &cols, "logouts");
 }
 
 sp_status sp_row_session(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
@@ -216,6 +252,7 @@ static void meta_columns(struct cols *cols, struct sp_meta_row *row) {
     col_bytes(cols, row->audit_base_hash, sizeof(row->audit_base_hash));
     col_bytes(cols, row->feed_epoch, sizeof(row->feed_epoch));
     col_bytes(cols, row->feed_head, sizeof(row->feed_head));
+    row->logout_seq = col_count(cols);
 }
 
 sp_status sp_row_meta(struct sp_conn *c, struct sp_meta_row *ret) {

@@ -67,6 +67,24 @@ static const char *const steps[] = {
     " secret1_used INTEGER NOT NULL, secret1 BLOB NOT NULL, secret1_created_ms INTEGER NOT NULL,"
     " secret1_expires_ms INTEGER NOT NULL,"
     " created_ms INTEGER NOT NULL, PRIMARY KEY (tenant, id)) STRICT, WITHOUT ROWID;",
+
+    /* What an OAuth server keeps. A subject of zeros: core/rows.h. The outbox's sequence is not SQLite's own
+     * (AUTOINCREMENT), so that every backend gives the same. */
+    "ALTER TABLE clients ADD COLUMN name TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE clients ADD COLUMN backchannel_logout_uri TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE clients ADD COLUMN post_logout_redirect_uris TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE clients ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE clients ADD COLUMN require_par INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE clients ADD COLUMN require_dpop INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE clients ADD COLUMN subject BLOB NOT NULL DEFAULT x'00000000000000000000000000000000';"
+    "ALTER TABLE clients ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE meta ADD COLUMN logout_seq INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE consents (tenant INTEGER NOT NULL, user_id BLOB NOT NULL, client_id TEXT NOT NULL,"
+    " scopes TEXT NOT NULL, granted_ms INTEGER NOT NULL, PRIMARY KEY (tenant, user_id, client_id)) STRICT, "
+    "WITHOUT ROWID;"
+    "CREATE TABLE logouts (seq INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, sid BLOB NOT NULL,"
+    " user_id BLOB NOT NULL, client_id TEXT NOT NULL, cause INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " tries INTEGER NOT NULL, next_ms INTEGER NOT NULL) STRICT;",
 };
 
 static sp_status exec(struct sp_conn *c, const char *sql) {

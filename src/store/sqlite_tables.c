@@ -183,7 +183,15 @@ static sp_status client_put(struct sp_tables *t, const struct sp_client_row *row
     sp_bind_int(s, 13, row->rotate_refresh);
     int at = 14;
     for (size_t i = 0; i < SP_ARRAY_LEN(row->secrets); i++) at = bind_secret(s, at, &row->secrets[i]);
-    sp_bind_int(s, at, row->created_ms);
+    sp_bind_int(s, at++, row->created_ms);
+    sp_bind_text(s, at++, SP_TEXT_SLICE(&row->name));
+    sp_bind_text(s, at++, SP_TEXT_SLICE(&row->backchannel_logout_uri));
+    sp_bind_text(s, at++, SP_TEXT_SLICE(&row->post_logout_redirect_uris));
+    sp_bind_int(s, at++, row->trusted);
+    sp_bind_int(s, at++, row->require_par);
+    sp_bind_int(s, at++, row->require_dpop);
+    sp_bind_blob(s, at++, row->subject, sizeof(row->subject));
+    sp_bind_int(s, at, row->epoch);
     return finish(c, s);
 }
 
@@ -192,6 +200,70 @@ static sp_status client_remove(struct sp_tables *t, uint32_t tenant, sp_slice id
     sp_bind_int(s, 1, tenant);
     sp_bind_text(s, 2, id);
     return finish(c, s);
+}
+
+/* ---- consents, logouts ---- */
+
+static sp_status consent_put(struct sp_tables *t, const struct sp_consent_row *row) {
+    BEGIN(c, s, SP_SQL_CONSENT_PUT);
+    sp_bind_int(s, 1, row->tenant);
+    sp_bind_blob(s, 2, row->user_id, sizeof(row->user_id));
+    sp_bind_text(s, 3, SP_TEXT_SLICE(&row->client_id));
+    sp_bind_text(s, 4, SP_TEXT_SLICE(&row->scopes));
+    sp_bind_int(s, 5, row->granted_ms);
+    return finish(c, s);
+}
+
+static sp_status consents_remove(struct sp_tables *t, uint32_t tenant, const uint8_t *user_id,
+                                 sp_slice client_id, uint32_t *ret_n) {
+    BEGIN(c, s, SP_SQL_CONSENTS_REMOVE);
+    sp_bind_int(s, 1, tenant);
+    sp_bind_blob(s, 2, user_id, SP_ROW_ID_BYTES);
+    sp_bind_text(s, 3, client_id);
+    SP_TRY(finish(c, s));
+    *ret_n = (uint32_t)sqlite3_changes(c->db);
+    return SP_SUCCESS;
+}
+
+static sp_status logout_get(struct sp_tables *t, uint64_t seq, struct sp_logout_row *ret) {
+    BEGIN(c, s, SP_SQL_LOGOUT_GET);
+    sp_bind_int(s, 1, (int64_t)seq);
+    return fetch(c, s, sp_row_logout, ret);
+}
+
+static sp_status logout_put(struct sp_tables *t, const struct sp_logout_row *row) {
+    BEGIN(c, s, SP_SQL_LOGOUT_PUT);
+    sp_bind_int(s, 1, (int64_t)row->seq);
+    sp_bind_int(s, 2, row->tenant);
+    sp_bind_blob(s, 3, row->sid, sizeof(row->sid));
+    sp_bind_blob(s, 4, row->user_id, sizeof(row->user_id));
+    sp_bind_text(s, 5, SP_TEXT_SLICE(&row->client_id));
+    sp_bind_int(s, 6, row->cause);
+    sp_bind_int(s, 7, row->created_ms);
+    sp_bind_int(s, 8, row->tries);
+    sp_bind_int(s, 9, row->next_ms);
+    return finish(c, s);
+}
+
+static sp_status logout_remove(struct sp_tables *t, uint64_t seq) {
+    BEGIN(c, s, SP_SQL_LOGOUT_REMOVE);
+    sp_bind_int(s, 1, (int64_t)seq);
+    return finish(c, s);
+}
+
+static sp_status logout_remove_oldest(struct sp_tables *t) {
+    return sp_conn_run(conn_of(t), SP_SQL_LOGOUT_REMOVE_OLDEST);
+}
+
+static sp_status load_count(struct sp_conn *c, sqlite3_stmt *s, void *ret) {
+    (void)c;
+    *(uint32_t *)ret = (uint32_t)sqlite3_column_int64(s, 0);
+    return SP_SUCCESS;
+}
+
+static sp_status logouts_count(struct sp_tables *t, uint32_t *ret) {
+    BEGIN(c, s, SP_SQL_LOGOUTS_COUNT);
+    return fetch(c, s, load_count, ret);
 }
 
 /* ---- sessions ---- */
@@ -357,6 +429,7 @@ static sp_status meta_put(struct sp_tables *t, const struct sp_meta_row *row) {
     sp_bind_blob(s, 14, row->audit_base_hash, sizeof(row->audit_base_hash));
     sp_bind_blob(s, 15, row->feed_epoch, sizeof(row->feed_epoch));
     sp_bind_blob(s, 16, row->feed_head, sizeof(row->feed_head));
+    sp_bind_int(s, 17, (int64_t)row->logout_seq);
     return finish(c, s);
 }
 
@@ -377,6 +450,13 @@ static const struct sp_tables_ops ops = {
     .client_get = client_get,
     .client_put = client_put,
     .client_remove = client_remove,
+    .consent_put = consent_put,
+    .consents_remove = consents_remove,
+    .logout_get = logout_get,
+    .logout_put = logout_put,
+    .logout_remove = logout_remove,
+    .logout_remove_oldest = logout_remove_oldest,
+    .logouts_count = logouts_count,
     .session_get = session_get,
     .session_from = session_from,
     .session_insert = session_insert,

@@ -41,6 +41,17 @@ struct sp_tables_ops {
     sp_status (*client_put)(struct sp_tables *, const struct sp_client_row *row);
     sp_status (*client_remove)(struct sp_tables *, uint32_t tenant, sp_slice id);
 
+    sp_status (*consent_put)(struct sp_tables *, const struct sp_consent_row *row);
+    /* client_id empty: all of the user's. */
+    sp_status (*consents_remove)(struct sp_tables *, uint32_t tenant, const uint8_t *user_id,
+                                 sp_slice client_id, uint32_t *ret_n);
+
+    sp_status (*logout_get)(struct sp_tables *, uint64_t seq, struct sp_logout_row *ret);
+    sp_status (*logout_put)(struct sp_tables *, const struct sp_logout_row *row);
+    sp_status (*logout_remove)(struct sp_tables *, uint64_t seq);
+    sp_status (*logout_remove_oldest)(struct sp_tables *);
+    sp_status (*logouts_count)(struct sp_tables *, uint32_t *ret); /* walks them all */
+
     sp_status (*session_get)(struct sp_tables *, uint32_t tenant, const uint8_t *sid,
                              struct sp_session_row *ret);
     /* The first at or after `from`, across tenants. SP_E_NOT_FOUND: the end. */

@@ -290,6 +290,8 @@ static struct sp_change reissue_of(const struct sp_session_row *row) {
                                           .sid = row->sid,
                                           .generation = row->generation,
                                           .secret = row->secret,
+                                          .client_id = SP_TEXT_SLICE(&row->client_id),
+                                          .jkt = SP_TEXT_SLICE(&row->jkt),
                                           .now_ms = NOW_MS + 2000,
                                           .access_exp_s = NOW_S + 950,
                                           .mark_used = true}};

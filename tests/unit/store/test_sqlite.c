@@ -194,11 +194,18 @@ static void corrupt_meta_row_does_not_start(void **state) {
 
 /* ---- a store of an earlier release ---- */
 
-/* As it was before there was a feed, and before a log could be pruned: made from today's, which only added to
- * them. */
+/* As it was before OAuth, before there was a feed, and before a log could be pruned: made from today's, which
+ * only added to them. */
+#define BEFORE_OAUTH                                                                                         \
+    "ALTER TABLE clients DROP COLUMN name; ALTER TABLE clients DROP COLUMN backchannel_logout_uri;"          \
+    "ALTER TABLE clients DROP COLUMN post_logout_redirect_uris; ALTER TABLE clients DROP COLUMN trusted;"    \
+    "ALTER TABLE clients DROP COLUMN require_par; ALTER TABLE clients DROP COLUMN require_dpop;"             \
+    "ALTER TABLE clients DROP COLUMN subject; ALTER TABLE clients DROP COLUMN epoch;"                        \
+    "ALTER TABLE meta DROP COLUMN logout_seq; DROP TABLE consents; DROP TABLE logouts;"                      \
+    "PRAGMA user_version = 3;"
 #define BEFORE_THE_FEED                                                                                      \
-    "ALTER TABLE meta DROP COLUMN feed_epoch; ALTER TABLE meta DROP COLUMN feed_head;"                       \
-    "DROP TABLE clients; PRAGMA user_version = 2;"
+    BEFORE_OAUTH "ALTER TABLE meta DROP COLUMN feed_epoch; ALTER TABLE meta DROP COLUMN feed_head;"          \
+                 "DROP TABLE clients; PRAGMA user_version = 2;"
 static const char as_before_pruning[] = BEFORE_THE_FEED "ALTER TABLE meta DROP COLUMN audit_base;"
                                                         "ALTER TABLE meta DROP COLUMN audit_base_hash;"
                                                         "PRAGMA user_version = 1";
