@@ -432,6 +432,9 @@ static void parser_init(struct parser *p, sp_slice text, const struct sp_json *d
     p->nodes = doc->nodes;
     p->cap = doc->cap;
     p->n = p->depth = 0;
+    p->key = NULL;
+    p->key_n = p->key_hash = 0;
+    p->key_escaped = false;
 }
 
 sp_status sp_json_parse(sp_slice text, struct sp_json *doc) {

@@ -157,7 +157,7 @@ int sp_cmd_session_add(const struct sp_invocation *in) {
 
 static int revoke(const struct sp_invocation *in, json_t *body) {
     struct sp_answer a = {0};
-    int64_t wait_s;
+    int64_t wait_s = 0;
     int failed = body == NULL ? sp_usage_error(in->command, "not UTF-8") : sp_receipt_option(in, &wait_s);
     if (!failed) failed = sp_client_call_wait(in, "POST", "/admin/v1/revocations", body, wait_s, &a);
     bool everyone = json_object_get(body, "everyone") != NULL;

@@ -238,7 +238,7 @@ static int read_checkpoint(const struct sp_invocation *in, const char *file, cha
 
 static int checkpoint_query(const struct sp_invocation *in, const char *file, struct sp_buf *query) {
     char room[CHECKPOINT_BYTES_MAX], error[SP_CHECKPOINT_ERROR_BYTES] = "out of memory";
-    sp_slice text;
+    sp_slice text = SP_SLICE_EMPTY;
     int failed = read_checkpoint(in, file, room, &text);
     if (failed || sp_ok(sp_checkpoint_query(text, query, error))) return failed;
     return sp_usage_error(in->command, "%s is not a checkpoint: %s", file, error);
@@ -342,7 +342,7 @@ int sp_cmd_audit_verify(const struct sp_invocation *in) {
 static int load_checkpoint(const struct sp_invocation *in, json_t **ret) {
     char room[CHECKPOINT_BYTES_MAX], error[SP_CHECKPOINT_ERROR_BYTES] = "out of memory";
     const char *file = sp_invocation_option(in, "checkpoint");
-    sp_slice text;
+    sp_slice text = SP_SLICE_EMPTY;
     if (file == NULL) return sp_usage_error(in->command, "--checkpoint FILE is needed");
     int failed = read_checkpoint(in, file, room, &text);
     if (failed || sp_ok(sp_checkpoint_body(text, ret, error))) return failed;

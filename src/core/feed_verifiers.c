@@ -8,6 +8,7 @@
  *
  * Turned down: seats in the store (a restart would know who was there, but not what they have applied since,
  * and within seconds everybody who is alive has said so again). */
+#include "base/assert.h"
 #include "core/feed_internal.h"
 
 enum { SEATS_FIRST = 16 };
@@ -101,6 +102,7 @@ static size_t share_at(const struct sp_feed *f, const struct shares *s, uint64_t
 static size_t count_shares(const struct sp_feed *f, struct shares *ret) {
     size_t most = 0;
     memset(ret, 0, sizeof(*ret));
+    sp_assert(f->verifiers != NULL);
     for (size_t i = 0; i < f->verifiers_cap; i++) {
         const size_t at = share_at(f, ret, f->verifiers[i].client_hash);
         if (ret->first[at] == 0) ret->first[at] = (uint16_t)(i + 1);
@@ -289,7 +291,7 @@ size_t sp_feed_verifiers(struct sp_feed *f, sp_slice after_client, sp_slice afte
         const bool from_start = after_client.n == 0;
         if (v->taken && (from_start || compare_names(v, after_client, after_instance) > 0)) found[n++] = v;
     }
-    if (n > 1) qsort(found, n, sizeof(found[0]), compare_seats);
+    if (n > 1) qsort(found, n, sizeof(const void *), compare_seats);
     if (n > most) n = most;
     for (size_t i = 0; i < n; i++) describe(f, found[i], boot_ms, &ret[i]);
     feed_unlock(f);

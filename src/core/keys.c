@@ -214,7 +214,7 @@ static bool feed_key_before(const struct sp_key_row *a, const struct sp_key_row 
 }
 
 static sp_status snapshot_feed(struct sp_key_snapshot *s, bool is_past) {
-    const struct loaded *sorted[SP_KEYS_FEED_MAX];
+    const struct loaded *sorted[SP_KEYS_FEED_MAX] = {NULL};
     for (size_t i = 0; i < s->n; i++) {
         const struct loaded *l = &s->loaded[i];
         if (l->row.use != SP_KEY_FEED) continue;
@@ -228,6 +228,7 @@ static sp_status snapshot_feed(struct sp_key_snapshot *s, bool is_past) {
     }
     for (size_t i = 0; i < s->n_feed; i++) {
         struct sp_feed_key *f = &s->feed[i];
+        sp_assert(sorted[i] != NULL);
         f->kid = SP_TEXT_SLICE(&sorted[i]->row.kid);
         f->state = sorted[i]->row.state;
         f->key = sorted[i]->key;

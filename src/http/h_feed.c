@@ -142,7 +142,7 @@ void sp_h_feed_nonce(struct sp_exchange *x) {
     SP_AUTO(sp_buf) json = SP_BUF_INIT(SP_FEED_LINE_BYTES_MAX);
     struct sp_feed_nonce_answer answer;
     uint8_t nonce[SP_FEED_NONCE_BYTES];
-    sp_slice text;
+    sp_slice text = SP_SLICE_EMPTY;
     struct sp_json_in_field fields[] = {
         {.name = "nonce", SP_JSON_IN_LABEL, true, B64_16_CHARS, {.text = &text}}};
     if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;

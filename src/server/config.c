@@ -106,10 +106,20 @@ static void normalize_list(const char *s, char *out, size_t cap) {
     out[n] = 0;
 }
 
+/* A word that begins with one could not be written into a file again, where a comment would begin. */
+static bool has_semicolon_word(const char *list) {
+    for (const char *s = list; (s = strchr(s, ';')) != NULL; s++)
+        if (s == list || strchr(" ,\t", s[-1]) != NULL) return true;
+    return false;
+}
+
 static const char *expectation(const struct key *k, char *buf, size_t cap) {
     switch (k->type) {
-    case TEXT:
-    case LIST: snprintf(buf, cap, "%" PRId64 " to %" PRId64 " bytes of text", k->min, k->max); break;
+    case TEXT: snprintf(buf, cap, "%" PRId64 " to %" PRId64 " bytes of text", k->min, k->max); break;
+    case LIST:
+        snprintf(buf, cap, "words of %" PRId64 " to %" PRId64 " bytes together, none beginning with ';'",
+                 k->min, k->max);
+        break;
     case COUNT: snprintf(buf, cap, "a whole number from %" PRId64 " to %" PRId64, k->min, k->max); break;
     case SECONDS:
         snprintf(buf, cap, "a duration from %" PRId64 "s to %" PRId64 "s, such as 90s, 15m, 12h, 30d", k->min,
@@ -127,8 +137,11 @@ static const char *expectation(const struct key *k, char *buf, size_t cap) {
 
 static bool parse_number(const struct key *k, const char *value, int64_t *ret) {
     switch (k->type) {
-    case TEXT:
-    case LIST: *ret = (int64_t)strlen(value); break;
+    case TEXT: *ret = (int64_t)strlen(value); break;
+    case LIST:
+        if (has_semicolon_word(value)) return false;
+        *ret = (int64_t)strlen(value);
+        break;
     case COUNT:
         if (!parse_count(value, ret)) return false;
         break;

@@ -449,6 +449,7 @@ test('a key of the feed hands over to its successor, and vouches for it to who w
         refused(await other.admin('POST', '/admin/v1/keys/rotate', { use: 'feed', immediately: true }), 400, 'bad_value');
         const [{ kid }] = (await other.ask('key', 'rotate', '--use', 'feed')).keys;
         await f.untilBeat((b) => b.kid === kid); // feed.mjs: signed by a key that a beat of the old one had covered
+        await f.until(() => f.texts.keys.feed_keys.length === 1, 'the new key alone'); // the old one's document comes with it, or just after
         const listed = (await get(other, '/feed/keys', c)).json;
         assert.deepEqual(listed.keys.map((k) => k.kid), [kid, old]);
         assert.deepEqual(listed.successions.map((x) => [x.kid, x.by]), [[kid, old]]);
@@ -485,7 +486,8 @@ test('who does not read is cut, costs little until then, and takes nothing from 
         for (let i = 0; i < N; i += 200) await Promise.all(Array.from({ length: 200 }, () => revokeJti(other)));
         await reader.untilSeq(first + N);
         const grown = await metric(other, 'process_resident_memory_bytes') - before_;
-        assert.ok(grown < 24 * 1024 * 1024 * slowness, `${grown} bytes for ${SLOW} that do not read ${N} revocations each`);
+        // An address sanitizer keeps what was freed.
+        if (process.env.SP_SANITIZED !== '1') assert.ok(grown < 24 * 1024 * 1024, `${grown} bytes for ${SLOW} that do not read ${N} revocations each`);
         await eventually('they are cut', async () => (await metric(other, 'sallyport_feed_subscribers')) === 1, 40000);
         assert.ok(await metric(other, 'sallyport_http_streams_cut_total') >= SLOW);
         await reader.untilBeat();

@@ -160,10 +160,12 @@ static uint64_t from_environment(const char *name, uint64_t otherwise) {
     return text != NULL && *text != '\0' ? strtoull(text, NULL, 10) : otherwise;
 }
 
+bool sim_is_shortened(void) {
+    return from_environment("SP_SANITIZED", 0) != 0 && from_environment("SP_SLOWNESS", 1) != 0;
+}
 static uint64_t default_seeds(const struct sim_server *server) {
     uint64_t slowness = from_environment("SP_SLOWNESS", 1);
-    bool sanitized = from_environment("SP_SANITIZED", 0) != 0;
-    return sanitized && slowness != 0 ? server->seeds / (slowness * 2) + 1 : server->seeds;
+    return sim_is_shortened() ? server->seeds / (slowness * 2) + 1 : server->seeds;
 }
 
 static void report_failure(const struct sim_server *server, uint64_t seed) {

@@ -232,6 +232,9 @@ struct sim {
 
 /* ---- sim.c ---- */
 
+/* Under a sanitizer there is time for few seeds only: what is rare need not happen in them. */
+bool sim_is_shortened(void);
+
 uint64_t sim_random(struct sim *s);
 /* Below n; n > 0. */
 uint64_t sim_below(struct sim *s, uint64_t n);

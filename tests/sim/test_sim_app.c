@@ -21,6 +21,7 @@ static void promises_hold_over_random_histories(void **state) {
     if (getenv("SP_SEED") != NULL || getenv("SP_SEEDS") != NULL) return;
     /* A simulation in which nothing happens proves nothing. */
     assert_true(c.refreshes > 0 && c.trips > 0 && c.caught > 0 && c.retries_served > 0 && c.same > 0);
+    if (sim_is_shortened()) return;
     assert_true(c.superseded > 0 && c.heals > 0 && c.restarts > 0 && c.restores > 0 && c.forged > 0);
     assert_true(c.reports > 0 && c.ends > 0);
 }

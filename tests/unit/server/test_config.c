@@ -71,6 +71,7 @@ static void bad_values_are_refused_and_change_nothing(void **state) {
         "server.listen=",
         "tokens.client_id=a\nb",
         "tokens.issuer=\xff",
+        "server.public_origins=https://a.example,; https://b.example",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sp_config before = config;
