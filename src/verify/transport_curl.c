@@ -32,8 +32,10 @@ enum {
     EVENTS_AT_ONCE = 16,
     IDLE_CONNECTIONS_MAX = 4,
     SOCKETS_MAX = 16, /* five exchanges, each trying two addresses, and connections that wait */
-    REFUSAL_BYTES_MAX =
-        64 * 1024, /* of an answer that is not 2xx: read, so that the connection can be kept */
+    /* Of an answer that is not 2xx, or to a question: read, so that the connection can be kept. What is
+     * larger is no proxy's page of an error. */
+    ASIDE_BYTES_MAX = 64 * 1024,
+    HEADS_BYTES_MAX = 64 * 1024, /* of one answer, interim ones and trailers included: ours are 300 bytes */
     URL_BYTES_MAX = 2048,
     ONE_MOMENT_MS = 100,
 };
@@ -44,7 +46,7 @@ struct carried {
     CURL *easy;                /* NULL until it is first needed */
     struct curl_slist *fields; /* of the request under way */
     bool is_added, has_begun;
-    size_t refused_bytes;
+    size_t head_bytes, aside_bytes;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -179,18 +181,23 @@ static bool is_success(long status) {
 /* The empty line that ends a head. */
 static size_t on_header(char *p, size_t size, size_t n, void *arg) {
     struct carried *c = arg;
+    c->head_bytes += size * n;
+    if (c->head_bytes > HEADS_BYTES_MAX) return 0; /* libcurl keeps them all, in old versions without bound */
     if (size * n <= 2 && p[0] != ' ' && is_success(status_of(c)) && !c->has_begun) {
         c->has_begun = true;
         sp_follower_begun(c->t->opts.follower, c->x, sp_transport_clocks());
     }
     return size * n;
 }
+/* The follower bounds what it keeps; this bounds what is taken off the network for nothing. */
+static bool is_aside(const struct carried *c) {
+    return c->x == SP_EX_NONCE || c->x == SP_EX_ACK || !is_success(status_of(c));
+}
 static size_t on_body(char *p, size_t size, size_t n, void *arg) {
     struct carried *c = arg;
-    if (!is_success(status_of(c))) {
-        c->refused_bytes += size * n;
-        return c->refused_bytes > REFUSAL_BYTES_MAX ? 0 : size * n;
-    }
+    if (is_aside(c)) c->aside_bytes += size * n;
+    if (c->aside_bytes > ASIDE_BYTES_MAX) return 0;
+    if (!is_success(status_of(c))) return size * n;
     sp_follower_bytes(c->t->opts.follower, c->x, sp_transport_clocks(), sp_slice_of(p, size * n));
     return size * n;
 }
@@ -232,6 +239,9 @@ static bool set_callbacks(struct carried *c) {
 }
 static bool set_manners(struct carried *c) {
     SET(CURLOPT_NOSIGNAL, 1L);
+    /* The thread that asks the name servers, for half a minute when they are silent, is not waited for, by
+     * whoever closes as little as by the caller's loop: it cleans up after itself. */
+    SET(CURLOPT_QUICK_EXIT, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -314,7 +324,7 @@ static void start(struct sp_transport *t, const struct sp_follower_command *cmd)
     sp_assert(!c->is_added);
     reread_credential(t);
     c->has_begun = false;
-    c->refused_bytes = 0;
+    c->head_bytes = c->aside_bytes = 0;
     c->error[0] = 0;
     if (make_easy(c) && set_request(c, cmd) && curl_multi_add_handle(t->multi, c->easy) == CURLM_OK) {
         c->is_added = true;

@@ -15,6 +15,8 @@
 
 #include "base/base64url.h"
 
+enum { FAKE_POUR_BYTES = 256 << 20 };
+
 struct connection {
     struct fake_http *s;
     int fd;
@@ -147,16 +149,58 @@ static void serve_stream(struct connection *c, const struct request *r) {
     }
 }
 
+/* What has no end, until the client has enough of it, or has proved that it never will. */
+static bool pour(struct connection *c, const char *begin, const char *line) {
+    SP_AUTO(sp_buf) many = SP_BUF_INIT(FAKE_BYTES_MAX);
+    size_t n = 0, most;
+    while (many.n < 16384) assert_true(sp_ok(sp_buf_append_cstr(&many, line)));
+    bool takes = send_all(c->fd, begin, strlen(begin));
+    for (; takes && n < FAKE_POUR_BYTES && !atomic_load(&c->s->stops); n += many.n)
+        takes = send_all(c->fd, many.p, many.n);
+    most = atomic_load(&c->s->poured);
+    while (n > most && !atomic_compare_exchange_weak(&c->s->poured, &most, n)) continue;
+    return false;
+}
+static bool redirect(struct connection *c) {
+    char field[256];
+    (void)snprintf(field, sizeof field, "Location: %s\r\n",
+                   c->s->redirect_to != NULL ? c->s->redirect_to : "/elsewhere");
+    return reply(c, "302 Found", field, SP_SLICE_EMPTY);
+}
+static bool is_errand(const struct request *r) {
+    return strcmp(r->target, "/feed/ack") == 0 || strcmp(r->target, "/feed/nonce") == 0;
+}
+/* False: a good answer is to be given; otherwise *ret_goes_on says whether the connection is kept. */
+static bool misbehave(struct connection *c, const struct request *r, int manner, bool *ret_goes_on) {
+    *ret_goes_on = false;
+    switch (manner) {
+    case FAKE_503: *ret_goes_on = reply(c, "503 Service Unavailable", "", SP_SLICE_LIT("later")); return true;
+    case FAKE_204: *ret_goes_on = send_all(c->fd, "HTTP/1.1 204 No Content\r\n\r\n", 27); return true;
+    case FAKE_REDIRECT:
+        if (strcmp(r->target, "/elsewhere") == 0) return false;
+        *ret_goes_on = redirect(c);
+        return true;
+    case FAKE_HEADS: return !pour(c, "HTTP/1.1 200 OK\r\n", "X-Filler: of a head that does not end\r\n");
+    case FAKE_INTERIM: return !pour(c, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+    case FAKE_BODIES:
+        return is_errand(r) && !pour(c, "HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n", "filler ");
+    case FAKE_HANG:
+        while (!atomic_load(&c->s->stops) && atomic_load(&c->s->manner) == FAKE_HANG) (void)poll(NULL, 0, 10);
+        return false;
+    default: return false;
+    }
+}
+
 /* False: the connection is over. */
 static bool serve(struct connection *c, const struct request *r) {
     struct fake_http *s = c->s;
     SP_AUTO(sp_buf) b = SP_BUF_INIT(FAKE_BYTES_MAX);
     int manner = atomic_load(&s->manner);
-    if (manner == FAKE_503) return reply(c, "503 Service Unavailable", "", SP_SLICE_LIT("later"));
-    if (manner == FAKE_REDIRECT && strcmp(r->target, "/elsewhere") != 0)
-        return reply(c, "302 Found", "Location: /elsewhere\r\n", SP_SLICE_EMPTY);
-    while (manner == FAKE_HANG && !atomic_load(&s->stops) && atomic_load(&s->manner) == FAKE_HANG)
-        (void)poll(NULL, 0, 10);
+    bool goes_on;
+    pthread_mutex_lock(&s->lock);
+    s->requests++;
+    pthread_mutex_unlock(&s->lock);
+    if (misbehave(c, r, manner, &goes_on)) return goes_on;
     pthread_mutex_lock(&s->lock);
     bool denied = strcmp(r->authorization, s->authorization) != 0;
     s->denied += denied;
@@ -183,6 +227,12 @@ static bool serve(struct connection *c, const struct request *r) {
         known = false;
     }
     pthread_mutex_unlock(&s->lock);
+    if (manner == FAKE_OLD) {
+        (void)send_all(c->fd, b.p, b.n);
+        return false;
+    }
+    if (manner == FAKE_GZIP)
+        return reply(c, "200 OK", "Content-Encoding: gzip\r\n", SP_SLICE_LIT("\x1f\x8b\x08junk"));
     return reply(c, known ? "200 OK" : "404 Not Found", "", sp_buf_slice(&b));
 }
 

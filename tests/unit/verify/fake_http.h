@@ -16,6 +16,12 @@ enum fake_manner {
     FAKE_HUGE_LINE, /* in the stream */
     FAKE_HANG,      /* no answer ever */
     FAKE_ONE_BYTE,  /* the stream byte by byte */
+    FAKE_GZIP,      /* answers that say that they are compressed */
+    FAKE_OLD,       /* HTTP/0.9: the body, without a head */
+    FAKE_HEADS,     /* a head without end */
+    FAKE_INTERIM,   /* 103 Early Hints without end */
+    FAKE_BODIES,    /* answers to acknowledgements, and to questions for the time, without end */
+    FAKE_204,       /* to everything */
 };
 
 struct fake_http {
@@ -25,7 +31,9 @@ struct fake_http {
     _Atomic int manner;
     char authorization[256]; /* wanted; under the lock */
     char last_ack[1024];
-    unsigned acks, streams, elsewhere, denied; /* requests; under the lock */
+    unsigned requests, acks, streams, elsewhere, denied; /* under the lock */
+    const char *redirect_to;                             /* of FAKE_REDIRECT; NULL: /elsewhere */
+    _Atomic size_t poured; /* the most bytes that a client took of something without end */
     _Atomic bool stops;
     _Atomic int connections;
     int listener;
