@@ -25,18 +25,29 @@ sp_status sp_app_ready(struct sp_app *app) {
 
 /* A principal is a value that outlives the token, so a claim that does not fit our rows is not one of our
  * tokens. */
+static bool texts_fit(const struct sp_claims *c, struct sp_principal *p) {
+    p->has_scope = c->scope.p != NULL;
+    return sp_ok(SP_TEXT_SET(&p->client_id, c->client_id)) && sp_ok(SP_TEXT_SET(&p->roles, c->roles)) &&
+           sp_ok(SP_TEXT_SET(&p->scope, c->scope)) && sp_ok(SP_TEXT_SET(&p->jkt, c->jkt));
+}
+
+/* Every token has a session, but those of clients that act on their own. */
+static bool ids_fit(const struct sp_claims *c, struct sp_principal *p) {
+    sp_id subject, jti;
+    sp_sid sid = {{0}};
+    const enum sp_subject whose = sp_subject_of(c->sub, c->client_id, &subject);
+    if (whose == SP_SUBJECT_UNKNOWN || !sp_ok(sp_id_parse(c->jti, &jti))) return false;
+    p->is_client = whose == SP_SUBJECT_CLIENT;
+    if (!p->is_client && !sp_ok(sp_sid_parse(c->sid, &sid))) return false;
+    memcpy(p->user_id, subject.b, sizeof(p->user_id));
+    memcpy(p->jti, jti.b, sizeof(p->jti));
+    memcpy(p->sid, sid.b, sizeof(p->sid));
+    return true;
+}
+
 static enum sp_reject principal_of(const struct sp_claims *c, struct sp_principal *ret) {
     struct sp_principal p = {.exp_s = c->exp, .auth_time_s = c->auth_time};
-    sp_id user, jti;
-    sp_sid sid;
-    bool ids = sp_ok(sp_id_parse(c->sub, &user)) && sp_ok(sp_id_parse(c->jti, &jti)) &&
-               sp_ok(sp_sid_parse(c->sid, &sid));
-    bool texts = ids && sp_ok(SP_TEXT_SET(&p.client_id, c->client_id)) &&
-                 sp_ok(SP_TEXT_SET(&p.roles, c->roles)) && sp_ok(SP_TEXT_SET(&p.scope, c->scope));
-    if (!texts) return SP_REJECT_BAD_PAYLOAD;
-    memcpy(p.user_id, user.b, sizeof(p.user_id));
-    memcpy(p.jti, jti.b, sizeof(p.jti));
-    memcpy(p.sid, sid.b, sizeof(p.sid));
+    if (!ids_fit(c, &p) || !texts_fit(c, &p)) return SP_REJECT_BAD_PAYLOAD;
     *ret = p;
     return SP_REJECT_NONE;
 }
@@ -55,20 +66,41 @@ enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice access_token, st
     return sp_app_principal(app, access_token, SP_AUTHN_STRICT, ret);
 }
 
+static struct sp_permission_limit limit_of(const struct sp_principal *p) {
+    return (struct sp_permission_limit){.scope = p->has_scope ? SP_TEXT_SLICE(&p->scope) : SP_SLICE_EMPTY,
+                                        .is_client = p->is_client};
+}
+
 bool sp_app_permits(struct sp_app *app, const struct sp_principal *p, sp_slice permission) {
     if (p->is_local_admin) return sp_permission_valid(permission, SP_PERMISSION_WANTED);
     sp_seats_enter(app->seats);
-    bool granted = sp_roles_grant(sp_live_roles_get(app->roles), SP_TEXT_SLICE(&p->roles), permission);
+    bool granted =
+        sp_roles_permit(sp_live_roles_get(app->roles), SP_TEXT_SLICE(&p->roles), limit_of(p), permission);
     sp_seats_leave(app->seats);
     return granted;
 }
 
+sp_status sp_app_permissions_of(struct sp_app *app, sp_slice roles, struct sp_permission_limit limit,
+                                struct sp_buf *ret) {
+    static const sp_slice everything = {(const uint8_t *)"*", 1};
+    SP_AUTO(sp_buf) granted = SP_BUF_INIT(SP_ACCESS_TOKEN_BYTES_MAX);
+    if (limit.is_client) return sp_permissions_intersect(limit.scope, everything, ret);
+    sp_seats_enter(app->seats);
+    sp_status s =
+        sp_roles_permissions(sp_live_roles_get(app->roles), roles, limit.scope.p == NULL ? ret : &granted);
+    sp_seats_leave(app->seats);
+    if (!sp_ok(s) || limit.scope.p == NULL) return s;
+    return sp_permissions_intersect(sp_buf_slice(&granted), limit.scope, ret);
+}
+
 sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, struct sp_buf *ret) {
     if (p->is_local_admin) return sp_buf_append_cstr(ret, "*");
-    sp_seats_enter(app->seats);
-    sp_status s = sp_roles_permissions(sp_live_roles_get(app->roles), SP_TEXT_SLICE(&p->roles), ret);
-    sp_seats_leave(app->seats);
-    return s;
+    return sp_app_permissions_of(app, SP_TEXT_SLICE(&p->roles), limit_of(p), ret);
+}
+
+bool sp_app_is_own_session(const struct sp_app *app, const struct sp_principal *p) {
+    return !p->is_local_admin && !p->is_client &&
+           sp_slice_eq(SP_TEXT_SLICE(&p->client_id), SP_TEXT_SLICE(&app->config.client_id));
 }
 
 void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,

@@ -67,6 +67,7 @@ struct sp_app_config {
     int64_t end_kept_s;   /* how long a session's end and cause are kept: 30 days */
     /* By class; all zero: nothing is limited, which is for tests. */
     struct sp_throttle_rate throttle[SP_THROTTLE_CLASSES];
+    bool dpop_nonce;              /* the token endpoint takes no DPoP proof without a nonce of ours */
     bool registration_enabled;      /* whoever reaches the server may make an account */
     sp_text1024 registration_roles; /* normalized; a role that does not exist grants nothing */
 };
@@ -103,6 +104,9 @@ void sp_app_tick(struct sp_app *app, struct sp_executor *executor);
  * thread. */
 int64_t sp_app_forget_ms(const struct sp_app *app);
 
+struct sp_dpop_shown; /* core/oauth.h */
+struct sp_oauth_trouble;
+
 /* ---- who calls ---- */
 
 enum sp_channel { SP_CHANNEL_HTTP, SP_CHANNEL_ADMIN_SOCKET };
@@ -112,13 +116,16 @@ struct sp_principal {
     bool is_local_admin; /* admin socket; then only uid is set */
     uint32_t uid;
     uint8_t user_id[SP_ROW_ID_BYTES];
-    uint8_t sid[SP_ROW_SID_BYTES];
+    uint8_t sid[SP_ROW_SID_BYTES]; /* zeros: is_client */
     uint8_t jti[SP_ROW_ID_BYTES];
     int64_t exp_s;
     int64_t auth_time_s;
     sp_text128 client_id;
     sp_text1024 roles;
+    bool has_scope; /* the token has a scope, perhaps "", and may no more than that */
     sp_text512 scope;
+    bool is_client; /* a client that acts on its own: sub is client_id, and user_id what stands for it */
+    sp_text64 jkt;  /* the key that the token is bound to; empty: none */
 };
 
 struct sp_call {
@@ -132,10 +139,10 @@ struct sp_call {
 
 /* Synchronous, local, no store. enum sp_reject says why not. */
 enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice access_token, struct sp_principal *ret);
-/* Does any of the principal's roles grant it, by the live role table? The local admin has every permission.
- */
+/* Does any of the principal's roles grant it, by the live role table, and its token's scope, if it has one?
+ * A client that acts on its own has its scope alone. The local admin has every permission. */
 bool sp_app_permits(struct sp_app *app, const struct sp_principal *p, sp_slice permission);
-/* All that its roles grant now, sorted word list. */
+/* All that it may now, word list. */
 sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, struct sp_buf *ret);
 /* Records that a permission was refused: fire and forget, at most one record per (actor, permission, target)
  * and minute. */
@@ -182,6 +189,8 @@ struct sp_tokens_result {
     uint8_t user_id[SP_ROW_ID_BYTES];
     sp_slice device_token; /* login and register: tells this device from a stranger's at the next login */
     struct sp_why why;
+    bool is_dpop;                          /* token_type: the access token is bound to the proof's key */
+    const struct sp_oauth_trouble *trouble; /* INVALID_PROOF: what is wrong with it */
 };
 typedef void sp_tokens_done(void *arg, const struct sp_tokens_result *result);
 
@@ -191,6 +200,10 @@ struct sp_login_request {
     sp_slice device; /* may be empty */
     enum sp_session_mode mode;
     sp_slice device_token; /* of an earlier login on this device; empty or anything else: not known */
+    /* The session is bound to the proof's key, and each refresh needs a proof by it. Not in cookie mode, whose
+     * browsers have no key: INVALID_REQUEST. NULL: none was shown. A proof that does not hold: INVALID_PROOF,
+     * and in the result what is wrong with it. */
+    const struct sp_dpop_shown *dpop;
 };
 /* TOO_MANY_ATTEMPTS when the address, or the user name on devices that are not known, or the user on this
  * known device, has failed too often. Whether the name exists makes no difference. */
@@ -212,6 +225,7 @@ struct sp_refresh_request {
     sp_slice refresh_token;
     sp_slice attempt; /* empty, or 16 bytes (decoded) */
     enum sp_session_mode mode;
+    const struct sp_dpop_shown *dpop; /* as at login */
 };
 void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in,
                     sp_tokens_done *done, void *arg);

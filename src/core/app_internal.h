@@ -31,9 +31,11 @@
 #include "core/feed.h"
 #include "core/keys.h"
 #include "core/live_clients.h"
+#include "core/oauth.h"
 #include "core/publish.h"
 #include "core/seats.h"
 #include "core/signer_local.h"
+#include "token/replay.h"
 
 enum {
     SP_OP_CHANGES_MAX = 8, /* of the largest change set; key changes bring an array of their own */
@@ -143,7 +145,9 @@ struct sp_app {
     struct sp_signer signer;
     struct sp_audit_coalescer *coalescer;
     struct sp_ratelimit *limits;
-    struct sp_hmac_key device_key; /* of device tokens; derived from the CSRF key */
+    struct sp_hmac_key device_key;     /* of device tokens; derived from the CSRF key */
+    struct sp_hmac_key dpop_nonce_key; /* random, of this start */
+    struct sp_replay *proofs;          /* DPoP proofs that were used: oauth_dpop.c */
 
     /* Of this start, fixed before the app is handed out: session.h says what the first two mean. */
     int64_t alive_ms;
@@ -183,6 +187,13 @@ struct sp_key_schedule sp_app_key_schedule(const struct sp_app *app);
 enum sp_reject sp_app_principal(struct sp_app *app, sp_slice access_token, enum sp_authn_flags flags,
                                 struct sp_principal *ret);
 
+/* What roles grant within a limit: for tokens and principals. */
+sp_status sp_app_permissions_of(struct sp_app *app, sp_slice roles, struct sp_permission_limit limit,
+                                struct sp_buf *ret);
+/* A token of a session of our own (/auth/login), not one that an OAuth client was given: what a person does
+ * with the account itself (password, sessions, consents) asks for it. */
+bool sp_app_is_own_session(const struct sp_app *app, const struct sp_principal *p);
+
 /* ---- the frame of a use case ---- */
 
 typedef void sp_op_step(struct sp_op *op, sp_status status);
@@ -202,9 +213,10 @@ struct sp_op {
     sp_any_done *done;
     void *arg;
     enum sp_outcome outcome;
-    struct sp_why why;  /* for kinds whose results have one */
-    bool is_later;      /* a step has run: we are no longer inside the caller's call */
-    bool is_background; /* nobody waits for it but sp_app_free */
+    struct sp_why why;               /* for kinds whose results have one */
+    struct sp_oauth_trouble trouble; /* likewise: oauth_internal.h */
+    bool is_later;                   /* a step has run: we are no longer inside the caller's call */
+    bool is_background;              /* nobody waits for it but sp_app_free */
 
     /* The call, copied and cut to what is stored. */
     struct sp_executor *executor;
@@ -329,6 +341,12 @@ struct sp_session_birth {
     enum sp_session_mode mode;
     sp_slice device, scope, amr; /* checked */
     int64_t auth_time_s;
+    sp_slice acr, jkt;
+    /* A client's session; NULL: a first-party one. `sid` is then given, and perhaps a parent. */
+    const struct sp_client_row *client;
+    sp_slice aud;
+    const uint8_t *sid, *parent;
+    bool offline;
 };
 /* Fills the row, and in `t` the refresh token of generation 0 and access_exp_s. */
 sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_birth *birth,
@@ -369,6 +387,10 @@ bool sp_device_known(const struct sp_app *app, sp_slice token, const struct sp_u
                      struct sp_device *ret);
 void sp_device_token(const struct sp_app *app, const struct sp_device *device, const uint8_t *user_id,
                      int64_t now_ms, char ret[SP_DEVICE_TOKEN_CHARS]);
+
+/* ---- proofs (oauth_dpop.c) ---- */
+
+sp_status sp_oauth_dpop_open(struct sp_app *app);
 
 /* ---- keys ---- */
 

@@ -29,9 +29,12 @@ struct sp_authz_request {
     bool has_max_age;
     int64_t max_age_s;
     bool prompt_none, prompt_login, prompt_consent;
-    /* Set once the person has signed in for this very request: prompt=login and max_age=0 are then met. 0:
-     * not yet */
-    int64_t signed_in_s;
+    bool has_hint; /* an id_token_hint of ours came along: whoever signs in must be that user */
+    uint8_t hint_user[SP_ROW_ID_BYTES];
+    /* The sign-in that was made for this very request: prompt=login and max_age are met by it, and by no
+     * other one, so that a stranger's request does not pass for one that this person has signed in for.
+     * Zeros: none yet. */
+    uint8_t signed_in[SP_ROW_SID_BYTES];
 };
 
 /* What a code stands for. */

@@ -1,0 +1,140 @@
+/* Proofs of possession at our own endpoints: checked by token/dpop.h, remembered here so that none passes
+ * twice, and given nonces.
+ *
+ * What was seen before this start is not remembered. So a proof that may be older than the start is good only
+ * with a nonce, whose key is of this start. */
+#include "core/oauth_internal.h"
+
+sp_status sp_oauth_dpop_open(struct sp_app *app) {
+    uint8_t key[SP_DPOP_NONCE_KEY_BYTES];
+    SP_TRY(sp_random_fill(&app->deps.random, key, sizeof(key)));
+    sp_hmac_key_init(&app->dpop_nonce_key, SP_SLICE_ARRAY(key));
+    sp_wipe(key, sizeof(key));
+    return sp_replay_new(SP_REPLAY_ENTRIES_DEFAULT, &app->deps.random, &app->proofs);
+}
+
+/* ---- nonces ---- */
+
+/* The clock since boot: a nonce must not become good again when the wall clock is set back. */
+static int64_t nonce_now_ms(const struct sp_app *app) {
+    return sp_clock_boot_ms(&app->deps.clock);
+}
+
+void sp_oauth_dpop_nonce(struct sp_app *app, char ret[SP_DPOP_NONCE_CHARS]) {
+    sp_dpop_nonce_make(&app->dpop_nonce_key, nonce_now_ms(app), ret);
+}
+
+/* ---- one proof ---- */
+
+static struct sp_oauth_trouble trouble_of(enum sp_dpop_fault fault) {
+    struct sp_oauth_trouble t = sp_oauth_trouble_of(SP_OAUTH_INVALID_DPOP_PROOF, sp_dpop_fault_doc(fault));
+    if (fault == SP_DPOP_NONCE_REQUIRED) {
+        t.error = SP_OAUTH_USE_DPOP_NONCE;
+        t.wants_nonce = true;
+    } else if (fault == SP_DPOP_TABLE_FULL) {
+        t.error = SP_OAUTH_TEMPORARILY_UNAVAILABLE;
+        t.retry_after_s = 1;
+    } else if (fault == SP_DPOP_INTERNAL) {
+        t.error = SP_OAUTH_SERVER_ERROR;
+    }
+    return t;
+}
+
+/* The URL as clients know it: the issuer, which is what discovery tells, and the endpoint's path. */
+static sp_status url_of(const struct sp_app *app, sp_slice path, struct sp_buf *ret) {
+    sp_slice issuer = SP_TEXT_SLICE(&app->config.issuer);
+    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
+    SP_TRY(sp_buf_append(ret, issuer));
+    return sp_buf_append(ret, path);
+}
+
+/* A nonce that is given must be good; one is needed where the rule says so, and from a proof that may have
+ * been used before the start. */
+static enum sp_dpop_fault judge_nonce(const struct sp_app *app, const struct sp_dpop *proof,
+                                      enum sp_dpop_nonce_rule rule) {
+    if (proof->nonce.p != NULL) {
+        const bool good = sp_dpop_nonce_is_good(&app->dpop_nonce_key, nonce_now_ms(app), proof->nonce);
+        return good ? SP_DPOP_NONE : SP_DPOP_NONCE_REQUIRED;
+    }
+    const bool demanded = rule == SP_DPOP_NONCE_AS_CONFIGURED && app->config.dpop_nonce;
+    if (demanded || sp_dpop_may_predate(proof, app->started_ms / 1000)) return SP_DPOP_NONCE_REQUIRED;
+    return SP_DPOP_NONE;
+}
+
+static enum sp_dpop_fault remember(struct sp_app *app, const struct sp_dpop *proof, int64_t now_ms) {
+    switch (sp_replay_add(app->proofs, proof->id, proof->replay_until_ms, now_ms)) {
+    case SP_REPLAY_NEW: return SP_DPOP_NONE;
+    case SP_REPLAY_SEEN: return SP_DPOP_REPLAYED;
+    case SP_REPLAY_FULL: break;
+    }
+    return SP_DPOP_TABLE_FULL;
+}
+
+static enum sp_dpop_fault check(struct sp_app *app, const struct sp_dpop_shown *shown,
+                                enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
+                                struct sp_dpop_scratch *scratch, sp_text64 *ret_jkt) {
+    const int64_t now_ms = sp_app_now_ms(app);
+    SP_AUTO(sp_buf) url = SP_BUF_INIT(SP_HTU_BYTES_MAX);
+    struct sp_dpop proof;
+    if (!sp_ok(url_of(app, shown->path, &url))) return SP_DPOP_INTERNAL;
+    const sp_slice urls[] = {sp_buf_slice(&url)};
+    const struct sp_dpop_expect expect = {.method = shown->method,
+                                          .urls = urls,
+                                          .urls_n = SP_ARRAY_LEN(urls),
+                                          .access_token = access_token,
+                                          .jkt = jkt,
+                                          .now_s = now_ms / 1000};
+    enum sp_dpop_fault fault = sp_dpop_check(shown->proof, &expect, scratch, &proof);
+    if (fault == SP_DPOP_NONE) fault = judge_nonce(app, &proof, rule);
+    if (fault == SP_DPOP_NONE) fault = remember(app, &proof, now_ms);
+    if (fault == SP_DPOP_NONE) SP_IGNORE(SP_TEXT_SET(ret_jkt, SP_SLICE_ARRAY(proof.jkt))); /* fits */
+    return fault;
+}
+
+struct sp_oauth_trouble sp_oauth_dpop_check(struct sp_app *app, const struct sp_dpop_shown *shown,
+                                            enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
+                                            sp_text64 *ret_jkt) {
+    ret_jkt->n = 0;
+    if (shown == NULL || shown->proof.p == NULL) return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
+    struct sp_dpop_scratch *scratch = malloc(sizeof(*scratch)); /* 20 KiB: not for every thread's stack */
+    if (scratch == NULL) return trouble_of(SP_DPOP_INTERNAL);
+    const enum sp_dpop_fault fault = check(app, shown, rule, access_token, jkt, scratch, ret_jkt);
+    free(scratch); /* proofs are no secrets */
+    return fault == SP_DPOP_NONE ? sp_oauth_trouble_of(SP_OAUTH_NONE, NULL) : trouble_of(fault);
+}
+
+/* ---- resources of our own ---- */
+
+static enum sp_reject refuse(enum sp_reject why, enum sp_dpop_fault fault,
+                             struct sp_oauth_trouble *ret_trouble) {
+    *ret_trouble = trouble_of(fault);
+    return why;
+}
+
+/* A token that is bound is nothing without its proof, and whoever shows a proof for one that is not takes it
+ * for another: RFC 9449 section 7.1, 7.2. */
+enum sp_reject sp_oauth_dpop_of_token(struct sp_app *app, sp_slice access_token, sp_slice jkt,
+                                      bool is_dpop_scheme, const struct sp_dpop_shown *dpop,
+                                      struct sp_oauth_trouble *ret_trouble) {
+    const bool shown = dpop != NULL && dpop->proof.p != NULL;
+    if (!is_dpop_scheme && jkt.n == 0) return SP_REJECT_NONE;
+    if (!is_dpop_scheme || !shown) return refuse(SP_REJECT_PROOF_REQUIRED, SP_DPOP_MISSING, ret_trouble);
+    if (jkt.n == 0) return refuse(SP_REJECT_BAD_PROOF, SP_DPOP_UNBOUND_TOKEN, ret_trouble);
+    sp_text64 proved;
+    const struct sp_oauth_trouble t =
+        sp_oauth_dpop_check(app, dpop, SP_DPOP_NONCE_IF_GIVEN, access_token, jkt, &proved);
+    if (t.error == SP_OAUTH_NONE) return SP_REJECT_NONE;
+    *ret_trouble = t;
+    return t.error == SP_OAUTH_SERVER_ERROR ? SP_REJECT_INTERNAL : SP_REJECT_BAD_PROOF;
+}
+
+enum sp_reject sp_app_authenticate_dpop(struct sp_app *app, sp_slice access_token, bool is_dpop_scheme,
+                                        const struct sp_dpop_shown *dpop, struct sp_principal *ret,
+                                        struct sp_oauth_trouble *ret_trouble) {
+    struct sp_principal p;
+    SP_CHECK(sp_app_principal(app, access_token, SP_AUTHN_PROOF_BY_CALLER, &p));
+    SP_CHECK(
+        sp_oauth_dpop_of_token(app, access_token, SP_TEXT_SLICE(&p.jkt), is_dpop_scheme, dpop, ret_trouble));
+    *ret = p;
+    return SP_REJECT_NONE;
+}
