@@ -42,6 +42,10 @@ void sp_sha256(sp_slice in, uint8_t out[SP_SHA256_BYTES]) {
     sp_sha256_final(&s, out);
 }
 
+void sp_sha512(sp_slice in, uint8_t out[SP_SHA512_BYTES]) {
+    (void)crypto_hash_sha512(out, in.p, in.n); /* always 0 */
+}
+
 static void hash_pad(struct sp_sha256 *s, const uint8_t key[BLOCK_BYTES], uint8_t mask) {
     uint8_t pad[BLOCK_BYTES];
     for (size_t i = 0; i < sizeof pad; i++) pad[i] = key[i] ^ mask;

@@ -21,6 +21,9 @@ void sp_sha256_init(struct sp_sha256 *s);
 void sp_sha256_update(struct sp_sha256 *s, sp_slice in);
 void sp_sha256_final(struct sp_sha256 *s, uint8_t out[SP_SHA256_BYTES]); /* wipes the state */
 void sp_sha256(sp_slice in, uint8_t out[SP_SHA256_BYTES]);
+/* For what others define by it (at_hash of EdDSA); nothing of ours is. */
+#define SP_SHA512_BYTES 64
+void sp_sha512(sp_slice in, uint8_t out[SP_SHA512_BYTES]);
 
 /* An HMAC key with its inner and outer blocks already hashed. A secret: sp_hmac_key_done wipes it. */
 struct sp_hmac_key {

@@ -47,6 +47,11 @@ static sp_status reader_of_thread(struct sp_authn_local *a, struct sp_verifier_r
     return SP_SUCCESS;
 }
 
+_Static_assert((int)SP_AUTHN_IGNORE_END == (int)SP_VERIFY_IGNORE_END &&
+                   (int)SP_AUTHN_PROOF_BY_CALLER == (int)SP_VERIFY_PROOF_BY_CALLER &&
+                   (int)SP_AUTHN_ANY_AUDIENCE == (int)SP_VERIFY_ANY_AUDIENCE,
+               "the flags of the port are the verifier's");
+
 static enum sp_reject check(void *arg, sp_slice token, int64_t now_ms, enum sp_authn_flags flags,
                             struct sp_claims *ret) {
     struct sp_authn_local *a = arg;
@@ -54,8 +59,8 @@ static enum sp_reject check(void *arg, sp_slice token, int64_t now_ms, enum sp_a
     if (!sp_ok(reader_of_thread(a, &reader))) return SP_REJECT_INTERNAL;
     const struct sp_claims *claims = NULL;
     sp_verifier_enter(reader);
-    unsigned how = flags == SP_AUTHN_IGNORE_END ? SP_VERIFY_IGNORE_END : SP_VERIFY_STRICT;
-    enum sp_reject verdict = sp_verifier_check_flags(a->verifier, reader, how, token, now_ms / 1000, &claims);
+    enum sp_reject verdict =
+        sp_verifier_check_flags(a->verifier, reader, (unsigned)flags, token, now_ms / 1000, &claims);
     if (verdict == SP_REJECT_NONE) {
         *ret = *claims;
     } else {
@@ -69,11 +74,22 @@ static void release(void *arg) {
     sp_verifier_exit(pthread_getspecific(a->reader_key));
 }
 
+static enum sp_reject read_hint(void *arg, sp_slice id_token, struct sp_id_token_hint *ret) {
+    struct sp_authn_local *a = arg;
+    struct sp_verifier_reader *reader;
+    if (!sp_ok(reader_of_thread(a, &reader))) return SP_REJECT_INTERNAL;
+    sp_verifier_enter(reader);
+    enum sp_reject verdict = sp_verifier_read_hint(a->verifier, reader, id_token, ret);
+    if (verdict != SP_REJECT_NONE) sp_verifier_exit(reader);
+    return verdict;
+}
+
 static sp_status set_keys(void *arg, const struct sp_jwk *keys, size_t n) {
     struct sp_authn_local *a = arg;
     return sp_verifier_set_keys(a->verifier, keys, n);
 }
 
 struct sp_authn sp_authn_local_port(struct sp_authn_local *a) {
-    return (struct sp_authn){.check = check, .release = release, .set_keys = set_keys, .arg = a};
+    return (struct sp_authn){
+        .check = check, .release = release, .set_keys = set_keys, .read_hint = read_hint, .arg = a};
 }

@@ -16,8 +16,9 @@
 /* How far exp may lie ahead, which is how long an assertion must be remembered. Libraries write one minute,
  * five at most. */
 #define SP_CLIENT_ASSERTION_LIFE_S 300
-#define SP_CLIENT_ASSERTION_SKEW_S 5 /* clocks that are ahead of ours: for iat, nbf, and exp at its far end  \
-                                      */
+#define SP_CLIENT_ASSERTION_SKEW_S                                                                           \
+    5 /* clocks that are ahead of ours: for iat, nbf, and exp at its far end                                 \
+       */
 #define SP_CLIENT_ASSERTION_JTI_BYTES_MAX 256
 #define SP_CLIENT_JWKS_BYTES_MAX (16 * 1024) /* ten RSA keys; a client has two at most at a time */
 

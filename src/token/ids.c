@@ -62,3 +62,21 @@ sp_status sp_sid_parse(sp_slice text, sp_sid *ret_sid) {
     *ret_sid = sid;
     return SP_SUCCESS;
 }
+
+void sp_client_subject(sp_slice client_id, uint8_t ret[SP_ID_BYTES]) {
+    static const sp_slice domain = SP_SLICE_LIT("sallyport client subject\0");
+    uint8_t hash[SP_SHA256_BYTES];
+    struct sp_sha256 h;
+    sp_sha256_init(&h);
+    sp_sha256_update(&h, domain);
+    sp_sha256_update(&h, client_id);
+    sp_sha256_final(&h, hash);
+    memcpy(ret, hash, SP_ID_BYTES);
+}
+
+enum sp_subject sp_subject_of(sp_slice sub, sp_slice client_id, sp_id *ret_id) {
+    if (sp_ok(sp_id_parse(sub, ret_id))) return SP_SUBJECT_USER;
+    if (sub.n == 0 || !sp_slice_eq(sub, client_id)) return SP_SUBJECT_UNKNOWN;
+    sp_client_subject(client_id, ret_id->b);
+    return SP_SUBJECT_CLIENT;
+}

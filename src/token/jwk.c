@@ -135,6 +135,14 @@ sp_status sp_jwk_parse(sp_slice json, enum sp_jwk_accept accept, struct sp_jwk *
     return read_jwk(&doc, doc.nodes, accept, ret_jwk);
 }
 
+bool sp_jwk_has_private(const struct sp_json *doc, const struct sp_json_node *obj) {
+    static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        if (sp_json_get(doc, obj, names[i]) != NULL) return true;
+    }
+    return false;
+}
+
 void sp_jwks_done(struct sp_jwks *jwks) {
     for (size_t i = 0; i < jwks->n; i++) sp_jwk_done(&jwks->keys[i]);
     free(jwks->keys);

@@ -72,6 +72,10 @@ struct sp_jwk_public_row {
 /* Appends {"keys":[...]}; rows with HMAC keys are left out, since they have nothing that may be published. */
 sp_status sp_jwks_write_public(const struct sp_jwk_public_row *rows, size_t n, struct sp_buf *out);
 
+/* Does the object have a member that only private and symmetric keys have (RFC 7518 section 6)? Whoever shows
+ * such a key in public has none. */
+bool sp_jwk_has_private(const struct sp_json *doc, const struct sp_json_node *obj);
+
 /* RFC 7638 thumbprint (SHA-256). SP_E_REFUSED for HMAC keys. */
 sp_status sp_jwk_thumbprint(const struct sp_sig_key *key, uint8_t out[SP_SHA256_BYTES]);
 

@@ -39,6 +39,12 @@ bool sp_permission_valid(sp_slice permission, enum sp_permission_kind kind) {
     return is_name(permission);
 }
 
+/* Does `granted` grant all that `other` grants? Both are valid. */
+static bool granted_covers(sp_slice granted, sp_slice other) {
+    if (!is_wildcard(granted)) return sp_slice_eq(granted, other);
+    return sp_slice_starts(other, wildcard_prefix(granted));
+}
+
 static bool granted_matches(sp_slice granted, sp_slice wanted) {
     if (!sp_permission_valid(granted, SP_PERMISSION_GRANTED)) return false;
     if (!is_wildcard(granted)) return sp_slice_eq(granted, wanted);
@@ -57,4 +63,58 @@ bool sp_permissions_grant(sp_slice granted_words, sp_slice wanted) {
         if (granted_matches(each, wanted)) return true;
     }
     return false;
+}
+
+/* Appends a word that is not in out[begin..) yet. */
+static sp_status append_once(struct sp_buf *out, size_t begin, sp_slice word) {
+    sp_slice so_far = sp_slice_of(out->p + begin, out->n - begin);
+    if (so_far.n != 0 && sp_words_contain(so_far, word)) return SP_SUCCESS;
+    if (so_far.n != 0) SP_TRY(sp_buf_append_u8(out, ' '));
+    return sp_buf_append(out, word);
+}
+
+/* What `a` and each word of the list have in common: the narrower of the two, when one covers the other. */
+static sp_status append_common(struct sp_buf *out, size_t begin, sp_slice a, sp_slice b_words) {
+    sp_slice b;
+    while (sp_words_next(&b_words, &b)) {
+        if (!sp_permission_valid(b, SP_PERMISSION_GRANTED)) continue;
+        if (granted_covers(b, a))
+            SP_TRY(append_once(out, begin, a));
+        else if (granted_covers(a, b))
+            SP_TRY(append_once(out, begin, b));
+    }
+    return SP_SUCCESS;
+}
+
+sp_status sp_permissions_intersect(sp_slice a_words, sp_slice b_words, struct sp_buf *out) {
+    size_t before = out->n;
+    sp_slice a;
+    while (sp_words_next(&a_words, &a)) {
+        if (!sp_permission_valid(a, SP_PERMISSION_GRANTED)) continue;
+        sp_status s = append_common(out, before, a, b_words);
+        if (sp_ok(s)) continue;
+        sp_buf_truncate(out, before);
+        return s;
+    }
+    return SP_SUCCESS;
+}
+
+bool sp_scope_is_protocol_word(sp_slice word) {
+    return sp_slice_eq_cstr(word, "openid") || sp_slice_eq_cstr(word, "profile") ||
+           sp_slice_eq_cstr(word, "offline_access");
+}
+
+bool sp_scope_grants(sp_slice scope_words, sp_slice wanted) {
+    sp_slice each;
+    if (!sp_permission_valid(wanted, SP_PERMISSION_WANTED)) return false;
+    while (sp_words_next(&scope_words, &each)) {
+        if (!sp_scope_is_protocol_word(each) && granted_matches(each, wanted)) return true;
+    }
+    return false;
+}
+
+bool sp_permissions_permit(sp_slice permissions, struct sp_permission_limit limit, sp_slice wanted) {
+    if (limit.scope.p == NULL) return !limit.is_client && sp_permissions_grant(permissions, wanted);
+    return sp_scope_grants(limit.scope, wanted) &&
+           (limit.is_client || sp_permissions_grant(permissions, wanted));
 }

@@ -30,11 +30,14 @@ bool sp_scope_is_protocol_word(sp_slice word);
 /* Does any word of the scope, those of the protocol aside, match? */
 bool sp_scope_grants(sp_slice scope_words, sp_slice wanted);
 
-/* What limits a token: whether it may do something is decided by this, and by what its roles grant. */
+/* What limits a token, beside its roles. */
 struct sp_permission_limit {
-    sp_slice
-        scope; /* the token's claim; p == NULL: it has none, which limits nothing. "" limits to nothing */
+    sp_slice scope; /* the token's claim; p == NULL: it has none, which limits nothing. "" allows nothing */
     bool is_client; /* its subject is a client (sp_subject_of), which has no roles: the scope alone decides */
 };
+/* Is the bearer permitted `wanted`, by the permissions that stand in the token? The rule, once for all who
+ * ask: a user's token when these grant it and the scope, if there is one, does too; a client's when its scope
+ * does. sp_roles_permit (token/roles.h) is the same for a role table. */
+bool sp_permissions_permit(sp_slice permissions, struct sp_permission_limit limit, sp_slice wanted);
 
 #endif

@@ -20,8 +20,9 @@
 /* Two thousand proofs a second for a minute; 4.5 MiB when it is full. */
 #define SP_REPLAY_ENTRIES_DEFAULT 131072
 #define SP_REPLAY_ENTRIES_MIN 64
-#define SP_REPLAY_ENTRIES_MAX (16 * 1024 * 1024) /* half a gigabyte: a larger figure is a slip of the unit   \
-                                                  */
+#define SP_REPLAY_ENTRIES_MAX                                                                                \
+    (16 * 1024 * 1024) /* half a gigabyte: a larger figure is a slip of the unit                             \
+                        */
 
 /* Zero refuses. */
 enum sp_replay_verdict { SP_REPLAY_FULL = 0, SP_REPLAY_SEEN = 1, SP_REPLAY_NEW = 2 };

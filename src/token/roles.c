@@ -120,6 +120,13 @@ bool sp_roles_grant(const struct sp_roles *roles, sp_slice role_words, sp_slice 
     return false;
 }
 
+bool sp_roles_permit(const struct sp_roles *roles, sp_slice role_words, struct sp_permission_limit limit,
+                     sp_slice wanted) {
+    if (limit.scope.p == NULL) return !limit.is_client && sp_roles_grant(roles, role_words, wanted);
+    return sp_scope_grants(limit.scope, wanted) &&
+           (limit.is_client || sp_roles_grant(roles, role_words, wanted));
+}
+
 static int by_bytes(const void *a, const void *b) {
     return sp_slice_cmp(*(const sp_slice *)a, *(const sp_slice *)b);
 }

@@ -37,12 +37,10 @@ struct sp_roles_entry sp_roles_at(const struct sp_roles *roles, size_t i);
 sp_status sp_roles_find(const struct sp_roles *roles, sp_slice name, sp_slice *ret_permissions);
 /* Does any of these roles grant `wanted`? Unknown roles grant nothing. */
 bool sp_roles_grant(const struct sp_roles *roles, sp_slice role_words, sp_slice wanted);
-/* Is the bearer of a token permitted `wanted`? When the roles grant it and the scope, if the token has one,
- * does too; for a client acting on its own, when the scope does. */
+/* Is the bearer of a token permitted `wanted`, by what its roles grant in this table? sp_permissions_permit
+ * has the rule. */
 bool sp_roles_permit(const struct sp_roles *roles, sp_slice role_words, struct sp_permission_limit limit,
                      sp_slice wanted);
-/* The same for the permissions that stand in a token, when there is no role table. */
-bool sp_permissions_permit(sp_slice permissions, struct sp_permission_limit limit, sp_slice wanted);
 /* Appends the permissions of these roles, sorted, each once, as a word list. Unknown roles add nothing. */
 sp_status sp_roles_permissions(const struct sp_roles *roles, sp_slice role_words, struct sp_buf *out);
 

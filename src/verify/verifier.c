@@ -69,7 +69,8 @@ static uint64_t sid_mark(const struct sp_verifier *v, sp_slice text) {
 static enum sp_reject make_marks(const struct sp_verifier *v, const struct sp_claims *claims,
                                  struct sp_token_marks *ret) {
     struct sp_token_marks m = {0};
-    if (!sp_ok(sp_id_parse(claims->sub, &m.sub))) return SP_REJECT_BAD_PAYLOAD;
+    if (sp_subject_of(claims->sub, claims->client_id, &m.sub) == SP_SUBJECT_UNKNOWN)
+        return SP_REJECT_BAD_PAYLOAD;
     m.jti = jti_mark(v, claims->jti);
     if (m.jti == 0) return SP_REJECT_BAD_PAYLOAD;
     if (claims->sid.p != NULL && (m.sid = sid_mark(v, claims->sid)) == 0) return SP_REJECT_BAD_PAYLOAD;
@@ -151,7 +152,8 @@ static enum sp_reject judge(const struct sp_verifier *v, const struct sp_token_f
     int64_t at = ignore_end ? before_end(c->exp, now_s) : now_s;
     const struct sp_check_times times = {.exp = c->exp, .nbf = c->nbf, .iat = c->iat};
     SP_CHECK(sp_check_times(times, v->policy.leeway_s, at));
-    SP_CHECK(facts->addressee);
+    if (facts->addressee != SP_REJECT_BAD_AUDIENCE || (flags & SP_VERIFY_ANY_AUDIENCE) == 0)
+        SP_CHECK(facts->addressee); /* the issuer is compared first, so BAD_AUDIENCE says that it is right */
     if (!ignore_end) SP_CHECK(judge_revocation(v, facts, now_s));
     if (sp_claims_packed_has(c, SP_CLAIMS_JKT) && (flags & SP_VERIFY_PROOF_BY_CALLER) == 0)
         return SP_REJECT_PROOF_REQUIRED;
@@ -184,6 +186,15 @@ enum sp_reject sp_verifier_check_flags(struct sp_verifier *v, struct sp_verifier
 enum sp_reject sp_verifier_check(struct sp_verifier *v, struct sp_verifier_reader *reader, sp_slice token,
                                  int64_t now_s, const struct sp_claims **ret_claims) {
     return sp_verifier_check_flags(v, reader, SP_VERIFY_STRICT, token, now_s, ret_claims);
+}
+
+enum sp_reject sp_verifier_read_hint(struct sp_verifier *v, struct sp_verifier_reader *reader,
+                                     sp_slice id_token, struct sp_id_token_hint *ret) {
+    sp_assert(reader->v == v && sp_reclaim_is_inside(reader->seat));
+    const struct sp_keyset *keys = atomic_load_explicit(&v->keys, memory_order_seq_cst);
+    struct sp_key_lookup lookup = sp_keyset_lookup(keys);
+    reader->memo.text_n = 0; /* the scratch is about to be written over */
+    return sp_id_token_hint_read(id_token, &lookup, v->policy.issuer, &reader->scratch, ret);
 }
 
 sp_slice sp_verifier_claims_block(const struct sp_verifier_reader *reader) {

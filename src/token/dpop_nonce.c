@@ -1,0 +1,33 @@
+#include "token/dpop_nonce.h"
+
+#include "base/base64url.h"
+#include "base/ct.h"
+
+enum { NONCE_BYTES = 16 };
+_Static_assert(SP_BASE64URL_CHARS(NONCE_BYTES) == SP_DPOP_NONCE_CHARS, "text of a nonce");
+
+static void nonce_of_slot(const struct sp_hmac_key *key, uint64_t slot, char ret[SP_DPOP_NONCE_CHARS]) {
+    uint8_t mac[SP_SHA256_BYTES], number[8];
+    for (size_t i = 0; i < sizeof number; i++) number[i] = (uint8_t)(slot >> (8 * (sizeof number - 1 - i)));
+    const sp_slice parts[] = {SP_SLICE_LIT("sallyport dpop nonce v1"), SP_SLICE_ARRAY(number)};
+    sp_hmac_parts(key, parts, 2, mac);
+    sp_base64url_encode(sp_slice_of(mac, NONCE_BYTES), ret);
+}
+
+static uint64_t slot_at(int64_t now_ms) {
+    return now_ms < 0 ? 0 : (uint64_t)now_ms / SP_DPOP_NONCE_SLOT_MS;
+}
+
+void sp_dpop_nonce_make(const struct sp_hmac_key *key, int64_t now_ms, char ret[SP_DPOP_NONCE_CHARS]) {
+    nonce_of_slot(key, slot_at(now_ms), ret);
+}
+
+bool sp_dpop_nonce_is_good(const struct sp_hmac_key *key, int64_t now_ms, sp_slice nonce) {
+    char good[SP_DPOP_NONCE_CHARS];
+    uint64_t slot = slot_at(now_ms);
+    nonce_of_slot(key, slot, good);
+    if (sp_ct_equal(SP_SLICE_ARRAY(good), nonce)) return true; /* it is a MAC, so not byte by byte */
+    if (slot == 0) return false;
+    nonce_of_slot(key, slot - 1, good);
+    return sp_ct_equal(SP_SLICE_ARRAY(good), nonce);
+}
