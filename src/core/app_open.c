@@ -286,6 +286,7 @@ static sp_status prepare(struct sp_app *app, sp_slice master_key) {
     SP_TRY(sp_ratelimit_new(app->config.throttle, &app->deps.random, &app->limits));
     SP_TRY(sp_seats_new(app->deps.reclaim, &app->seats));
     SP_TRY(sp_oauth_dpop_open(app));
+    SP_TRY(sp_replay_new(SP_REPLAY_ENTRIES_DEFAULT, &app->deps.random, &app->assertions));
     return sp_audit_coalescer_new(SP_AUDIT_COALESCE_MAX, &app->deps.random, &app->coalescer);
 }
 
@@ -329,6 +330,7 @@ void sp_app_free(struct sp_app *app) {
     sp_audit_coalescer_free(app->coalescer);
     sp_ratelimit_free(app->limits);
     sp_replay_free(app->proofs);
+    sp_replay_free(app->assertions);
     sp_feed_free(app->feed);
     sp_live_clients_free(app->clients);
     sp_live_roles_free(app->roles);

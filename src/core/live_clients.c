@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/base64url.h"
 #include "base/ct.h"
+#include "core/client_options.h"
 #include "crypto/digest.h"
 #include "token/ids.h"
 
@@ -61,6 +62,7 @@ static struct sp_client *client_new(const struct sp_client_row *row) {
     if (c == NULL) return NULL;
     atomic_init(&c->refs, 1);
     c->row = *row;
+    sp_client_row_complete(&c->row);
     return c;
 }
 
