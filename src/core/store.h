@@ -155,7 +155,8 @@ struct sp_session_rotate {
 };
 /* Issues again without rotating. Holds when the row is active, unexpired, not below the session floor;
  * generation, secret (s_G here too), client_id and jkt equal; the user enabled. Effect: last_seen_ms,
- * access_exp_max_s = max, generation_used = mark_used or as it was. */
+ * access_exp_max_s = max, generation_used = mark_used or as it was; and with idle_expires_ms, which makes it
+ * the refresh of a client that does not rotate, idle_expires_ms and refreshes as in a rotation. */
 struct sp_session_reissue {
     uint32_t tenant;
     const uint8_t *sid;
@@ -164,6 +165,7 @@ struct sp_session_reissue {
     sp_slice client_id;
     sp_slice jkt;
     int64_t now_ms;
+    int64_t idle_expires_ms; /* 0: stays */
     int64_t access_exp_s;
     bool mark_used;
     struct sp_session_row *ret_session;

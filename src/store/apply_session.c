@@ -93,15 +93,22 @@ sp_status sp_apply_session_rotate(struct sp_apply *a, struct sp_session_rotate *
     return SP_SUCCESS;
 }
 
+static void reissue(struct sp_session_row *row, const struct sp_session_reissue *in) {
+    row->last_seen_ms = in->now_ms;
+    row->access_exp_max_s = later(row->access_exp_max_s, in->access_exp_s);
+    row->generation_used = row->generation_used || in->mark_used;
+    if (in->idle_expires_ms == 0) return;
+    row->idle_expires_ms = sooner(in->idle_expires_ms, row->absolute_expires_ms);
+    row->refreshes++;
+}
+
 sp_status sp_apply_session_reissue(struct sp_apply *a, struct sp_session_reissue *in) {
     SP_WIPED(session_row) row;
     SP_WIPED(user_row) user;
     SP_TRY(session_get(a, in->tenant, in->sid, &row));
     if (!may_reissue(a, &row, in)) return sp_err(SP_E_CONFLICT);
     SP_TRY(enabled_user(a, &row, &user));
-    row.last_seen_ms = in->now_ms;
-    row.access_exp_max_s = later(row.access_exp_max_s, in->access_exp_s);
-    row.generation_used = row.generation_used || in->mark_used;
+    reissue(&row, in);
     SP_TRY(a->tables->ops->session_update(a->tables, &row));
     if (in->ret_session != NULL) *in->ret_session = row;
     if (in->ret_user != NULL) *in->ret_user = user;

@@ -16,6 +16,8 @@ int conformance_ends(void); /* inserts, ends, epochs, purge */
 int conformance_prune(void);
 int conformance_feed(void);
 int conformance_clients(void);
-int conformance_sets(void); /* atomicity, audit, events, paging, concurrency */
+int conformance_consents(void);
+int conformance_families(void); /* and the outbox of logouts */
+int conformance_sets(void);     /* atomicity, audit, events, paging, concurrency */
 
 #endif

@@ -23,6 +23,8 @@ static void record(void *arg, const struct sp_store_event *in) {
     if (in->client != NULL) e->client = in->client->id;
     if (in->client != NULL) e->client_version = in->client->version;
     if (in->client_id.n != 0) assert_true(sp_ok(SP_TEXT_SET(&e->client, in->client_id)));
+    assert_true((in->kind == SP_EVENT_LOGOUT) == (in->logout != NULL));
+    if (in->logout != NULL) e->logout = *in->logout;
     assert_true((in->kind == SP_EVENT_REVOKED) == (in->feed_head != NULL));
     if (in->feed_head != NULL) memcpy(e->feed_head, in->feed_head, sizeof(e->feed_head));
     pthread_mutex_unlock(&f->mutex);
@@ -237,7 +239,11 @@ struct sp_client_row make_client(const char *id) {
     text_set(&c.audiences, "https://api.example");
     text_set(&c.redirect_uris, "https://app.example/back");
     text_set(&c.jwks, "{\"keys\":[]}");
+    text_set(&c.name, "Orders");
     c.feed = c.rotate_refresh = true;
+    c.subject[0] = 0xc1;
+    c.subject[15] = (uint8_t)c.id.n;
+    c.epoch = NOW_S;
     c.created_ms = NOW_MS;
     c.secrets[0].used = true;
     memset(c.secrets[0].hash, 0x5c, sizeof(c.secrets[0].hash));

@@ -23,6 +23,7 @@ struct event {
     sp_text64 name; /* role or kid */
     sp_text128 client;
     uint64_t client_version;
+    struct sp_logout_row logout;
     uint8_t feed_head[SP_ROW_HASH_BYTES];
 };
 

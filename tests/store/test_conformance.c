@@ -21,5 +21,6 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     backend = argv[1];
     return conformance_directory() + conformance_rotate() + conformance_ends() + conformance_sets() +
-           conformance_prune() + conformance_feed() + conformance_clients();
+           conformance_prune() + conformance_feed() + conformance_clients() + conformance_consents() +
+           conformance_families();
 }

@@ -144,8 +144,8 @@ static void make_session_change(struct set *s, size_t i) {
         *c = (struct sp_change){.kind = SP_CHANGE_SESSION_REISSUE,
                                 .reissue = {1, row->sid, row->generation, row->secret,
                                             SP_TEXT_SLICE(&row->client_id), SP_TEXT_SLICE(&row->jkt), now_ms,
-                                            now_ms / 1000 + 5, pick(2) == 0, &s->ret_sessions[i],
-                                            &s->ret_users[i], 0}};
+                                            pick(2) * (now_ms + 60000), now_ms / 1000 + 5, pick(2) == 0,
+                                            &s->ret_sessions[i], &s->ret_users[i], 0}};
         break;
     default:
         *c = rotation_of(row);
