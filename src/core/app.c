@@ -103,16 +103,19 @@ bool sp_app_is_own_session(const struct sp_app *app, const struct sp_principal *
            sp_slice_eq(SP_TEXT_SLICE(&p->client_id), SP_TEXT_SLICE(&app->config.client_id));
 }
 
+static bool has_session(const struct sp_principal *p) {
+    return p != NULL && !p->is_local_admin && !p->is_client;
+}
+
 void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
                          sp_slice target) {
     struct sp_log_field detail[] = {SP_LOGF_TEXT("permission", permission)};
-    struct sp_audit_event event = {
-        .action = SP_AUDIT_PERMISSION_DENIED,
-        .outcome = SP_AUDIT_DENIED,
-        .target = target.n != 0 ? target : permission,
-        .sid = call->principal != NULL && !call->principal->is_local_admin ? call->principal->sid : NULL,
-        .detail = detail,
-        .detail_n = SP_ARRAY_LEN(detail)};
+    struct sp_audit_event event = {.action = SP_AUDIT_PERMISSION_DENIED,
+                                   .outcome = SP_AUDIT_DENIED,
+                                   .target = target.n != 0 ? target : permission,
+                                   .sid = has_session(call->principal) ? call->principal->sid : NULL,
+                                   .detail = detail,
+                                   .detail_n = SP_ARRAY_LEN(detail)};
     sp_op_audit_denial(app, call, &event);
 }
 

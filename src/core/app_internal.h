@@ -99,6 +99,16 @@ struct sp_under_way {
     _Atomic size_t clients, roles, role_bytes;
 };
 
+/* Clients whose sessions are to be ended (app_client_sweep.c). Guarded by background_mutex. */
+struct sp_client_sweep {
+    struct sp_swept_client *waiting; /* heap, n of cap */
+    size_t n, cap;
+    bool is_under_way;
+};
+/* Ends the sessions that the client had until now, in the background. `like`: who wanted that. */
+void sp_client_sweep(struct sp_app *app, const struct sp_op *like, sp_slice client_id);
+void sp_client_sweep_done(struct sp_app *app);
+
 /* The proof that a pruning in several requests has come to (app_prune.c): a checkpoint's MAC tells whose. */
 struct sp_prune_proof {
     uint8_t mac[SP_ROW_HASH_BYTES];
@@ -167,9 +177,11 @@ struct sp_app {
     struct sp_forgetting forgetting;
     struct sp_under_way under_way;
     struct sp_prune_proof prune_proof;
+    struct sp_client_sweep client_sweep;
+    atomic_bool is_stopping; /* long work in the background ends at its next step */
 
     struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */
-    pthread_mutex_t background_mutex;   /* guards background_n, erasures, prune_proof */
+    pthread_mutex_t background_mutex;   /* guards background_n, erasures, prune_proof, client_sweep */
     pthread_cond_t background_idle;
     uint32_t background_n;
     struct sp_refusal reserve[SP_APP_RESERVE];
@@ -194,6 +206,8 @@ sp_status sp_app_permissions_of(struct sp_app *app, sp_slice roles, struct sp_pe
 /* A token of a session of our own (/auth/login), not one that an OAuth client was given: what a person does
  * with the account itself (password, sessions, consents) asks for it. */
 bool sp_app_is_own_session(const struct sp_app *app, const struct sp_principal *p);
+/* For those use cases: OK; INVALID_TOKEN: nobody, or the local admin; PERMISSION_DENIED, on record. */
+enum sp_outcome sp_op_judge_own_session(const struct sp_op *op);
 
 /* ---- the frame of a use case ---- */
 
@@ -330,13 +344,26 @@ struct sp_tokens_op {
     char device_text[SP_DEVICE_TOKEN_CHARS];
     bool has_device_text;
     struct sp_buf access;
+
+    sp_text64 jkt; /* of the proof that was shown: the access token is bound to it; empty: to none */
+    /* An OAuth client's; NULL, and the rest of no meaning: first-party. */
+    const struct sp_client *client; /* held */
+    sp_text512 scope;               /* asked for, where scope_asked; once issued: of this access token */
+    bool scope_asked;
+    sp_text256 aud; /* asked for, where not empty; once issued: of this access token, word list */
+    sp_text256 nonce;
+    bool gives_refresh;
+    struct sp_buf id_token;
 };
 /* Before anything else that may end the op. */
 void sp_tokens_init(struct sp_tokens_op *op);
 void sp_tokens_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);
 void sp_tokens_release(struct sp_op *op);
-/* Signs the access token for what was committed, and finishes with OK. */
+/* Signs the access token (a client's: with its scope and audience, and an id_token where that has openid) for
+ * what was committed, and finishes with OK. */
 void sp_tokens_issue(struct sp_tokens_op *op);
+/* Signs JSON with the access-token key of the moment: for other tokens than access tokens. Takes a seat. */
+sp_status sp_app_sign_json(struct sp_app *app, sp_slice typ, sp_slice payload, struct sp_buf *ret);
 /* What a new session of op->user is made of, beyond what the op knows. */
 struct sp_session_birth {
     enum sp_session_mode mode;
@@ -354,8 +381,6 @@ sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_bir
                              struct sp_session_row *ret);
 /* Records that older sessions of its user made room for it; nothing for 0. */
 void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted);
-/* The access token of op->session, user and epoch. Takes a seat. */
-sp_status sp_app_issue_access(struct sp_app *app, const struct sp_tokens_op *op, struct sp_buf *ret);
 
 /* ---- attempts (app_throttle.c) ---- */
 

@@ -1,7 +1,8 @@
 /* Ending: by one's own refresh or access token, all of one's sessions, or one of them from another.
  *
- * A logout asks for less than a refresh: any generation, any client, even after the end; and says OK when
- * there is nothing left to end, because the person wants to be out, and is. */
+ * A logout asks for less than a refresh: any generation, any client, without a proof of the key that a
+ * session is bound to, even after the end; and says OK when there is nothing left to end, because the person
+ * wants to be out, and is. All of one's sessions, or another one, are for a session of our own alone. */
 #include "core/app_internal.h"
 
 #include "core/tripwire.h"
@@ -134,7 +135,9 @@ static void logout_by_refresh(struct logout_op *op, sp_slice text) {
 static void logout_by_access(struct logout_op *op, sp_slice text) {
     struct sp_op *base = &op->plain.base;
     struct sp_principal p;
-    if (!sp_reject_is_ok(sp_app_principal(base->app, text, SP_AUTHN_IGNORE_END, &p))) {
+    const enum sp_reject verdict =
+        sp_app_principal(base->app, text, SP_AUTHN_IGNORE_END | SP_AUTHN_PROOF_BY_CALLER, &p);
+    if (!sp_reject_is_ok(verdict) || p.is_client) { /* a client's own token has no session */
         sp_op_finish(base, SP_OUTCOME_INVALID_TOKEN);
         return;
     }
@@ -165,8 +168,9 @@ static struct logout_op *new_for_user(struct sp_app *app, const struct sp_call *
     struct logout_op *op = sp_op_new(app, call, &logout_kind, (sp_any_done *)done, arg);
     if (op == NULL) return NULL;
     const struct sp_op *base = &op->plain.base;
-    if (!base->has_principal || base->principal.is_local_admin) {
-        sp_op_finish(&op->plain.base, SP_OUTCOME_INVALID_TOKEN);
+    const enum sp_outcome own = sp_op_judge_own_session(base);
+    if (own != SP_OUTCOME_OK) {
+        sp_op_finish(&op->plain.base, own);
         return NULL;
     }
     memcpy(op->user_id, base->principal.user_id, sizeof(op->user_id));

@@ -32,6 +32,8 @@ static void set_actor(struct sp_op *op) {
     if (!op->has_principal) return;
     if (op->principal.is_local_admin) {
         sp_audit_actor_admin(op->principal.uid, &op->actor);
+    } else if (op->principal.is_client) {
+        sp_audit_actor_client(SP_TEXT_SLICE(&op->principal.client_id), &op->actor);
     } else {
         sp_audit_actor_user(op->principal.user_id, &op->actor);
     }
@@ -364,6 +366,23 @@ void sp_op_long_proof(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
     } else {
         next(op, sp_err(SP_E_BUSY));
     }
+}
+
+/* ---- one's own account ---- */
+
+enum sp_outcome sp_op_judge_own_session(const struct sp_op *op) {
+    if (!op->has_principal || op->principal.is_local_admin) return SP_OUTCOME_INVALID_TOKEN;
+    if (sp_app_is_own_session(op->app, &op->principal)) return SP_OUTCOME_OK;
+    const struct sp_log_field detail[] = {SP_LOGF_TEXT("permission", SP_SLICE_LIT("a session of one's own")),
+                                          SP_LOGF_TEXT("client", SP_TEXT_SLICE(&op->principal.client_id))};
+    const struct sp_audit_event event = {.action = SP_AUDIT_PERMISSION_DENIED,
+                                         .outcome = SP_AUDIT_DENIED,
+                                         .target = SP_TEXT_SLICE(&op->actor),
+                                         .sid = op->principal.is_client ? NULL : op->principal.sid,
+                                         .detail = detail,
+                                         .detail_n = SP_ARRAY_LEN(detail)};
+    sp_op_audit_coalesced(op, &event);
+    return SP_OUTCOME_PERMISSION_DENIED;
 }
 
 /* ---- new passwords ---- */

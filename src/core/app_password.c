@@ -195,7 +195,8 @@ static void user_read(struct sp_op *base, sp_status status) {
 }
 
 static enum sp_outcome take(struct sp_op *base, const struct sp_password_request *in) {
-    if (!base->has_principal || base->principal.is_local_admin) return SP_OUTCOME_INVALID_TOKEN;
+    const enum sp_outcome own = sp_op_judge_own_session(base);
+    if (own != SP_OUTCOME_OK) return own;
     sp_status wanted = sp_password_prepare(in->wanted, &base->secret[1]);
     sp_status current = sp_password_prepare(in->current, &base->secret[0]);
     if (sp_is(wanted, SP_E_NOMEM) || sp_is(current, SP_E_NOMEM)) return SP_OUTCOME_INTERNAL;

@@ -80,6 +80,7 @@ static sp_status add_changes(struct register_op *op) {
     const struct sp_session_birth birth = {.mode = op->mode,
                                            .device = SP_TEXT_SLICE(&op->device),
                                            .amr = SP_SLICE_LIT("pwd"), /* RFC 8176 */
+                                           .acr = SP_SLICE_LIT(SP_ACR_PASSWORD),
                                            .auth_time_s = base->now_ms / 1000};
     SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
     sp_op_change(base, SP_CHANGE_USER_INSERT)->user_insert.row = &op->user;

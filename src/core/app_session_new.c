@@ -4,9 +4,15 @@
 
 #include "token/ids.h"
 
-static sp_status new_ids(const struct sp_tokens_op *t, struct sp_session_row *row, sp_sid *ret_sid) {
+static sp_status new_ids(const struct sp_tokens_op *t, const struct sp_session_birth *birth,
+                         struct sp_session_row *row, sp_sid *ret_sid) {
     struct sp_app *app = t->base.app;
-    SP_TRY(sp_sid_new(sp_keys_sid_tag(app->keys), SP_SLICE_ARRAY(t->user.id), &app->deps.random, ret_sid));
+    if (birth->sid != NULL) {
+        memcpy(ret_sid->b, birth->sid, sizeof(ret_sid->b));
+    } else {
+        SP_TRY(
+            sp_sid_new(sp_keys_sid_tag(app->keys), SP_SLICE_ARRAY(t->user.id), &app->deps.random, ret_sid));
+    }
     return sp_random_fill(&app->deps.random, row->secret, sizeof(row->secret));
 }
 
@@ -34,20 +40,36 @@ static void set_times(struct sp_tokens_op *t, struct sp_session_row *row) {
     row->access_exp_max_s = t->access_exp_s = now_ms / 1000 + config->access_ttl_s;
 }
 
+/* Whose session it is, and what came with it. */
+static sp_status set_client(const struct sp_app_config *config, const struct sp_session_birth *birth,
+                            struct sp_session_row *row) {
+    if (birth->client == NULL) {
+        row->client_id = config->client_id;
+        row->aud = config->audience;
+        return SP_SUCCESS;
+    }
+    row->client_id = birth->client->id;
+    row->backchannel = birth->client->backchannel_logout_uri.n != 0;
+    row->offline = birth->offline;
+    if (birth->parent != NULL) memcpy(row->parent, birth->parent, sizeof(row->parent));
+    return SP_TEXT_SET(&row->aud, birth->aud);
+}
+
 sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_birth *birth,
                              struct sp_session_row *ret) {
     const struct sp_app_config *config = &t->base.app->config;
     sp_sid sid;
     memset(ret, 0, sizeof(*ret));
-    SP_TRY(new_ids(t, ret, &sid));
+    SP_TRY(new_ids(t, birth, ret, &sid));
+    SP_TRY(set_client(config, birth, ret));
     ret->tenant = SP_TENANT_DEFAULT;
     memcpy(ret->sid, sid.b, sizeof(ret->sid));
     memcpy(ret->user_id, t->user.id, sizeof(ret->user_id));
-    ret->client_id = config->client_id;
-    ret->aud = config->audience;
     SP_TRY(SP_TEXT_SET(&ret->scope, birth->scope));
     SP_TRY(SP_TEXT_SET(&ret->amr, birth->amr));
     SP_TRY(SP_TEXT_SET(&ret->device, birth->device));
+    SP_TRY(SP_TEXT_SET(&ret->acr, birth->acr));
+    SP_TRY(SP_TEXT_SET(&ret->jkt, birth->jkt));
     ret->mode = birth->mode;
     ret->address = t->base.address;
     ret->user_agent = t->base.user_agent;

@@ -201,8 +201,9 @@ static void meta_read(struct sp_op *base, sp_status status) {
 void sp_app_sessions_own(struct sp_app *app, const struct sp_call *call, sp_sessions_done *done, void *arg) {
     struct own_op *op = sp_op_new(app, call, &own_kind, (sp_any_done *)done, arg);
     if (op == NULL) return;
-    if (!op->base.has_principal || op->base.principal.is_local_admin) {
-        sp_op_finish(&op->base, SP_OUTCOME_INVALID_TOKEN);
+    const enum sp_outcome own = sp_op_judge_own_session(&op->base);
+    if (own != SP_OUTCOME_OK) {
+        sp_op_finish(&op->base, own);
         return;
     }
     sp_op_read_begin(&op->base, SP_READ_META);

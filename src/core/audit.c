@@ -55,6 +55,11 @@ void sp_audit_actor_admin(uint32_t uid, sp_text64 *ret) {
     ret->n = (uint16_t)n;
 }
 
+void sp_audit_actor_client(sp_slice client_id, sp_text64 *ret) {
+    int n = snprintf(ret->s, sizeof(ret->s), "client:%.*s", SP_SLICE_FMT(client_id));
+    ret->n = (uint16_t)((size_t)n < sizeof(ret->s) ? (size_t)n : sizeof(ret->s) - 1);
+}
+
 void sp_audit_entry_done(struct sp_audit_entry *e) {
     sp_buf_done(&e->body);
     sp_buf_done(&e->personal);

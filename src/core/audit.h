@@ -55,7 +55,8 @@ struct sp_audit_event {
 
 /* The actor and target texts. */
 void sp_audit_actor_user(const uint8_t id[SP_ROW_ID_BYTES], sp_text64 *ret);
-void sp_audit_actor_admin(uint32_t uid, sp_text64 *ret); /* "admin:0" */
+void sp_audit_actor_admin(uint32_t uid, sp_text64 *ret);        /* "admin:0" */
+void sp_audit_actor_client(sp_slice client_id, sp_text64 *ret); /* "client:billing", a long id cut */
 #define SP_AUDIT_ACTOR_SYSTEM SP_SLICE_LIT("system")
 
 /* A record ready to be appended: owns its texts. */

@@ -34,6 +34,15 @@ sp_status sp_oauth_words_add_(char *s, size_t cap, uint16_t *n, sp_slice word);
  * live roles grant as a whole. */
 sp_status sp_oauth_scope_of_user(struct sp_app *app, sp_slice scope, sp_slice roles, sp_text512 *ret);
 
+/* ---- tokens (app_issue.c) ---- */
+
+/* `aud` of a word list; packs into room[0..cap) when there are several, which they fit twice. */
+struct sp_strings sp_oauth_audience_claim(sp_slice words, uint8_t *room, size_t cap);
+/* Signs the claims, with what they may within the limit where config.embed_permissions, unless that makes the
+ * token longer than bytes_max. */
+sp_status sp_app_sign_access(struct sp_app *app, struct sp_claims *claims, struct sp_permission_limit limit,
+                             size_t bytes_max, struct sp_buf *ret);
+
 /* ---- proofs (oauth_dpop.c) ---- */
 
 enum sp_dpop_nonce_rule {
