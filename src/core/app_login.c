@@ -8,38 +8,25 @@
  * Before the hash, which is what guessing costs us, stand two buckets: the address's, and the one of the user
  * name, or of the user on a known device. The second is chosen once the user has been read, and for a name
  * that nobody has it is the name's, as for any stranger. What was no failure is given back. */
-#include "core/app_internal.h"
+#include "core/app_login.h"
 
 #include "token/ids.h"
 
-struct login_op {
-    struct sp_tokens_op t;
-    enum sp_session_mode mode;
-    sp_text256 name;
-    sp_text128 device;
-    bool is_known;    /* t.user is the user of that name */
-    bool is_usable;   /* ... who may log in with a password */
-    bool is_admitted; /* both attempts have been taken */
-    char device_token[SP_DEVICE_TOKEN_CHARS];
-    size_t device_token_n;
-    struct sp_device seen_on; /* the known device, or a new one */
-    struct sp_charge address, account;
-    struct sp_session_row row;
-    struct sp_change *expect, *insert;
-};
+static void login_read(struct sp_login_op *op);
 
-static void login_read(struct login_op *op);
+/* Overload and a failing store are not the account's fault, but they cost us work for that address. */
+void sp_login_settle(struct sp_login_op *op, enum sp_outcome outcome) {
+    if (outcome != SP_OUTCOME_INVALID_CREDENTIALS) sp_op_refund(&op->t.base, &op->account);
+    if (outcome == SP_OUTCOME_OK) sp_op_refund(&op->t.base, &op->address);
+}
 
 static void login_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp_outcome outcome) {
-    struct login_op *op = (struct login_op *)(void *)base;
-    /* Overload and a failing store are not the account's fault, but they cost us work for that address. */
-    if (op != NULL && outcome != SP_OUTCOME_INVALID_CREDENTIALS) sp_op_refund(base, &op->account);
-    if (op != NULL && outcome == SP_OUTCOME_OK) sp_op_refund(base, &op->address);
+    if (base != NULL) sp_login_settle((struct sp_login_op *)(void *)base, outcome);
     sp_tokens_say(base, done, arg, outcome);
 }
 
 static const struct sp_op_kind login_kind = {
-    .size = sizeof(struct login_op), .say = login_say, .release = sp_tokens_release};
+    .size = sizeof(struct sp_login_op), .say = login_say, .release = sp_tokens_release};
 
 static void id_text_of(const uint8_t *id, char ret[SP_ID_CHARS]) {
     sp_id user;
@@ -48,21 +35,21 @@ static void id_text_of(const uint8_t *id, char ret[SP_ID_CHARS]) {
 }
 
 /* The name stands in the record only when it is a user's: people type passwords into the name's field. */
-static void name_user(const struct login_op *op, char target[SP_ID_CHARS], struct sp_audit_event *event) {
+static void name_user(const struct sp_login_op *op, char target[SP_ID_CHARS], struct sp_audit_event *event) {
     if (!op->is_known) return;
     id_text_of(op->t.user.id, target);
     event->target = sp_slice_of(target, SP_ID_CHARS);
     event->username = SP_TEXT_SLICE(&op->name);
 }
 
-static void login_throttled(struct login_op *op, const struct sp_charge *charge, int64_t wait_ms) {
+static void login_throttled(struct sp_login_op *op, const struct sp_charge *charge, int64_t wait_ms) {
     char target[SP_ID_CHARS];
     struct sp_audit_event event = {.action = SP_AUDIT_LOGIN_THROTTLED};
     name_user(op, target, &event);
     sp_op_throttled(&op->t.base, charge, wait_ms, event);
 }
 
-static void login_refuse(struct login_op *op) {
+static void login_refuse(struct sp_login_op *op) {
     struct sp_op *base = &op->t.base;
     char target[SP_ID_CHARS];
     struct sp_audit_event event = {.action = SP_AUDIT_LOGIN_FAILED, .outcome = SP_AUDIT_FAILED};
@@ -95,7 +82,7 @@ static void rehash_made(struct sp_op *base, sp_status status) {
     sp_op_commit(base, rehash_saved);
 }
 
-static void rehash_aside(struct login_op *login) {
+static void rehash_aside(struct sp_login_op *login) {
     static const struct sp_op_kind kind = {.size = sizeof(struct rehash_op), .say = sp_background_say};
     struct rehash_op *op = sp_op_background(login->t.base.app, &login->t.base, &kind);
     if (op == NULL) return;
@@ -110,7 +97,7 @@ static void rehash_aside(struct login_op *login) {
 /* ---- the commit ---- */
 
 static void login_committed(struct sp_op *base, sp_status status) {
-    struct login_op *op = (struct login_op *)(void *)base;
+    struct sp_login_op *op = (struct sp_login_op *)(void *)base;
     if (sp_is(status, SP_E_CONFLICT) && ++base->tries < SP_OP_RETRIES_MAX) {
         login_read(op); /* the user changed while the password was checked: check against what is there now */
         return;
@@ -127,17 +114,19 @@ static void login_committed(struct sp_op *base, sp_status status) {
     if (base->hash.needs_rehash) rehash_aside(op);
     sp_device_token(base->app, &op->seen_on, op->row.user_id, base->now_ms, op->t.device_text);
     op->t.has_device_text = true;
-    sp_tokens_issue(&op->t);
+    op->begun(op);
 }
 
-static sp_status login_changes(struct login_op *op) {
+static sp_status login_changes(struct sp_login_op *op) {
     struct sp_op *base = &op->t.base;
     char target[SP_ID_CHARS];
     const struct sp_session_birth birth = {.mode = op->mode,
                                            .device = SP_TEXT_SLICE(&op->device),
                                            .amr = SP_SLICE_LIT("pwd"), /* RFC 8176 */
+                                           .acr = SP_SLICE_LIT(SP_ACR_PASSWORD),
                                            .auth_time_s = base->now_ms / 1000};
     SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
+    if (op->shape != NULL) SP_TRY(op->shape(op));
     sp_op_reset(base);
     op->expect = sp_op_change(base, SP_CHANGE_USER_EXPECT);
     op->expect->user_expect = (struct sp_user_expect){.tenant = SP_TENANT_DEFAULT,
@@ -160,7 +149,7 @@ static sp_status login_changes(struct login_op *op) {
 /* ---- the way there ---- */
 
 static void login_verified(struct sp_op *base, sp_status status) {
-    struct login_op *op = (struct login_op *)(void *)base;
+    struct sp_login_op *op = (struct sp_login_op *)(void *)base;
     if (!sp_ok(status)) {
         sp_op_fail(base, status);
         return;
@@ -180,7 +169,7 @@ static void login_verified(struct sp_op *base, sp_status status) {
 
 /* Known devices have buckets of their own, so that strangers cannot use up the attempts of whoever has logged
  * in there before. SP_E_UNAVAILABLE: no randomness for a new device. */
-static sp_status admit(struct login_op *op, int64_t *ret_wait_ms) {
+static sp_status admit(struct sp_login_op *op, int64_t *ret_wait_ms) {
     struct sp_op *base = &op->t.base;
     const sp_slice token = sp_slice_of(op->device_token, op->device_token_n);
     if (op->is_known && sp_device_known(base->app, token, &op->t.user, base->now_ms, &op->seen_on)) {
@@ -195,7 +184,7 @@ static sp_status admit(struct login_op *op, int64_t *ret_wait_ms) {
     return SP_SUCCESS;
 }
 
-static void login_check(struct login_op *op) {
+static void login_check(struct sp_login_op *op) {
     static const sp_text256 nobody = {0};
     struct sp_op *base = &op->t.base;
     const sp_text256 *phc = op->is_usable ? &op->t.user.password : &nobody;
@@ -203,7 +192,7 @@ static void login_check(struct login_op *op) {
 }
 
 static void login_found(struct sp_op *base, sp_status status) {
-    struct login_op *op = (struct login_op *)(void *)base;
+    struct sp_login_op *op = (struct sp_login_op *)(void *)base;
     if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
         sp_op_fail(base, status);
         return;
@@ -227,13 +216,13 @@ static void login_found(struct sp_op *base, sp_status status) {
     }
 }
 
-static void login_read(struct login_op *op) {
+static void login_read(struct sp_login_op *op) {
     struct sp_store_read *r = sp_op_read_begin(&op->t.base, SP_READ_USER_BY_NAME);
     r->key = SP_TEXT_SLICE(&op->name);
     sp_op_read(&op->t.base, login_found);
 }
 
-static bool request_is_well_formed(struct login_op *op, const struct sp_login_request *in) {
+static bool request_is_well_formed(struct sp_login_op *op, const struct sp_login_request *in) {
     bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
     op->mode = in->mode;
     if (in->device_token.n == sizeof(op->device_token)) { /* of any other length it is none of ours */
@@ -243,11 +232,7 @@ static bool request_is_well_formed(struct login_op *op, const struct sp_login_re
     return mode && sp_utf8_printable(in->device) && sp_ok(SP_TEXT_SET(&op->device, in->device));
 }
 
-void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
-                  sp_tokens_done *done, void *arg) {
-    struct login_op *op = sp_op_new(app, call, &login_kind, (sp_any_done *)done, arg);
-    if (op == NULL) return;
-    sp_tokens_init(&op->t);
+void sp_login_begin(struct sp_login_op *op, const struct sp_login_request *in) {
     if (!request_is_well_formed(op, in)) {
         sp_op_finish(&op->t.base, SP_OUTCOME_INVALID_REQUEST);
         return;
@@ -268,4 +253,17 @@ void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct s
     } else {
         login_read(op);
     }
+}
+
+static void issue_tokens(struct sp_login_op *op) {
+    sp_tokens_issue(&op->t);
+}
+
+void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
+                  sp_tokens_done *done, void *arg) {
+    struct sp_login_op *op = sp_op_new(app, call, &login_kind, (sp_any_done *)done, arg);
+    if (op == NULL) return;
+    sp_tokens_init(&op->t);
+    op->begun = issue_tokens;
+    sp_login_begin(op, in);
 }

@@ -1,0 +1,38 @@
+/* The password path, for whoever lets people in by it: the API's login (app_login.c), and the login page of
+ * the authorization endpoint (oauth_signin.c).
+ *
+ * Throttling, device tokens, rehashing, records and the one answer for all that is wrong are the same for
+ * both, because it is one path; what differs is what the session's row is like, and what happens once it is
+ * there. */
+#ifndef SP_CORE_APP_LOGIN_H
+#define SP_CORE_APP_LOGIN_H
+
+#include "core/app_internal.h"
+
+struct sp_login_op {
+    struct sp_tokens_op t;
+    enum sp_session_mode mode;
+    sp_text256 name;
+    sp_text128 device;
+    bool is_known;    /* t.user is the user of that name */
+    bool is_usable;   /* ... who may log in with a password */
+    bool is_admitted; /* both attempts have been taken */
+    char device_token[SP_DEVICE_TOKEN_CHARS];
+    size_t device_token_n;
+    struct sp_device seen_on; /* the known device, or a new one */
+    struct sp_charge address, account;
+    struct sp_session_row row;
+    struct sp_change *expect, *insert;
+
+    /* What differs. `shape` (may be NULL) changes the row before it is inserted; `begun` goes on when it is,
+     * and ends the op. */
+    sp_status (*shape)(struct sp_login_op *op);
+    void (*begun)(struct sp_login_op *op);
+};
+
+/* After sp_tokens_init, with `begun` set. Copies what it needs. */
+void sp_login_begin(struct sp_login_op *op, const struct sp_login_request *in);
+/* For the kind's `say`: gives back the attempts that were no failures. */
+void sp_login_settle(struct sp_login_op *op, enum sp_outcome outcome);
+
+#endif

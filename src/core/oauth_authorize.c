@@ -1,0 +1,143 @@
+/* GET or POST /oauth2/authorize: read the request, find the sign-in, and see what comes next.
+ *
+ *   parameters, or a sealed request -> sign-in of the cookie -> step -> (consent given before -> step) -> end
+ *
+ * A request_uri is one of ours: of a pushed request (RFC 9126), or of a request that comes back from the
+ * login page, which is the same thing with another seal. Both stand for the whole request, so that of the
+ * other parameters only client_id is looked at, as RFC 9126 section 4 wants it. */
+#include "core/oauth_browser.h"
+
+static const struct sp_op_kind authorize_kind = {
+    .size = sizeof(struct sp_browser_op), .say = sp_browser_op_say, .release = sp_browser_op_release};
+
+/* ---- what comes next ---- */
+
+static void act(struct sp_browser_op *op, struct sp_authz_step step) {
+    struct sp_browser *b = &op->b;
+    switch (step.kind) {
+    case SP_STEP_LOGIN: sp_browser_show_login(b); return;
+    case SP_STEP_CONSENT: sp_browser_show_consent(b); return;
+    case SP_STEP_CODE: sp_browser_redirect_code(b); return;
+    case SP_STEP_SECOND_FACTOR: /* nobody has one: there is no page for it */
+        step.error = SP_OAUTH_UNMET_AUTHENTICATION_REQUIREMENTS;
+        break;
+    case SP_STEP_ERROR: break;
+    }
+    sp_browser_redirect_error(b, sp_oauth_trouble_of(step.error, NULL));
+}
+
+static void consent_read(struct sp_op *base, sp_status status) {
+    struct sp_browser_op *op = (struct sp_browser_op *)(void *)base;
+    struct sp_browser *b = &op->b;
+    struct sp_authz_consent_facts facts = {.wanted = SP_TEXT_SLICE(&b->granted),
+                                           .client_created_ms = b->client->row.created_ms};
+    if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
+        sp_op_fail(base, status);
+        return;
+    }
+    if (sp_ok(status)) {
+        const struct sp_consent_row *row = &base->read.ret.consents[0];
+        facts.was_given = true;
+        facts.granted_ms = row->granted_ms;
+        facts.given = SP_TEXT_SLICE(&row->scopes);
+    }
+    act(op, sp_authz_step(&b->request, &b->signin, &facts, base->now_ms / 1000));
+}
+
+static void read_consent(struct sp_browser_op *op) {
+    struct sp_store_read *r = sp_op_read_begin(&op->base, SP_READ_CONSENT);
+    r->key = SP_SLICE_ARRAY(op->b.user.id);
+    r->after = SP_TEXT_SLICE(&op->b.request.client_id);
+    sp_op_read(&op->base, consent_read);
+}
+
+/* As if consent were given; only where that is all that would be missing does the store have to be asked. */
+static void decide(struct sp_browser_op *op) {
+    struct sp_browser *b = &op->b;
+    const struct sp_authz_consent_facts given = {.just_given = true};
+    struct sp_authz_step step = sp_authz_step(&b->request, &b->signin, &given, op->base.now_ms / 1000);
+    if (step.kind != SP_STEP_CODE) {
+        act(op, step);
+        return;
+    }
+    sp_status s = sp_browser_grant(b);
+    if (!sp_ok(s)) {
+        sp_op_fail(&op->base, s);
+    } else if (b->client->row.trusted) {
+        act(op, step);
+    } else {
+        read_consent(op);
+    }
+}
+
+/* ---- the request ---- */
+
+/* Page errors, because a request_uri that is none tells no address either. */
+static bool open_request_uri(struct sp_browser_op *op, const struct sp_authz_params *params) {
+    struct sp_browser *b = &op->b;
+    const sp_slice prefix = SP_SLICE_LIT(SP_OAUTH_REQUEST_URI_PREFIX);
+    const sp_slice uri = params->request_uri;
+    const bool is_ours = sp_slice_starts(uri, prefix);
+    const sp_slice sealed = is_ours ? sp_slice_of(uri.p + prefix.n, uri.n - prefix.n) : SP_SLICE_EMPTY;
+    const int64_t now_s = op->base.now_ms / 1000;
+    sp_status s = sp_unseal_request(op->base.app, SP_SEAL_PUSHED, sealed, now_s, &b->request);
+    if (sp_is(s, SP_E_MALFORMED))
+        s = sp_unseal_request(op->base.app, SP_SEAL_PAGE, sealed, now_s, &b->request);
+    if (sp_is(s, SP_E_NOMEM)) {
+        sp_op_fail(&op->base, s);
+        return false;
+    }
+    const bool good = sp_ok(s) && sp_slice_eq(params->client_id, SP_TEXT_SLICE(&b->request.client_id));
+    if (!good) {
+        sp_browser_error(b, SP_OAUTH_INVALID_REQUEST_URI,
+                         "request_uri has expired, or is not one that this client was given here");
+        return false;
+    }
+    sp_browser_find_client(b, params->client_id);
+    const char *fault = sp_authz_still_good(b->client, &b->request);
+    b->may_redirect = fault == NULL;
+    if (fault != NULL) sp_browser_error(b, SP_OAUTH_INVALID_REQUEST, fault);
+    return b->may_redirect;
+}
+
+static bool take_params(struct sp_browser_op *op, const struct sp_authz_params *params) {
+    struct sp_browser *b = &op->b;
+    struct sp_authz_checked checked;
+    sp_browser_find_client(b, params->client_id);
+    const struct sp_authz_facts facts = {.client = b->client, .openid = sp_oauth_has_openid(op->base.app)};
+    sp_authz_check(op->base.app, &facts, params, &checked);
+    b->request = checked.request;
+    b->may_redirect = checked.may_redirect;
+    if (checked.trouble.error == SP_OAUTH_NONE) {
+        sp_status s = sp_browser_hint_request(op->base.app, params->id_token_hint, &b->request);
+        if (!sp_ok(s)) sp_op_fail(&op->base, s);
+        return sp_ok(s);
+    }
+    if (checked.may_redirect) {
+        sp_browser_redirect_error(b, checked.trouble);
+    } else {
+        sp_browser_error(b, checked.trouble.error, checked.trouble.description);
+    }
+    return false;
+}
+
+static bool take_request(struct sp_browser_op *op, const struct sp_authz_params *params) {
+    if (params->request_uri.n == 0) return take_params(op, params);
+    if (params->request.n == 0) return open_request_uri(op, params);
+    sp_browser_error(&op->b, SP_OAUTH_INVALID_REQUEST, "request and request_uri exclude each other");
+    return false;
+}
+
+void sp_oauth_authorize(struct sp_app *app, const struct sp_call *call, const struct sp_authz_params *params,
+                        sp_slice cookie, sp_authz_done *done, void *arg) {
+    struct sp_browser_op *op = sp_op_new(app, call, &authorize_kind, (sp_any_done *)done, arg);
+    if (op == NULL) return;
+    sp_browser_init(&op->b, &op->base);
+    if (!take_request(op, params)) return;
+    sp_status s = sp_browser_open_cookie(&op->b, cookie);
+    if (sp_ok(s)) {
+        sp_browser_find_signin(op, decide);
+    } else {
+        sp_op_fail(&op->base, s);
+    }
+}
