@@ -1,5 +1,6 @@
 /* A session's two byte strings. The first byte says which: 'h', hot; 'l', login. What decodes is the one
- * encoding of its row; a byte more or less is none. */
+ * encoding of its row; a byte more or less is none. A login of version 1 is read, and written again as
+ * version 2: with a byte of no flags behind it. */
 #include "base/assert.h"
 #include "store/session_codec.h"
 
@@ -34,6 +35,9 @@ static void check_login(sp_slice bytes) {
     if (!sp_ok(sp_session_login_decode(bytes, &row))) return;
     sp_assert(bytes.n <= sizeof(again));
     size_t n = sp_session_login_encode(&row, again);
+    sp_assert(again[0] == 2);
+    if (bytes.p[0] == 1) sp_assert(n == bytes.n + 1 && again[--n] == 0);
+    again[0] = bytes.p[0];
     sp_assert(sp_slice_eq(bytes, sp_slice_of(again, n)));
     only_this_length(sp_session_login_decode, bytes);
 }

@@ -174,8 +174,10 @@ static sp_status settle_gone_client(struct sp_tables *t, const struct sp_apply_e
 }
 
 static sp_status settle_logout(struct sp_tables *t, const struct sp_apply_event *e) {
-    struct sp_logout_row *row = e->row;
-    return t->ops->logout_get(t, row->seq, row);
+    struct sp_logout_row now, *row = e->row;
+    SP_TRY(t->ops->logout_get(t, row->seq, &now));
+    *row = now;
+    return SP_SUCCESS;
 }
 
 /* The row as it is now takes the place of the row as it would have been. */

@@ -318,6 +318,25 @@ static void reissue_touches_only_what_it_says(void **state) {
     assert_unchanged(&s);
 }
 
+static void reissue_that_moves_the_idle_end_is_a_refresh(void **state) {
+    struct scene s;
+    scene_init(&s, state);
+    struct sp_session_row given;
+    s.rotation = reissue_of(&s.session);
+    s.rotation.reissue.idle_expires_ms = NOW_MS + 300000;
+    s.rotation.reissue.ret_session = &given;
+    assert_commits(s.f, &s.rotation);
+    assert_int_equal(given.idle_expires_ms, NOW_MS + 300000);
+    assert_int_equal(given.refreshes, s.session.refreshes + 1);
+    assert_int_equal(given.generation, s.session.generation);
+    assert_memory_equal(given.rotated_ms, s.session.rotated_ms, sizeof(given.rotated_ms));
+    s.rotation.reissue.idle_expires_ms = INT64_MAX; /* never past the absolute end */
+    assert_commits(s.f, &s.rotation);
+    assert_int_equal(given.idle_expires_ms, s.session.absolute_expires_ms);
+    s.session = given;
+    assert_unchanged(&s);
+}
+
 static void reissue_with_a_wrong_precondition_is_refused(void **state) {
     struct scene s;
     scene_init(&s, state);
@@ -330,6 +349,12 @@ static void reissue_with_a_wrong_precondition_is_refused(void **state) {
     assert_refused(&s);
     s.rotation = good;
     s.rotation.reissue.now_ms = s.session.idle_expires_ms;
+    assert_refused(&s);
+    s.rotation = good;
+    s.rotation.reissue.client_id = SP_SLICE_LIT("other");
+    assert_refused(&s);
+    s.rotation = good;
+    s.rotation.reissue.jkt = SP_SLICE_EMPTY;
     assert_refused(&s);
     s.rotation = good;
     s.rotation.reissue.tenant = 2;
@@ -367,6 +392,7 @@ int conformance_rotate(void) {
         STORE_TEST(rotation_for_a_deleted_user_is_refused),
         STORE_TEST(healing_needs_an_older_incarnation),
         STORE_TEST(reissue_touches_only_what_it_says),
+        STORE_TEST(reissue_that_moves_the_idle_end_is_a_refresh),
         STORE_TEST(reissue_with_a_wrong_precondition_is_refused),
     };
     return cmocka_run_group_tests_name("rotate", tests, NULL, NULL);

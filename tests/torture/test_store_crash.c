@@ -1,6 +1,7 @@
-/* A process is killed while it rotates, revokes, records, and prunes its records; what it had acknowledged is
- * there afterwards, and at most what was under way more. (SIGKILL, not a loss of power: the system's cache
- * survives. That the log is synced before each answer is shown by the faults of its sync, test_store_faults.)
+/* A process is killed while it rotates, revokes, records, ends, and prunes its records; what it had
+ * acknowledged is there afterwards, and at most what was under way more. (SIGKILL, not a loss of power: the
+ * system's cache survives. That the log is synced before each answer is shown by the faults of its sync,
+ * test_store_faults.)
  */
 #include <signal.h>
 #include <sys/wait.h>
@@ -23,15 +24,27 @@ struct client {
 
 /* ---- in the child ---- */
 
+/* Whose tokens can pass nowhere any more: its end is told to its client, and revokes nothing. */
+static struct sp_session_row passer_by(unsigned k) {
+    struct sp_session_row row = make_session(10 + k, 0);
+    row.backchannel = true;
+    row.access_exp_max_s = 0;
+    return row;
+}
+
 static void *rotate_until_killed(void *arg) {
     struct client *c = arg;
-    struct sp_session_row row;
+    struct sp_session_row row, guest = passer_by(c->k);
     if (read_session(c->f, make_session(1, c->k).sid, &row) != SP_OK) _exit(2);
     for (;;) {
         struct sp_change set[] = {
             rotation_of(&row),
             {.kind = SP_CHANGE_REVOKE_JTI, .revoke_jti = {1, row.user_id, NOW_S}},
-            {.kind = SP_CHANGE_AUDIT, .audit = {.action = SP_SLICE_LIT("x"), .body = SP_SLICE_LIT("{}")}}};
+            {.kind = SP_CHANGE_AUDIT, .audit = {.action = SP_SLICE_LIT("x"), .body = SP_SLICE_LIT("{}")}},
+            {.kind = SP_CHANGE_SESSION_INSERT, .session_insert = {.row = &guest}},
+            {.kind = SP_CHANGE_SESSIONS_END,
+             .sessions_end = {1, guest.user_id, guest.sid, NULL, SP_SESSION_ENDED, SP_END_LOGOUT, NOW_MS, 0}},
+            {.kind = SP_CHANGE_SESSIONS_FORGET, .sessions_forget = {1, guest.user_id, guest.sid, 1, 0}}};
         set[0].rotate.ret_session = &row;
         if (commit_set(c->f, set, SP_ARRAY_LEN(set), NULL) != SP_OK) _exit(3);
         struct ack ack = {c->k, row.generation};
@@ -137,6 +150,18 @@ static void check_feed(struct fixture *f, const struct sp_meta_row *meta) {
     assert_memory_equal(meta->feed_head, head, sizeof(head));
 }
 
+static void check_logouts(struct fixture *f, const struct sp_meta_row *meta) {
+    uint64_t seq = 0;
+    for (bool more = true; more;) {
+        struct sp_store_read r = {.kind = SP_READ_LOGOUTS, .limit = SP_READ_PAGE_MAX, .after_seq = seq};
+        read_all(f, &r);
+        for (uint32_t i = 0; i < r.ret.n; i++) assert_int_equal(r.ret.logouts[i].seq, ++seq);
+        more = r.ret.more;
+        sp_store_read_done(&r);
+    }
+    assert_int_equal(seq, meta->logout_seq);
+}
+
 static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     uint8_t head[SP_ROW_HASH_BYTES] = {0};
     uint64_t rotations = 0;
@@ -150,6 +175,7 @@ static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     struct sp_meta_row meta = read_meta(f);
     assert_int_equal(meta.audit_count, rotations); /* each change with its record, or neither */
     assert_int_equal(meta.revoke_seq, rotations);  /* and with its revocation */
+    assert_int_equal(meta.logout_seq, rotations);  /* and with its row in the outbox */
     for (uint64_t seq = 1; seq <= rotations; seq++) {
         chain_link(NULL, seq, head, SP_SLICE_LIT("{}"), head);
         if (seq == meta.audit_base) assert_memory_equal(meta.audit_base_hash, head, sizeof(head));
@@ -157,6 +183,7 @@ static void check(struct fixture *f, uint32_t last[CLIENTS]) {
     assert_memory_equal(meta.audit_head, head, sizeof(head));
     check_log(f, &meta);
     check_feed(f, &meta);
+    check_logouts(f, &meta);
 }
 
 static void killed_at_any_moment_it_keeps_what_it_acknowledged(void **state) {

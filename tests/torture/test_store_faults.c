@@ -95,6 +95,7 @@ static void populate(struct fixture *f, struct model *m) {
     }
     for (unsigned k = 0; k < SESSIONS; k++) {
         m->sessions[k] = make_session(1, k);
+        m->sessions[k].backchannel = true;
         c = (struct sp_change){.kind = SP_CHANGE_SESSION_INSERT, .session_insert = {.row = &m->sessions[k]}};
         for (int i = 0; i < TRIES_MAX; i++) {
             enum sp_code code = commit_one(f, &c);
@@ -168,11 +169,26 @@ static void check_integrity(const char *dir) {
     sqlite3_close(db);
 }
 
-static bool was_published(struct fixture *f, uint64_t seq) {
+static bool was_published(struct fixture *f, enum sp_event_kind kind, uint64_t seq) {
     for (size_t i = 0; i < f->events_n; i++) {
-        if (f->events[i].kind == SP_EVENT_REVOKED && f->events[i].revocation.seq == seq) return true;
+        const struct event *e = &f->events[i];
+        const uint64_t its = kind == SP_EVENT_LOGOUT ? e->logout.seq : e->revocation.seq;
+        if (e->kind == kind && its == seq) return true;
     }
     return false;
+}
+
+/* Each end has put one into the outbox and said so, once. */
+static void check_logouts(struct fixture *f, const struct sp_meta_row *meta, uint64_t ended) {
+    struct sp_store_read r = {.kind = SP_READ_LOGOUTS, .limit = 100};
+    read_all(f, &r);
+    assert_int_equal(r.ret.n, ended);
+    assert_int_equal(meta->logout_seq, ended);
+    for (uint32_t i = 0; i < r.ret.n; i++) {
+        assert_int_equal(r.ret.logouts[i].seq, i + 1);
+        assert_true(was_published(f, SP_EVENT_LOGOUT, i + 1));
+    }
+    sp_store_read_done(&r);
 }
 
 static void check_log(struct fixture *f, const struct sp_meta_row *meta) {
@@ -224,8 +240,10 @@ static void check_model(struct fixture *f, const struct model *m) {
     struct sp_store_read r = {.kind = SP_READ_REVOCATIONS, .limit = 100};
     read_all(f, &r);
     assert_int_equal(r.ret.n, ended);
-    for (uint32_t i = 0; i < r.ret.n; i++) assert_true(was_published(f, r.ret.revocations[i].seq));
-    assert_int_equal(f->events_n, ended);
+    for (uint32_t i = 0; i < r.ret.n; i++)
+        assert_true(was_published(f, SP_EVENT_REVOKED, r.ret.revocations[i].seq));
+    assert_int_equal(f->events_n, 2 * ended);
+    check_logouts(f, &meta, ended);
     check_feed(f, &meta, r.ret.revocations, r.ret.n);
     sp_store_read_done(&r);
 }

@@ -10,6 +10,7 @@ struct disk {
     int reads_left;   /* before one fails; negative: none does */
     uint64_t published[8];
     size_t n;
+    unsigned counted;
 };
 
 static sp_status put(struct sp_tables *t, const struct sp_revocation_row *row) {
@@ -22,12 +23,32 @@ static sp_status exists(struct sp_tables *t, uint64_t seq) {
     d->reads_left--;
     return seq <= d->durable ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
 }
-static const struct sp_tables_ops ops = {.revocation_put = put, .revocation_exists = exists};
+/* The outbox of this disk holds what is durable, and nothing else is asked of it. */
+static sp_status logout_get(struct sp_tables *t, uint64_t seq, struct sp_logout_row *ret) {
+    SP_TRY(exists(t, seq));
+    *ret = (struct sp_logout_row){.seq = seq, .tries = 5}; /* as it is now */
+    return SP_SUCCESS;
+}
+static sp_status logout_put(struct sp_tables *t, const struct sp_logout_row *row) {
+    (void)t, (void)row;
+    return SP_SUCCESS;
+}
+static sp_status logouts_count(struct sp_tables *t, uint32_t *ret) {
+    SP_CONTAINER_OF(t, struct disk, tables)->counted++;
+    *ret = 0;
+    return SP_SUCCESS;
+}
+static const struct sp_tables_ops ops = {.revocation_put = put,
+                                         .revocation_exists = exists,
+                                         .logout_get = logout_get,
+                                         .logout_put = logout_put,
+                                         .logouts_count = logouts_count};
 
 static void publish(void *arg, const struct sp_store_event *event) {
     struct disk *d = arg;
     assert_true(d->n < SP_ARRAY_LEN(d->published));
-    d->published[d->n++] = event->revocation->seq;
+    if (event->kind == SP_EVENT_LOGOUT) assert_int_equal(event->logout->tries, 5);
+    d->published[d->n++] = event->kind == SP_EVENT_LOGOUT ? event->logout->seq : event->revocation->seq;
 }
 
 /* A group that has been applied and not committed: its COMMIT is about to fail. */
@@ -79,10 +100,35 @@ static void settling_that_fails_half_way_goes_on_where_it_was(void **state) {
     }
 }
 
+/* A group that has put three into the outbox, and does not know whether it has. */
+static void settling_publishes_the_logouts_that_are_there(void **state) {
+    (void)state;
+    static const struct sp_meta_row meta;
+    const struct sp_session_row ended = make_session(1, 1);
+    struct disk d = {.tables = {&ops}, .reads_left = 2, .durable = 2};
+    struct sp_apply a;
+    sp_apply_init(&a, &d.tables, &meta);
+    a.env.publisher = (struct sp_publisher){.publish = publish, .arg = &d};
+    for (unsigned i = 0; i < 3; i++) assert_true(sp_ok(sp_apply_logout(&a, &ended)));
+    assert_int_equal(a.now.meta.logout_seq, 3);
+    assert_int_equal(d.counted, 1);
+    assert_false(sp_ok(sp_apply_settle(&a))); /* the third look fails */
+    d.reads_left = -1;
+    assert_true(sp_ok(sp_apply_settle(&a)));
+    assert_int_equal(d.n, 2);
+    assert_int_equal(d.published[0], 1);
+    assert_int_equal(d.published[1], 2);
+    sp_apply_reload(&a, &meta);
+    assert_true(sp_ok(sp_apply_logout(&a, &ended)));
+    assert_int_equal(d.counted, 2); /* what was kept count of may not have happened */
+    sp_apply_done(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settling_publishes_what_happened_and_nothing_else),
         cmocka_unit_test(settling_that_fails_half_way_goes_on_where_it_was),
+        cmocka_unit_test(settling_publishes_the_logouts_that_are_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,49 @@ static void reads_can_fail(void **state) {
     assert_int_equal(read_session(f, row.sid, NULL), SP_OK);
 }
 
+/* A session of user 2 comes, goes, and is forgotten. */
+static void come_and_go(struct fixture *f) {
+    struct sp_session_row row = make_session(2, 2);
+    row.backchannel = true;
+    struct sp_change set[] = {
+        {.kind = SP_CHANGE_SESSION_INSERT, .session_insert = {.row = &row}},
+        {.kind = SP_CHANGE_SESSIONS_END,
+         .sessions_end = {1, row.user_id, row.sid, NULL, SP_SESSION_ENDED, SP_END_LOGOUT, INT64_MAX / 2, 0}},
+        {.kind = SP_CHANGE_SESSIONS_FORGET, .sessions_forget = {1, row.user_id, row.sid, 1, 0}}};
+    assert_int_equal(commit_set(f, set, SP_ARRAY_LEN(set), NULL), SP_OK);
+    f->events_n = 0;
+}
+
+static uint64_t first_logout(struct fixture *f) {
+    struct sp_store_read r = {.kind = SP_READ_LOGOUTS, .limit = 1};
+    read_all(f, &r);
+    assert_int_equal(r.ret.n, 1);
+    const uint64_t seq = r.ret.logouts[0].seq;
+    sp_store_read_done(&r);
+    return seq;
+}
+
+static void full_outbox_lets_its_oldest_go(void **state) {
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < SP_LOGOUTS_MAX; i++) come_and_go(f);
+    assert_int_equal(first_logout(f), 1);
+    struct sp_change done = {.kind = SP_CHANGE_LOGOUT_DONE, .logout_done = {5000}};
+    assert_commits(f, &done);
+    come_and_go(f); /* in the place of the one that was delivered */
+    assert_int_equal(first_logout(f), 1);
+    come_and_go(f);
+    assert_int_equal(first_logout(f), 2);
+    struct sp_session_row row = make_session(2, 3);
+    row.backchannel = true;
+    struct sp_change set[] = {
+        {.kind = SP_CHANGE_SESSION_INSERT, .session_insert = {.row = &row}},
+        {.kind = SP_CHANGE_SESSIONS_END,
+         .sessions_end = {1, row.user_id, row.sid, NULL, SP_SESSION_ENDED, SP_END_LOGOUT, NOW_MS, 0}},
+        {.kind = SP_CHANGE_LOGOUT_DONE, .logout_done = {5000}}}; /* is not there any more */
+    assert_int_equal(commit_set(f, set, SP_ARRAY_LEN(set), NULL), SP_E_CONFLICT);
+    assert_int_equal(first_logout(f), 2); /* what was refused has thrown nothing out */
+}
+
 static void restored_it_is_as_it_was(void **state) {
     struct fixture *f = *state;
     struct sp_memory_snapshot *snapshot;
@@ -116,6 +159,7 @@ int main(void) {
         MEMORY_TEST(unknown_can_have_happened),
         MEMORY_TEST(unknown_need_not_have_happened),
         MEMORY_TEST(reads_can_fail),
+        MEMORY_TEST(full_outbox_lets_its_oldest_go),
         MEMORY_TEST(restored_it_is_as_it_was),
     };
     return cmocka_run_group_tests_name("memory store", tests, NULL, NULL);

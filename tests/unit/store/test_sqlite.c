@@ -160,29 +160,89 @@ static void set_that_meets_a_corrupt_row_half_way_leaves_nothing(void **state) {
     assert_int_equal(read_meta(f).revoke_seq, 0);
 }
 
+static void add_consent(struct fixture *f, const struct sp_user_row *user) {
+    struct sp_consent_row row = {.tenant = user->tenant, .granted_ms = NOW_MS};
+    memcpy(row.user_id, user->id, sizeof(row.user_id));
+    text_set(&row.client_id, "shop");
+    struct sp_change c = {.kind = SP_CHANGE_CONSENT_PUT, .consent_put = {&row}};
+    assert_commits(f, &c);
+}
+
+/* Session k of user 1 comes and goes. */
+static void end_with_logout(struct fixture *f, unsigned k) {
+    struct sp_session_row row = make_session(1, k);
+    row.backchannel = true;
+    add_session(f, &row);
+    struct sp_change c = {.kind = SP_CHANGE_SESSION_END,
+                          .session_end = {.tenant = 1,
+                                          .sid = row.sid,
+                                          .expect_generation = SP_GENERATION_ANY,
+                                          .state = SP_SESSION_ENDED,
+                                          .cause = SP_END_LOGOUT,
+                                          .now_ms = NOW_MS}};
+    assert_commits(f, &c);
+}
+
+/* A child that does not load: its parent's end has written by then, and must not have. */
+static void end_that_meets_a_corrupt_child_leaves_nothing(void **state) {
+    struct fixture *f = *state;
+    struct sp_session_row parent = make_session(1, 1), child = make_session(1, 2);
+    memcpy(child.parent, parent.sid, sizeof(child.parent));
+    parent.backchannel = true;
+    add_session(f, &parent);
+    add_session(f, &child);
+    reopen_after(f, "UPDATE sessions SET login = x'00' WHERE hex(sid) LIKE '%02'", SP_OK);
+    struct sp_change c = {.kind = SP_CHANGE_SESSION_END,
+                          .session_end = {.tenant = 1,
+                                          .sid = parent.sid,
+                                          .expect_generation = SP_GENERATION_ANY,
+                                          .state = SP_SESSION_ENDED,
+                                          .cause = SP_END_LOGOUT,
+                                          .now_ms = NOW_MS}};
+    assert_int_equal(commit_one(f, &c), SP_E_UNAVAILABLE);
+    assert_int_equal(read_session(f, parent.sid, &parent), SP_OK);
+    assert_int_equal(parent.state, SP_SESSION_ACTIVE);
+    assert_int_equal(read_meta(f).revoke_seq, 0);
+    assert_int_equal(read_meta(f).logout_seq, 0);
+    assert_int_equal(events_count(f), 0);
+}
+
 static void corrupt_rows_of_every_kind_are_refused(void **state) {
     struct fixture *f = *state;
     struct sp_user_row user = make_user(1);
     struct sp_key_row key = make_key("k", 1);
     struct sp_role_row role = make_role("r", "p");
+    struct sp_client_row client = make_client("shop");
     uint8_t jti[16] = {1};
     struct sp_change set[] = {{.kind = SP_CHANGE_USER_INSERT, .user_insert = {&user}},
                               {.kind = SP_CHANGE_KEY_PUT, .key_put = {&key, SP_VERSION_ANY}},
                               {.kind = SP_CHANGE_ROLE_PUT, .role_put = {&role, SP_VERSION_ANY}},
                               {.kind = SP_CHANGE_REVOKE_JTI, .revoke_jti = {1, jti, NOW_S}},
+                              {.kind = SP_CHANGE_CLIENT_PUT, .client_put = {.row = &client}},
                               {.kind = SP_CHANGE_AUDIT, .audit = {.body = SP_SLICE_LIT("{}")}}};
+    set[4].client_put.expect_version = SP_VERSION_ANY;
     assert_int_equal(commit_set(f, set, SP_ARRAY_LEN(set), NULL), SP_OK);
+    add_consent(f, &user);
+    end_with_logout(f, 1);
     reopen_after(f,
                  "UPDATE users SET disabled = 2; UPDATE keys SET use = 99; UPDATE revocations SET what = 0;"
-                 "UPDATE roles SET permissions = printf('%5000s', 'x'); UPDATE audit SET hash = x'00'",
+                 "UPDATE roles SET permissions = printf('%5000s', 'x'); UPDATE audit SET hash = x'00';"
+                 "UPDATE clients SET subject = x'00'; UPDATE consents SET scopes = printf('%1025s', 'x');"
+                 "UPDATE logouts SET cause = 0",
                  SP_OK);
-    static const enum sp_read_kind kinds[] = {SP_READ_USERS, SP_READ_KEYS, SP_READ_ROLES, SP_READ_REVOCATIONS,
-                                              SP_READ_AUDIT};
+    static const enum sp_read_kind kinds[] = {SP_READ_USERS,       SP_READ_KEYS,  SP_READ_ROLES,
+                                              SP_READ_REVOCATIONS, SP_READ_AUDIT, SP_READ_CLIENTS,
+                                              SP_READ_LOGOUTS};
     for (size_t i = 0; i < SP_ARRAY_LEN(kinds); i++) {
         struct sp_store_read r = {.kind = kinds[i], .tenant = 1, .limit = 10};
         assert_int_equal(sp_store_read_wait(f->store, &r).code, SP_E_UNAVAILABLE);
         assert_null(r.ret.rows);
     }
+    struct sp_store_read r = {
+        .kind = SP_READ_CONSENTS, .tenant = 1, .key = SP_SLICE_ARRAY(user.id), .limit = 9};
+    assert_int_equal(sp_store_read_wait(f->store, &r).code, SP_E_UNAVAILABLE);
+    struct sp_change tried = {.kind = SP_CHANGE_LOGOUT_TRIED, .logout_tried = {1, 1, NOW_MS}};
+    assert_int_equal(commit_one(f, &tried), SP_E_UNAVAILABLE);
 }
 
 static void corrupt_meta_row_does_not_start(void **state) {
@@ -267,6 +327,54 @@ static void store_from_before_the_feed_begins_its_chain_when_it_opens(void **sta
     assert_memory_equal(read_meta(f).feed_head, head, sizeof(head));
 }
 
+/* Clients and sessions are as they were, with nothing of what came later. */
+static void store_from_before_oauth_keeps_its_clients_and_sessions(void **state) {
+    struct fixture *f = *state;
+    struct sp_client_row client = make_client("orders"), expected = client;
+    struct sp_session_row session = make_session(1, 1), found;
+    struct sp_user_row user = make_user(1);
+    add_user(f, &user);
+    add_session(f, &session);
+    struct sp_change put = {.kind = SP_CHANGE_CLIENT_PUT, .client_put = {&client, SP_VERSION_ABSENT}};
+    assert_commits(f, &put);
+    /* a login of version 1: another first byte, and none after the user agent */
+    reopen_after(f,
+                 BEFORE_OAUTH
+                 "UPDATE sessions SET login = CAST(x'01' || substr(login, 2, length(login) - 2) AS BLOB)",
+                 SP_OK);
+    assert_int_equal(schema_of(f), 4);
+
+    expected.version = 1;
+    expected.name.n = 0;
+    memset(expected.name.s, 0, sizeof(expected.name.s));
+    memset(expected.subject, 0, sizeof(expected.subject));
+    expected.epoch = 0;
+    struct sp_store_read r = {.kind = SP_READ_CLIENT, .key = SP_SLICE_LIT("orders")};
+    read_all(f, &r);
+    assert_memory_equal(&r.ret.clients[0], &expected, sizeof(expected));
+    sp_store_read_done(&r);
+    assert_int_equal(read_session(f, session.sid, &found), SP_OK);
+    assert_memory_equal(&found, &session, sizeof(found));
+    struct sp_change rotation = rotation_of(&session);
+    assert_commits(f, &rotation);
+
+    put.client_put.expect_version = 1; /* the next put fills the subject in, and may raise the epoch */
+    put.client_put.raise_epoch = true;
+    put.client_put.epoch_expires_s = NOW_S + 900;
+    assert_commits(f, &put);
+    assert_int_equal(put.client_put.ret_epoch, NOW_S);
+    add_consent(f, &user);
+    end_with_logout(f, 2);
+    assert_int_equal(read_meta(f).logout_seq, 1);
+}
+
+static void half_of_the_step_to_oauth_is_refused(void **state) {
+    struct fixture *f = *state;
+    reopen_after(f, "ALTER TABLE meta DROP COLUMN logout_seq", SP_E_UNAVAILABLE);
+    meddle(f, "ALTER TABLE meta ADD COLUMN logout_seq INTEGER NOT NULL DEFAULT 0");
+    assert_int_equal(open_again(f, &f->store), SP_OK);
+}
+
 static void half_of_the_step_to_pruning_is_refused(void **state) {
     struct fixture *f = *state;
     reopen_after(f, "ALTER TABLE meta DROP COLUMN audit_base", SP_E_UNAVAILABLE);
@@ -275,6 +383,38 @@ static void half_of_the_step_to_pruning_is_refused(void **state) {
 }
 
 /* ---- bounds ---- */
+
+static uint64_t first_logout(struct fixture *f) {
+    struct sp_store_read r = {.kind = SP_READ_LOGOUTS, .limit = 1};
+    read_all(f, &r);
+    assert_int_equal(r.ret.n, 1);
+    const uint64_t seq = r.ret.logouts[0].seq;
+    sp_store_read_done(&r);
+    return seq;
+}
+
+/* Filled by another author, so that it does not take a hundred thousand ends. */
+static void full_outbox_lets_its_oldest_go(void **state) {
+    struct fixture *f = *state;
+    char fill[512];
+    snprintf(fill, sizeof(fill),
+             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+             "INSERT INTO logouts SELECT i, 1, zeroblob(20), zeroblob(16), 'shop', 1, 0, 0, 0 FROM n;"
+             "UPDATE meta SET logout_seq = %d",
+             SP_LOGOUTS_MAX - 1, SP_LOGOUTS_MAX - 1);
+    reopen_after(f, fill, SP_OK);
+    end_with_logout(f, 1);
+    assert_int_equal(first_logout(f), 1); /* exactly full */
+    end_with_logout(f, 2);
+    assert_int_equal(first_logout(f), 2);
+    struct sp_change done = {.kind = SP_CHANGE_LOGOUT_DONE, .logout_done = {5000}};
+    assert_commits(f, &done);
+    end_with_logout(f, 3); /* in the place of the one that was delivered */
+    assert_int_equal(first_logout(f), 2);
+    end_with_logout(f, 4);
+    assert_int_equal(first_logout(f), 3);
+    assert_int_equal(read_meta(f).logout_seq, SP_LOGOUTS_MAX + 3);
+}
 
 struct burst {
     struct sp_store_commit commit;
@@ -363,11 +503,15 @@ int main(void) {
         SQLITE_TEST(file_that_is_no_database_is_unavailable),
         SQLITE_TEST(corrupt_session_fails_its_own_reads_and_writes_only),
         SQLITE_TEST(set_that_meets_a_corrupt_row_half_way_leaves_nothing),
+        SQLITE_TEST(end_that_meets_a_corrupt_child_leaves_nothing),
         SQLITE_TEST(corrupt_rows_of_every_kind_are_refused),
         SQLITE_TEST(corrupt_meta_row_does_not_start),
         SQLITE_TEST(store_from_before_pruning_opens_and_can_be_pruned),
         SQLITE_TEST(half_of_the_step_to_pruning_is_refused),
+        SQLITE_TEST(store_from_before_oauth_keeps_its_clients_and_sessions),
+        SQLITE_TEST(half_of_the_step_to_oauth_is_refused),
         SQLITE_TEST(store_from_before_the_feed_begins_its_chain_when_it_opens),
+        SQLITE_TEST(full_outbox_lets_its_oldest_go),
         SQLITE_TEST(full_queue_says_so_and_takes_no_more),
         SQLITE_TEST(log_stays_bounded_under_load),
     };
