@@ -28,7 +28,8 @@ sp_status sp_app_ready(struct sp_app *app) {
 static bool texts_fit(const struct sp_claims *c, struct sp_principal *p) {
     p->has_scope = c->scope.p != NULL;
     return sp_ok(SP_TEXT_SET(&p->client_id, c->client_id)) && sp_ok(SP_TEXT_SET(&p->roles, c->roles)) &&
-           sp_ok(SP_TEXT_SET(&p->scope, c->scope)) && sp_ok(SP_TEXT_SET(&p->jkt, c->jkt));
+           sp_ok(SP_TEXT_SET(&p->scope, c->scope)) && sp_ok(SP_TEXT_SET(&p->jkt, c->jkt)) &&
+           sp_ok(SP_TEXT_SET(&p->acr, c->acr));
 }
 
 /* Every token has a session, but those of clients that act on their own. */

@@ -127,6 +127,7 @@ struct sp_principal {
     bool is_client; /* a client that acts on its own: sub is client_id, and user_id what stands for it */
     sp_text64 jkt;  /* the key that the token is bound to; empty: none */
 };
+    sp_text64 acr;  /* how the person logged in; empty: not told */
 
 struct sp_call {
     struct sp_executor *executor;
