@@ -14,6 +14,7 @@ enum { SP_EXIT_OK = 0, SP_EXIT_FAILED = 1, SP_EXIT_USAGE = 2, SP_EXIT_UNREACHABL
 enum {
     SP_OPTION_VALUES_MAX = 64, /* repeated options: far more than anyone types */
     SP_ARGS_MAX = 256,         /* permissions of a role on one line */
+    SP_OPTIONS_MAX = 24,       /* of one command: clients have the most */
 };
 
 struct sp_option {
@@ -49,7 +50,7 @@ struct sp_invocation {
     struct {
         size_t n;
         const char *values[SP_OPTION_VALUES_MAX];
-    } options[16];
+    } options[SP_OPTIONS_MAX];
 };
 
 /* The option's last value, or NULL; for a flag, non-NULL when it was given. The name must be in the command's
@@ -88,6 +89,7 @@ int sp_cmd_session_add(const struct sp_invocation *in);
 int sp_cmd_session_revoke(const struct sp_invocation *in);
 int sp_cmd_revoke(const struct sp_invocation *in);
 int sp_cmd_client_add(const struct sp_invocation *in);
+int sp_cmd_client_set(const struct sp_invocation *in);
 int sp_cmd_client_list(const struct sp_invocation *in);
 int sp_cmd_client_show(const struct sp_invocation *in);
 int sp_cmd_client_rotate(const struct sp_invocation *in);

@@ -35,15 +35,49 @@ static const struct sp_option session_add_options[] = {
     {"device", "TEXT", false, "what the session's device is called in lists"},
     END,
 };
+#define CLIENT_OPTIONS                                                                                       \
+    {"grant", "GRANT", true, "authorization_code, refresh_token or client_credentials"},                     \
+        {"scope", "SCOPE", true, "the client may ask for it"},                                               \
+        {"audience", "URI", true,                                                                            \
+         "its tokens may be for it, the first one unless asked otherwise; not given: the server's own"},     \
+        {"redirect-uri", "URI", true,                                                                        \
+         "where people come back to: https, http on loopback, or (public) com.example.app:/path"},           \
+        {"name", "TEXT", false, "what people see when they are asked for consent"},                          \
+        {"public", NULL, false, "the client cannot keep a secret: an app, a page in a browser"},             \
+        {"auth-method", "METHOD", false,                                                                     \
+         "client_secret_basic (or in the body, too), client_secret_post, private_key_jwt or none "           \
+         "(client_secret_basic)"},                                                                           \
+        {"jwks-file", "FILE", false, "the client's public keys, for private_key_jwt"},                       \
+        {"backchannel-logout-uri", "URI", false, "is told there when a session of the client ends"},         \
+        {"post-logout-redirect-uri", "URI", true, "where people may be sent after a logout"},                \
+        {"feed", NULL, false, "the client may follow the feed of revocations"},                              \
+        {"no-rotate", NULL, false, "its refresh tokens stay the same (not with --public)"},                  \
+        {"trusted", NULL, false, "people are not asked for consent: your own applications"},                 \
+        {"require-par", NULL, false, "takes pushed authorization requests only"}, {                          \
+        "require-dpop", NULL, false, "gives tokens that are bound to a key of the client only"               \
+    }
 static const struct sp_option client_add_options[] = {
-    {"feed", NULL, false, "the client may follow the feed of revocations"},
+    CLIENT_OPTIONS,
+    {"secret-stdin", NULL, false,
+     "reads the secret from standard input (one line) instead of making one: 32 random characters at least"},
     {"out", "FILE", false,
      "writes the credential there, 0600, instead of printing it; the file must not exist"},
+    END,
+};
+static const struct sp_option client_set_options[] = {
+    CLIENT_OPTIONS,
+    {"no-feed", NULL, false, "the client may not follow the feed"},
+    {"rotate", NULL, false, "its refresh tokens are replaced at each use"},
+    {"no-trusted", NULL, false, "people are asked for consent"},
+    {"no-require-par", NULL, false, "takes authorization requests that were not pushed"},
+    {"no-require-dpop", NULL, false, "gives tokens that are bound to no key"},
     END,
 };
 static const struct sp_option client_rotate_options[] = {
     {"overlap", "TIME", false,
      "how long the secret before goes on working: 90s, 15m, 24h, 7d (24h); 0: it ends now"},
+    {"secret-stdin", NULL, false,
+     "reads the secret from standard input (one line) instead of making one: 32 random characters at least"},
     {"out", "FILE", false, "writes the credential there, 0600, instead of printing it; replaces the file"},
     END,
 };
@@ -162,16 +196,24 @@ const struct sp_command sp_commands[] = {
     {"client add", "NAME", 1, 1, "Makes a client and prints its credential, this once", client_add_options,
      sp_cmd_client_add,
      "The credential is one line, NAME:SECRET, as HTTP Basic takes it: curl -u \"$(cat FILE)\". Names have 1 "
-     "to 64 letters, digits, dots, hyphens and underscores. Only a hash of the secret is kept."},
+     "to 64 letters, digits, dots, hyphens and underscores. Only a hash of the secret is kept. What the "
+     "options mean together is told in docs/oauth.md."},
+    {"client set", "NAME", 1, 1, "Changes the options of a client; those that are not given stay",
+     client_set_options, sp_cmd_client_set,
+     "A list that is given takes the place of the whole list before; one empty value empties it. With less "
+     "to "
+     "grant, the client's own access tokens are refused from then on."},
     {"client list", "", 0, 0, "Lists the clients", NULL, sp_cmd_client_list},
     {"client show", "NAME", 1, 1, "Shows a client", NULL, sp_cmd_client_show},
     {"client rotate-secret", "NAME", 1, 1, "Gives a client another secret and prints the credential",
      client_rotate_options, sp_cmd_client_rotate},
-    {"client disable", "NAME", 1, 1, "Refuses a client's credentials until it is enabled again", NULL,
+    {"client disable", "NAME", 1, 1,
+     "Refuses a client's credentials and tokens until it is enabled again, and ends its sessions", NULL,
      sp_cmd_client_disable},
     {"client enable", "NAME", 1, 1, "Takes a disabled client's credentials again", NULL,
      sp_cmd_client_enable},
-    {"client delete", "NAME", 1, 1, "Forgets a client and its secrets", NULL, sp_cmd_client_delete},
+    {"client delete", "NAME", 1, 1, "Forgets a client, and ends its sessions and tokens", NULL,
+     sp_cmd_client_delete},
     {"key list", "", 0, 0, "Lists the keys and their states", NULL, sp_cmd_key_list},
     {"key rotate", "", 0, 0, "Makes a new key that takes over", key_rotate_options, sp_cmd_key_rotate},
     {"key revoke", "KID", 1, 1, "Refuses everything that a key has signed, at once", NULL, sp_cmd_key_revoke},

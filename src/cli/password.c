@@ -58,3 +58,7 @@ int sp_password_get(const struct sp_invocation *in, char ret[SP_CLI_PASSWORD_BYT
         return sp_usage_error(in->command, "no password of up to 1024 bytes on standard input");
     return SP_EXIT_OK;
 }
+
+bool sp_secret_line_get(char ret[SP_CLI_PASSWORD_BYTES]) {
+    return read_line(STDIN_FILENO, ret);
+}

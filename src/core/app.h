@@ -11,6 +11,7 @@
 #define SP_CORE_APP_H
 
 #include "core/audit.h"
+#include "core/client_options.h"
 #include "core/feed.h"
 #include "core/live_clients.h"
 #include "core/ports.h"
@@ -67,7 +68,7 @@ struct sp_app_config {
     int64_t end_kept_s;   /* how long a session's end and cause are kept: 30 days */
     /* By class; all zero: nothing is limited, which is for tests. */
     struct sp_throttle_rate throttle[SP_THROTTLE_CLASSES];
-    bool dpop_nonce;              /* the token endpoint takes no DPoP proof without a nonce of ours */
+    bool dpop_nonce;                /* the token endpoint takes no DPoP proof without a nonce of ours */
     bool registration_enabled;      /* whoever reaches the server may make an account */
     sp_text1024 registration_roles; /* normalized; a role that does not exist grants nothing */
 };
@@ -126,8 +127,8 @@ struct sp_principal {
     sp_text512 scope;
     bool is_client; /* a client that acts on its own: sub is client_id, and user_id what stands for it */
     sp_text64 jkt;  /* the key that the token is bound to; empty: none */
-};
     sp_text64 acr;  /* how the person logged in; empty: not told */
+};
 
 struct sp_call {
     struct sp_executor *executor;
@@ -172,7 +173,8 @@ const struct sp_app_config *sp_app_config(const struct sp_app *app);
 
 /* What a client may be told beside the outcome, to do better next time. */
 struct sp_why {
-    const char *reason;     /* PASSWORD_REJECTED: stable text, static; NULL: none */
+    const char *reason;     /* PASSWORD_REJECTED, clients: stable text, static; NULL: none */
+    const char *detail;     /* a sentence about it, static; NULL: none */
     uint32_t retry_after_s; /* TOO_MANY_ATTEMPTS: at least 1 */
 };
 
@@ -190,7 +192,7 @@ struct sp_tokens_result {
     uint8_t user_id[SP_ROW_ID_BYTES];
     sp_slice device_token; /* login and register: tells this device from a stranger's at the next login */
     struct sp_why why;
-    bool is_dpop;                          /* token_type: the access token is bound to the proof's key */
+    bool is_dpop;                           /* token_type: the access token is bound to the proof's key */
     const struct sp_oauth_trouble *trouble; /* INVALID_PROOF: what is wrong with it */
 };
 typedef void sp_tokens_done(void *arg, const struct sp_tokens_result *result);
@@ -201,9 +203,9 @@ struct sp_login_request {
     sp_slice device; /* may be empty */
     enum sp_session_mode mode;
     sp_slice device_token; /* of an earlier login on this device; empty or anything else: not known */
-    /* The session is bound to the proof's key, and each refresh needs a proof by it. Not in cookie mode, whose
-     * browsers have no key: INVALID_REQUEST. NULL: none was shown. A proof that does not hold: INVALID_PROOF,
-     * and in the result what is wrong with it. */
+    /* The session is bound to the proof's key, and each refresh needs a proof by it. Not in cookie mode,
+     * whose browsers have no key: INVALID_REQUEST. NULL: none was shown. A proof that does not hold:
+     * INVALID_PROOF, and in the result what is wrong with it. */
     const struct sp_dpop_shown *dpop;
 };
 /* TOO_MANY_ATTEMPTS when the address, or the user name on devices that are not known, or the user on this
@@ -336,27 +338,43 @@ struct sp_clients_result {
     const struct sp_client_row *rows; /* without the hashes of their secrets */
     size_t n;
     sp_slice next;
-    sp_slice secret; /* add, rotate: the text, shown this once */
+    sp_slice secret; /* add, rotate: the text, shown this once; empty when it is the caller's own, or none */
     int64_t now_ms;
+    struct sp_why why; /* INVALID_REQUEST: the reason is a sp_client_fault_code, or NULL */
 };
 typedef void sp_clients_done(void *arg, const struct sp_clients_result *result);
 void sp_app_clients_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
                          sp_clients_done *done, void *arg);
 void sp_app_client_show(struct sp_app *app, const struct sp_call *call, sp_slice id, sp_clients_done *done,
                         void *arg);
-/* INVALID_REQUEST: the id is none (sp_client_id_valid); ALREADY_EXISTS, which the client of first-party
- * sessions does; LIMIT_EXCEEDED. */
+/* INVALID_REQUEST: the id is none (sp_client_id_valid), or the options do not fit together; ALREADY_EXISTS,
+ * which the client of first-party sessions does; LIMIT_EXCEEDED. */
 struct sp_client_add_request {
     sp_slice id;
-    bool feed; /* may follow the feed of revocations */
+    struct sp_client_options options;
+    sp_slice secret; /* the caller's own (sp_client_secret_own_check); empty: one is made, if it has any */
 };
 void sp_app_client_add(struct sp_app *app, const struct sp_call *call, const struct sp_client_add_request *in,
                        sp_clients_done *done, void *arg);
+/* These options instead of those that it has. Secrets stay, unless it authenticates itself otherwise from now
+ * on; a client that comes to secrets has none until a rotation. When grants, scopes or audiences become fewer
+ * its own access tokens are refused from then on. CHANGED_MEANWHILE: another version than expect_version
+ * (SP_VERSION_ANY: whichever). */
+void sp_app_client_set(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                       const struct sp_client_options *options, uint64_t expect_version,
+                       sp_clients_done *done, void *arg);
 /* Another secret; the current one still works for overlap_s (0: not at all). Of an older one that still did,
- * nothing is left: there are two at most. INVALID_REQUEST: longer than SP_CLIENT_OVERLAP_S_MAX. */
+ * nothing is left: there are two at most. INVALID_REQUEST: longer than SP_CLIENT_OVERLAP_S_MAX, or a client
+ * without secrets. */
 enum { SP_CLIENT_OVERLAP_S = 86400, SP_CLIENT_OVERLAP_S_MAX = 90 * 86400 };
-void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id, int64_t overlap_s,
-                          sp_clients_done *done, void *arg);
+struct sp_client_rotate_request {
+    int64_t overlap_s;
+    sp_slice secret; /* as in sp_client_add_request */
+};
+void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                          const struct sp_client_rotate_request *in, sp_clients_done *done, void *arg);
+/* DISABLE and DELETE refuse its credentials, its refresh tokens and the access tokens of its own at once; the
+ * sessions that it has of people are ended in the background (app_client_sweep.c). */
 enum sp_client_edit { SP_CLIENT_DISABLE, SP_CLIENT_ENABLE, SP_CLIENT_DELETE };
 void sp_app_client_edit(struct sp_app *app, const struct sp_call *call, sp_slice id, enum sp_client_edit what,
                         sp_plain_done *done, void *arg);

@@ -1,4 +1,4 @@
-/* Clients: list, show, add, a new secret, disable, enable, delete. */
+/* Clients: list, show, add, change, a new secret, disable, enable, delete. */
 #include "core/app_admin.h"
 
 enum {
@@ -10,9 +10,13 @@ enum {
 struct client_op {
     struct sp_admin_op admin;
     sp_text64 id;
-    enum sp_client_edit what;            /* of an edit */
-    int64_t overlap_ms;                  /* of a rotation */
-    struct sp_client_row row;            /* as found, and then as it will be */
+    enum sp_client_edit what;    /* of an edit */
+    int64_t overlap_ms;          /* of a rotation */
+    struct sp_client_row row;    /* as found, and then as it will be */
+    struct sp_client_row wanted; /* of a change: options alone */
+    uint64_t expect_version;     /* of a change */
+    bool brings_secret;          /* the caller's own, of which this is the hash */
+    uint8_t own_hash[SP_ROW_HASH_BYTES];
     char secret[SP_CLIENT_SECRET_CHARS]; /* wiped with the op */
     bool has_secret;
     bool is_under_way; /* counted in app->under_way */
@@ -30,6 +34,7 @@ static void forget_hashes(struct sp_client_row *row) {
 
 static void clients_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_clients_result result = {.outcome = outcome};
+    if (op != NULL) result.why = op->why;
     if (outcome == SP_OUTCOME_OK) {
         struct client_op *c = client_of(op);
         const bool is_page = op->read.kind == SP_READ_CLIENTS;
@@ -51,6 +56,13 @@ static const struct sp_op_kind rows_kind = {
     .size = sizeof(struct client_op), .say = clients_say, .release = rows_release};
 static const struct sp_op_kind edit_kind = {
     .size = sizeof(struct client_op), .say = sp_plain_say, .release = sp_admin_release};
+
+static void refuse(struct client_op *c, enum sp_client_fault fault) {
+    struct sp_op *op = &c->admin.plain.base;
+    op->why.reason = sp_client_fault_code(fault);
+    op->why.detail = sp_client_fault_doc(fault);
+    sp_op_finish(op, fault == SP_CLIENT_FAULT_MEMORY ? SP_OUTCOME_INTERNAL : SP_OUTCOME_INVALID_REQUEST);
+}
 
 /* ---- finding ---- */
 
@@ -76,6 +88,7 @@ static bool take_row(struct sp_op *op, sp_status status) {
         sp_op_fail(op, status);
     } else {
         client_of(op)->row = op->read.ret.clients[0];
+        sp_client_row_complete(&client_of(op)->row);
     }
     return sp_ok(status);
 }
@@ -88,7 +101,10 @@ static void listed(struct sp_op *op, sp_status status) {
         sp_op_fail(op, status);
         return;
     }
-    for (uint32_t i = 0; i < op->read.ret.n; i++) forget_hashes(&op->read.ret.clients[i]);
+    for (uint32_t i = 0; i < op->read.ret.n; i++) {
+        forget_hashes(&op->read.ret.clients[i]);
+        sp_client_row_complete(&op->read.ret.clients[i]);
+    }
     sp_buf_clear(cursor);
     sp_status s = SP_SUCCESS;
     if (op->read.ret.more && op->read.ret.n != 0)
@@ -132,9 +148,25 @@ static sp_status record(struct client_op *c, enum sp_audit_action action, const 
     return sp_op_audit(&c->admin.plain.base, &event);
 }
 
-static void put_row(struct client_op *c, uint64_t expect_version) {
-    sp_op_change(&c->admin.plain.base, SP_CHANGE_CLIENT_PUT)->client_put =
-        (struct sp_client_put){.row = &c->row, .expect_version = expect_version};
+static bool has_subject(const struct sp_client_row *row) {
+    static const uint8_t zeros[SP_ROW_ID_BYTES] = {0};
+    return memcmp(row->subject, zeros, sizeof(zeros)) != 0; /* an id, and public */
+}
+
+/* A row from before clients had subjects gets its own with the next change. */
+static struct sp_client_put *put_row(struct client_op *c, uint64_t expect_version) {
+    if (!has_subject(&c->row)) sp_client_subject(SP_TEXT_SLICE(&c->row.id), c->row.subject);
+    struct sp_client_put *put = &sp_op_change(&c->admin.plain.base, SP_CHANGE_CLIENT_PUT)->client_put;
+    *put = (struct sp_client_put){.row = &c->row, .expect_version = expect_version};
+    return put;
+}
+
+/* Access tokens of its own that were issued until now are refused. */
+static void raise_epoch(struct client_op *c, struct sp_client_put *put) {
+    const struct sp_op *op = &c->admin.plain.base;
+    c->row.epoch = (uint32_t)(op->now_ms / 1000); /* or one more than it is: the store sees to that */
+    put->raise_epoch = true;
+    put->epoch_expires_s = sp_app_epoch_expires_s(op->app, op->now_ms);
 }
 
 static void commit(struct client_op *c, sp_status built, sp_op_step *next) {
@@ -148,12 +180,50 @@ static void commit(struct client_op *c, sp_status built, sp_op_step *next) {
 
 static sp_status make_secret(struct client_op *c, struct sp_client_secret *ret) {
     const struct sp_op *op = &c->admin.plain.base;
-    uint8_t hash[SP_ROW_HASH_BYTES];
-    SP_TRY(sp_client_secret_new(&op->app->deps.random, c->secret, hash));
     *ret = (struct sp_client_secret){.used = true, .created_ms = op->now_ms};
-    memcpy(ret->hash, hash, sizeof(hash));
+    if (c->brings_secret) {
+        memcpy(ret->hash, c->own_hash, sizeof(ret->hash));
+        return SP_SUCCESS;
+    }
+    SP_TRY(sp_client_secret_new(&op->app->deps.random, c->secret, ret->hash));
     c->has_secret = true;
     return SP_SUCCESS;
+}
+
+/* Of a secret that the caller brings, only the hash is kept, from the very beginning. */
+static enum sp_client_fault take_secret(struct client_op *c, sp_slice secret) {
+    if (secret.n == 0) return SP_CLIENT_FAULT_NONE;
+    const enum sp_client_fault fault = sp_client_secret_own_check(secret);
+    if (fault != SP_CLIENT_FAULT_NONE) return fault;
+    sp_client_secret_hash(secret, c->own_hash);
+    c->brings_secret = true;
+    return SP_CLIENT_FAULT_NONE;
+}
+
+static struct sp_log_field yes_or_no(const char *key, bool value) {
+    return SP_LOGF_TEXT(key, value ? SP_SLICE_LIT("yes") : SP_SLICE_LIT("no"));
+}
+
+enum { OPTION_FIELDS_MAX = 12 };
+
+/* What decides who may come in and what for; texts that are empty are left out. */
+static size_t describe(const struct sp_client_row *row, struct sp_log_field ret[OPTION_FIELDS_MAX]) {
+    const struct sp_log_field texts[] = {
+        SP_LOGF_TEXT("auth_method", SP_TEXT_SLICE(&row->auth_method)),
+        SP_LOGF_TEXT("grants", SP_TEXT_SLICE(&row->grants)),
+        SP_LOGF_TEXT("scopes", SP_TEXT_SLICE(&row->scopes)),
+        SP_LOGF_TEXT("audiences", SP_TEXT_SLICE(&row->audiences)),
+        SP_LOGF_TEXT("redirect_uris", SP_TEXT_SLICE(&row->redirect_uris)),
+        SP_LOGF_TEXT("backchannel_logout_uri", SP_TEXT_SLICE(&row->backchannel_logout_uri)),
+    };
+    size_t n = 0;
+    ret[n++] = yes_or_no("feed", row->feed);
+    for (size_t i = 0; i < SP_ARRAY_LEN(texts); i++) {
+        if (texts[i].text.n != 0) ret[n++] = texts[i];
+    }
+    if (row->trusted) ret[n++] = yes_or_no("trusted", true);
+    if (!row->rotate_refresh) ret[n++] = yes_or_no("rotate_refresh", false);
+    return n;
 }
 
 /* ---- add ---- */
@@ -179,34 +249,175 @@ static bool is_room(struct client_op *c) {
     return n < CLIENTS_MAX && n + others < SP_CLIENTS_MAX;
 }
 
+/* The first of now, now + 1, now + 2, now + 4 ... that is not refused for a client of this id that was
+ * deleted a moment ago, or before the clock was set back. */
+static uint32_t first_epoch(const struct sp_app *app, const uint8_t *subject, int64_t now_ms) {
+    const uint32_t now = (uint32_t)(now_ms / 1000);
+    uint32_t more = 0;
+    sp_seats_enter(app->seats);
+    while (more < UINT32_MAX / 4 && sp_epochs_check(app->deps.epochs, sp_slice_of(subject, SP_ROW_ID_BYTES),
+                                                    now + more, UINT32_MAX) != SP_EPOCH_CURRENT)
+        more = more == 0 ? 1 : 2 * more;
+    sp_seats_leave(app->seats);
+    return now + more;
+}
+
 /* The client of first-party sessions is the server's own, and no program's. */
-static enum sp_outcome add_accept(struct client_op *c, const struct sp_client_add_request *in) {
+static enum sp_outcome add_accept(struct client_op *c, sp_slice id) {
     const struct sp_op *op = &c->admin.plain.base;
-    if (!sp_client_id_valid(in->id)) return SP_OUTCOME_INVALID_REQUEST;
-    if (sp_slice_eq(in->id, SP_TEXT_SLICE(&op->app->config.client_id))) return SP_OUTCOME_ALREADY_EXISTS;
+    if (!sp_client_id_valid(id)) return SP_OUTCOME_INVALID_REQUEST;
+    if (sp_slice_eq(id, SP_TEXT_SLICE(&op->app->config.client_id))) return SP_OUTCOME_ALREADY_EXISTS;
     if (!is_room(c)) return SP_OUTCOME_LIMIT_EXCEEDED;
     c->row.tenant = SP_TENANT_DEFAULT;
-    c->row.feed = in->feed;
     c->row.created_ms = op->now_ms;
-    const bool fits = sp_ok(SP_TEXT_SET(&c->id, in->id)) && sp_ok(SP_TEXT_SET(&c->row.id, in->id));
+    sp_client_subject(id, c->row.subject);
+    c->row.epoch = first_epoch(op->app, c->row.subject, op->now_ms);
+    const bool fits = sp_ok(SP_TEXT_SET(&c->id, id)) && sp_ok(SP_TEXT_SET(&c->row.id, id));
     return fits ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_REQUEST;
+}
+
+static enum sp_client_fault add_options(struct client_op *c, const struct sp_client_add_request *in) {
+    const enum sp_client_fault fault = sp_client_options_apply(&in->options, &c->row);
+    if (fault != SP_CLIENT_FAULT_NONE) return fault;
+    if (in->secret.n != 0 && !sp_client_has_secret_method(&c->row)) return SP_CLIENT_FAULT_NO_SECRET;
+    return take_secret(c, in->secret);
+}
+
+static sp_status build_client(struct client_op *c) {
+    struct sp_log_field detail[OPTION_FIELDS_MAX];
+    if (sp_client_has_secret_method(&c->row)) SP_TRY(make_secret(c, &c->row.secrets[0]));
+    put_row(c, SP_VERSION_ABSENT);
+    return record(c, SP_AUDIT_CLIENT_CREATED, detail, describe(&c->row, detail));
 }
 
 void sp_app_client_add(struct sp_app *app, const struct sp_call *call, const struct sp_client_add_request *in,
                        sp_clients_done *done, void *arg) {
     struct client_op *c = sp_admin_op_new(app, call, &rows_kind, (sp_any_done *)done, arg);
     if (c == NULL) return;
-    const enum sp_outcome o = add_accept(c, in);
+    const enum sp_outcome o = add_accept(c, in->id);
     if (o != SP_OUTCOME_OK) {
         sp_op_finish(&c->admin.plain.base, o);
         return;
     }
-    const struct sp_log_field detail[] = {
-        SP_LOGF_TEXT("feed", in->feed ? SP_SLICE_LIT("yes") : SP_SLICE_LIT("no"))};
-    sp_status s = make_secret(c, &c->row.secrets[0]);
-    put_row(c, SP_VERSION_ABSENT);
-    if (sp_ok(s)) s = record(c, SP_AUDIT_CLIENT_CREATED, detail, SP_ARRAY_LEN(detail));
-    commit(c, s, added);
+    const enum sp_client_fault fault = add_options(c, in);
+    if (fault == SP_CLIENT_FAULT_NONE) {
+        commit(c, build_client(c), added);
+    } else {
+        refuse(c, fault);
+    }
+}
+
+/* ---- change ---- */
+
+/* What is not among the options stays. */
+static void keep_identity(struct sp_client_row *next, const struct sp_client_row *was) {
+    next->tenant = was->tenant;
+    next->version = was->version;
+    next->id = was->id;
+    next->disabled = was->disabled;
+    next->epoch = was->epoch;
+    next->created_ms = was->created_ms;
+    memcpy(next->subject, was->subject, sizeof(next->subject));
+    memcpy(next->secrets, was->secrets, sizeof(next->secrets));
+    if (!sp_client_has_secret_method(next)) sp_wipe(next->secrets, sizeof(next->secrets));
+}
+
+static bool same_text(sp_slice a, sp_slice b, const char *name, struct sp_buf *changed) {
+    const bool same = sp_slice_eq(a, b);
+    /* a list that is cut is still a record */
+    if (!same) SP_IGNORE(sp_buf_printf(changed, "%s%s", changed->n == 0 ? "" : " ", name));
+    return same;
+}
+
+static bool same_flag(bool a, bool b, const char *name, struct sp_buf *changed) {
+    return same_text(sp_slice_of("1", a), sp_slice_of("1", b), name, changed);
+}
+
+/* Names what differs, in words. */
+static bool is_same(const struct sp_client_row *a, const struct sp_client_row *b, struct sp_buf *changed) {
+    bool same = true;
+#define SAME_TEXT(member)                                                                                    \
+    same &= same_text(SP_TEXT_SLICE(&a->member), SP_TEXT_SLICE(&b->member), #member, changed)
+#define SAME_FLAG(member) same &= same_flag(a->member, b->member, #member, changed)
+    SAME_TEXT(name);
+    SAME_TEXT(auth_method);
+    SAME_TEXT(grants);
+    SAME_TEXT(scopes);
+    SAME_TEXT(audiences);
+    SAME_TEXT(redirect_uris);
+    SAME_TEXT(post_logout_redirect_uris);
+    SAME_TEXT(backchannel_logout_uri);
+    SAME_TEXT(jwks);
+    SAME_FLAG(feed);
+    SAME_FLAG(rotate_refresh);
+    SAME_FLAG(trusted);
+    SAME_FLAG(require_par);
+    SAME_FLAG(require_dpop);
+#undef SAME_TEXT
+#undef SAME_FLAG
+    return same;
+}
+
+enum { CHANGED_BYTES_MAX = 256 }; /* every name */
+
+static sp_status build_change(struct client_op *c, sp_slice changed, bool is_narrower) {
+    struct sp_log_field detail[1 + OPTION_FIELDS_MAX] = {SP_LOGF_TEXT("changed", changed)};
+    struct sp_client_put *put = put_row(c, c->row.version);
+    if (is_narrower) raise_epoch(c, put);
+    return record(c, SP_AUDIT_CLIENT_CHANGED, detail, 1 + describe(&c->row, detail + 1));
+}
+
+static void change_found(struct sp_op *op, sp_status status);
+
+static void changed(struct sp_op *op, sp_status status) {
+    struct client_op *c = client_of(op);
+    if (sp_is(status, SP_E_CONFLICT)) {
+        if (sp_admin_may_retry(op)) read_client(c, change_found);
+    } else if (!sp_ok(status)) {
+        sp_op_fail(op, status);
+    } else {
+        forget_hashes(&c->row);
+        c->row.version++; /* as the store has set it */
+        sp_op_finish(op, SP_OUTCOME_OK);
+    }
+}
+
+static void change(struct client_op *c) {
+    SP_AUTO(sp_buf) names = SP_BUF_INIT(CHANGED_BYTES_MAX);
+    struct sp_op *op = &c->admin.plain.base;
+    keep_identity(&c->wanted, &c->row);
+    if (is_same(&c->wanted, &c->row, &names)) {
+        forget_hashes(&c->row);
+        sp_op_finish(op, SP_OUTCOME_OK);
+        return;
+    }
+    const bool is_narrower = sp_client_is_narrower(&c->wanted, &c->row);
+    c->row = c->wanted;
+    commit(c, build_change(c, sp_buf_slice(&names), is_narrower), changed);
+}
+
+static void change_found(struct sp_op *op, sp_status status) {
+    struct client_op *c = client_of(op);
+    if (!take_row(op, status)) return;
+    if (c->expect_version != SP_VERSION_ANY && c->expect_version != c->row.version) {
+        sp_op_finish(op, SP_OUTCOME_CHANGED_MEANWHILE);
+    } else {
+        change(c);
+    }
+}
+
+void sp_app_client_set(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                       const struct sp_client_options *options, uint64_t expect_version,
+                       sp_clients_done *done, void *arg) {
+    struct client_op *c = sp_admin_op_new(app, call, &rows_kind, (sp_any_done *)done, arg);
+    if (c == NULL) return;
+    const enum sp_client_fault fault = sp_client_options_apply(options, &c->wanted);
+    if (fault != SP_CLIENT_FAULT_NONE) {
+        refuse(c, fault);
+        return;
+    }
+    c->expect_version = expect_version;
+    find(c, id, change_found);
 }
 
 /* ---- a new secret ---- */
@@ -257,32 +468,48 @@ static void rotated(struct sp_op *op, sp_status status) {
 }
 
 static void rotation_found(struct sp_op *op, sp_status status) {
-    if (take_row(op, status)) commit(client_of(op), build_rotation(client_of(op)), rotated);
+    struct client_op *c = client_of(op);
+    if (!take_row(op, status)) return;
+    if (sp_client_has_secret_method(&c->row)) {
+        commit(c, build_rotation(c), rotated);
+    } else {
+        refuse(c, SP_CLIENT_FAULT_NO_SECRET);
+    }
 }
 
-void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id, int64_t overlap_s,
-                          sp_clients_done *done, void *arg) {
+void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                          const struct sp_client_rotate_request *in, sp_clients_done *done, void *arg) {
     struct client_op *c = sp_admin_op_new(app, call, &rows_kind, (sp_any_done *)done, arg);
     if (c == NULL) return;
-    if (overlap_s < 0 || overlap_s > SP_CLIENT_OVERLAP_S_MAX) {
+    const enum sp_client_fault fault = take_secret(c, in->secret);
+    if (in->overlap_s < 0 || in->overlap_s > SP_CLIENT_OVERLAP_S_MAX) {
         sp_op_finish(&c->admin.plain.base, SP_OUTCOME_INVALID_REQUEST);
-        return;
+    } else if (fault != SP_CLIENT_FAULT_NONE) {
+        refuse(c, fault);
+    } else {
+        c->overlap_ms = in->overlap_s * 1000;
+        find(c, id, rotation_found);
     }
-    c->overlap_ms = overlap_s * 1000;
-    find(c, id, rotation_found);
 }
 
 /* ---- disable, enable, delete ---- */
 
+static sp_status build_delete(struct client_op *c) {
+    const struct sp_op *op = &c->admin.plain.base;
+    sp_op_change(&c->admin.plain.base, SP_CHANGE_CLIENT_DELETE)->client_delete = (struct sp_client_delete){
+        .tenant = SP_TENANT_DEFAULT,
+        .id = SP_TEXT_SLICE(&c->id),
+        .expect_version = c->row.version,
+        .epoch_expires_s = sp_app_epoch_expires_s(op->app, op->now_ms),
+    };
+    return record(c, SP_AUDIT_CLIENT_DELETED, NULL, 0);
+}
+
 static sp_status build_edit(struct client_op *c) {
-    if (c->what == SP_CLIENT_DELETE) {
-        sp_op_change(&c->admin.plain.base, SP_CHANGE_CLIENT_DELETE)->client_delete =
-            (struct sp_client_delete){
-                .tenant = SP_TENANT_DEFAULT, .id = SP_TEXT_SLICE(&c->id), .expect_version = c->row.version};
-        return record(c, SP_AUDIT_CLIENT_DELETED, NULL, 0);
-    }
+    if (c->what == SP_CLIENT_DELETE) return build_delete(c);
     c->row.disabled = c->what == SP_CLIENT_DISABLE;
-    put_row(c, c->row.version);
+    struct sp_client_put *put = put_row(c, c->row.version);
+    if (c->row.disabled) raise_epoch(c, put);
     return record(c, c->row.disabled ? SP_AUDIT_CLIENT_DISABLED : SP_AUDIT_CLIENT_ENABLED, NULL, 0);
 }
 
@@ -290,6 +517,13 @@ static sp_status build_edit(struct client_op *c) {
 static bool is_so_already(const struct client_op *c) {
     if (c->what == SP_CLIENT_DISABLE) return c->row.disabled;
     return c->what == SP_CLIENT_ENABLE && !c->row.disabled;
+}
+
+/* Its sessions are ended once more when it was disabled before: a restart may have kept them from it. */
+static void finish_edit(struct client_op *c) {
+    struct sp_op *op = &c->admin.plain.base;
+    if (c->what != SP_CLIENT_ENABLE) sp_client_sweep(op->app, op, SP_TEXT_SLICE(&c->id));
+    sp_op_finish(op, SP_OUTCOME_OK);
 }
 
 static void edit_found(struct sp_op *op, sp_status status);
@@ -300,7 +534,7 @@ static void edited(struct sp_op *op, sp_status status) {
     } else if (!sp_ok(status)) {
         sp_op_fail(op, status);
     } else {
-        sp_op_finish(op, SP_OUTCOME_OK);
+        finish_edit(client_of(op));
     }
 }
 
@@ -308,7 +542,7 @@ static void edit_found(struct sp_op *op, sp_status status) {
     struct client_op *c = client_of(op);
     if (!take_row(op, status)) return;
     if (is_so_already(c)) {
-        sp_op_finish(op, SP_OUTCOME_OK);
+        finish_edit(c);
     } else {
         commit(c, build_edit(c), edited);
     }

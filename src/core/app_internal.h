@@ -64,7 +64,7 @@ struct sp_refusal {
 /* Counts since start; relaxed: each is exact, together they are not one moment. */
 struct sp_app_counters {
     _Atomic uint64_t logins, login_failures, throttled, registrations, sessions_added, refreshes, reissues,
-        superseded, trips, heals;
+        superseded, trips, heals, codes_redeemed, code_replays, client_tokens;
 };
 
 /* Housekeeping (app_tick.c). `last_` are the ticking loop's alone; a busy flag is cleared by whoever

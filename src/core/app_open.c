@@ -320,6 +320,7 @@ sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_de
 
 void sp_app_free(struct sp_app *app) {
     if (app == NULL) return;
+    atomic_store(&app->is_stopping, true);
     sp_app_backup_cancel(app);
     pthread_mutex_lock(&app->background_mutex);
     while (app->background_n != 0) pthread_cond_wait(&app->background_idle, &app->background_mutex);
@@ -327,6 +328,7 @@ void sp_app_free(struct sp_app *app) {
     pthread_cond_destroy(&app->background_idle);
     pthread_mutex_destroy(&app->background_mutex);
     sp_app_backup_done(app);
+    sp_client_sweep_done(app);
     sp_audit_coalescer_free(app->coalescer);
     sp_ratelimit_free(app->limits);
     sp_replay_free(app->proofs);

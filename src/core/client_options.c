@@ -5,14 +5,19 @@
 #include "token/client_assertion.h"
 #include "token/jwk.h"
 
-static const char *const codes[SP_CLIENT_FAULT_COUNT] = {
-#define CODE(name, code) [SP_CLIENT_FAULT_##name] = code,
-    SP_CLIENT_FAULT_TABLE(CODE)
-#undef CODE
+static const struct {
+    const char *code, *doc;
+} faults[SP_CLIENT_FAULT_COUNT] = {
+#define ROW(name, code, doc) [SP_CLIENT_FAULT_##name] = {code, doc},
+    SP_CLIENT_FAULT_TABLE(ROW)
+#undef ROW
 };
 
 const char *sp_client_fault_code(enum sp_client_fault fault) {
-    return codes[fault];
+    return faults[fault].code;
+}
+const char *sp_client_fault_doc(enum sp_client_fault fault) {
+    return faults[fault].doc;
 }
 
 /* The faults are tried in one order, and the first is told. */

@@ -12,6 +12,7 @@
 #include "core/rows.h"
 
 enum {
+    SP_CLIENT_OPTION_BYTES_MAX = 4096,  /* of the longest list, and of the keys: as a row has room for */
     SP_CLIENT_URI_BYTES_MAX = 512,      /* as much as a pushed request and a code have room for */
     SP_CLIENT_AUDIENCE_BYTES_MAX = 256, /* of a token's audience altogether, so one must fit */
     SP_CLIENT_SCOPE_BYTES_MAX = 128,    /* of one word: as a permission */
@@ -22,8 +23,8 @@ enum {
     SP_CLIENT_KEYS_MAX = 16, /* each assertion may look at them all */
     SP_CLIENT_SECRET_OWN_CHARS_MIN = 32,
     SP_CLIENT_SECRET_OWN_CHARS_MAX = 128, /* with the id it must fit into a Basic credential */
-    /* Different characters of a secret that somebody brings: 32 random ones of base64 have 25. Hexadecimal has
-     * no more than 16 to offer, of which 32 random ones have 14. */
+    /* Different characters of a secret that somebody brings: 32 random ones of base64 have 25. Hexadecimal
+     * has no more than 16 to offer, of which 32 random ones have 14. */
     SP_CLIENT_SECRET_OWN_DISTINCT_MIN = 16,
     SP_CLIENT_SECRET_OWN_DISTINCT_HEX_MIN = 10,
 };
@@ -48,44 +49,57 @@ struct sp_client_options {
 };
 
 #define SP_CLIENT_FAULT_TABLE(X)                                                                             \
-    X(NONE, "ok")                                                                                            \
-    X(NAME, "name")                                                                                          \
-    X(AUTH_METHOD, "auth_method")                                                                            \
-    X(GRANT, "grant")                                                                                        \
-    X(GRANT_NEEDS_CONFIDENTIAL, "grant_needs_confidential")                                                  \
-    X(GRANT_NEEDS_CODE, "grant_needs_authorization_code")                                                    \
-    X(SCOPE, "scope")                                                                                        \
-    X(AUDIENCE, "audience")                                                                                  \
-    X(REDIRECT_URI_MISSING, "redirect_uri_missing")                                                          \
-    X(URI_MALFORMED, "uri_malformed")                                                                        \
-    X(URI_FRAGMENT, "uri_fragment")                                                                          \
-    X(URI_USERINFO, "uri_userinfo")                                                                          \
-    X(URI_WILDCARD, "uri_wildcard")                                                                          \
-    X(URI_SCHEME, "uri_scheme")                                                                              \
-    X(TOO_LONG, "too_long")                                                                                  \
-    X(TOO_MANY, "too_many")                                                                                  \
-    X(JWKS_MISSING, "jwks_missing")                                                                          \
-    X(JWKS_WITHOUT_USE, "jwks_without_use")                                                                  \
-    X(JWKS_MALFORMED, "jwks_malformed")                                                                      \
-    X(JWKS_PRIVATE, "jwks_private")                                                                          \
-    X(JWKS_UNSUPPORTED, "jwks_unsupported")                                                                  \
-    X(FEED_NEEDS_SECRET, "feed_needs_secret")                                                                \
-    X(ROTATION_NEEDED, "rotation_needed")                                                                    \
-    X(NO_SECRET, "no_secret")                                                                                \
-    X(SECRET_TOO_SHORT, "secret_too_short")                                                                  \
-    X(SECRET_TOO_LONG, "secret_too_long")                                                                    \
-    X(SECRET_CHARACTERS, "secret_characters")                                                                \
-    X(SECRET_NOT_RANDOM, "secret_not_random")                                                                \
-    X(MEMORY, "memory")
+    X(NONE, "ok", "Nothing is wrong")                                                                        \
+    X(NAME, "name", "The name is not printable UTF-8")                                                       \
+    X(AUTH_METHOD, "auth_method",                                                                            \
+      "auth_method is client_secret_basic, client_secret_post, private_key_jwt or none")                     \
+    X(GRANT, "grant", "Grants are authorization_code, refresh_token and client_credentials")                 \
+    X(GRANT_NEEDS_CONFIDENTIAL, "grant_needs_confidential",                                                  \
+      "client_credentials is for clients that authenticate themselves")                                      \
+    X(GRANT_NEEDS_CODE, "grant_needs_authorization_code",                                                    \
+      "refresh_token is of no use without authorization_code")                                               \
+    X(SCOPE, "scope",                                                                                        \
+      "A scope has 1 to 128 printable ASCII characters without spaces, quotes and backslashes")              \
+    X(AUDIENCE, "audience", "An audience is an absolute URI without a fragment")                             \
+    X(REDIRECT_URI_MISSING, "redirect_uri_missing", "authorization_code needs a redirect URI")               \
+    X(URI_MALFORMED, "uri_malformed",                                                                        \
+      "A URI is not absolute, or has characters that do not belong into one")                                \
+    X(URI_FRAGMENT, "uri_fragment", "A URI has a fragment")                                                  \
+    X(URI_USERINFO, "uri_userinfo", "A URI has a user name")                                                 \
+    X(URI_WILDCARD, "uri_wildcard", "A URI has a wildcard: they are compared as they are")                   \
+    X(URI_SCHEME, "uri_scheme",                                                                              \
+      "A URI must be https, or http on 127.0.0.1, [::1] or localhost; a redirect URI of a public client "    \
+      "may have a scheme like com.example.app")                                                              \
+    X(TOO_LONG, "too_long", "A value, or a list of them, is too long")                                       \
+    X(TOO_MANY, "too_many", "A list has too many members")                                                   \
+    X(JWKS_MISSING, "jwks_missing", "private_key_jwt needs jwks: the public keys of the client")             \
+    X(JWKS_WITHOUT_USE, "jwks_without_use", "jwks is for private_key_jwt")                                   \
+    X(JWKS_MALFORMED, "jwks_malformed", "jwks is not a JWK Set whose keys can be told apart by their kid")   \
+    X(JWKS_PRIVATE, "jwks_private",                                                                          \
+      "jwks holds a private or a symmetric key, which nobody else may have: replace it, and give the "       \
+      "public keys")                                                                                         \
+    X(JWKS_UNSUPPORTED, "jwks_unsupported",                                                                  \
+      "jwks has a key that cannot be used: of another type or alg, or weak")                                 \
+    X(FEED_NEEDS_SECRET, "feed_needs_secret", "The feed is followed with a secret")                          \
+    X(ROTATION_NEEDED, "rotation_needed", "The refresh tokens of a public client are rotated")               \
+    X(NO_SECRET, "no_secret", "This client does not authenticate itself by a secret")                        \
+    X(SECRET_TOO_SHORT, "secret_too_short", "A secret has 32 characters at least")                           \
+    X(SECRET_TOO_LONG, "secret_too_long", "A secret has 128 characters at most")                             \
+    X(SECRET_CHARACTERS, "secret_characters",                                                                \
+      "A secret has printable ASCII characters only, without spaces")                                        \
+    X(SECRET_NOT_RANDOM, "secret_not_random",                                                                \
+      "A secret comes from a random generator: this one has too few different characters")                   \
+    X(MEMORY, "memory", "Out of memory")
 
 enum sp_client_fault {
-#define SP_CLIENT_FAULT_ENUM_(name, code) SP_CLIENT_FAULT_##name,
+#define SP_CLIENT_FAULT_ENUM_(name, code, doc) SP_CLIENT_FAULT_##name,
     SP_CLIENT_FAULT_TABLE(SP_CLIENT_FAULT_ENUM_)
 #undef SP_CLIENT_FAULT_ENUM_
         SP_CLIENT_FAULT_COUNT
 };
 /* Stable: the `reason` of an answer. */
 const char *sp_client_fault_code(enum sp_client_fault fault);
+const char *sp_client_fault_doc(enum sp_client_fault fault); /* a sentence */
 
 /* NONE: what the options say is in *row, and all else there is as it was. */
 enum sp_client_fault sp_client_options_apply(const struct sp_client_options *options,

@@ -93,6 +93,17 @@ static enum sp_json_in_error gather_words(const struct sp_json_in_field *f, cons
     return SP_JSON_IN_OK;
 }
 
+static int append_dumped(const char *text, size_t n, void *arg) {
+    return sp_ok(sp_buf_append(arg, sp_slice_of(text, n))) ? 0 : -1;
+}
+
+static enum sp_json_in_error write_object(const struct sp_json_in_field *f, const json_t *v) {
+    if (!json_is_object(v)) return SP_JSON_IN_WRONG_TYPE;
+    if (json_dump_callback(v, append_dumped, f->ret.words, JSON_COMPACT) != 0)
+        return out_of_memory ? SP_JSON_IN_NO_MEMORY : SP_JSON_IN_TOO_LONG;
+    return f->ret.words->n <= f->max ? SP_JSON_IN_OK : SP_JSON_IN_TOO_LONG;
+}
+
 static enum sp_json_in_error check_count(const struct sp_json_in_field *f, const json_t *v) {
     if (!json_is_integer(v)) return SP_JSON_IN_WRONG_TYPE;
     json_int_t i = json_integer_value(v);
@@ -107,6 +118,7 @@ static enum sp_json_in_error check(const struct sp_json_in_field *f, const json_
     case SP_JSON_IN_BOOL: return json_is_boolean(v) ? SP_JSON_IN_OK : SP_JSON_IN_WRONG_TYPE;
     case SP_JSON_IN_COUNT: return check_count(f, v);
     case SP_JSON_IN_WORDS: return gather_words(f, v);
+    case SP_JSON_IN_OBJECT: return write_object(f, v);
     }
     return SP_JSON_IN_WRONG_TYPE;
 }
@@ -118,6 +130,7 @@ static void store(const struct sp_json_in_field *f, const json_t *v) {
     case SP_JSON_IN_LABEL: *f->ret.text = sp_slice_of(json_string_value(v), json_string_length(v)); break;
     case SP_JSON_IN_BOOL: *f->ret.flag = json_is_true(v); break;
     case SP_JSON_IN_COUNT: *f->ret.count = json_integer_value(v); break;
+    case SP_JSON_IN_OBJECT:
     case SP_JSON_IN_WORDS: break; /* gathered already */
     }
 }

@@ -16,13 +16,15 @@
 #include "base/slice.h"
 
 enum sp_json_in_type {
-    SP_JSON_IN_TEXT,  /* ret.text; 1 to `max` bytes of UTF-8, any characters but U+0000 */
-    SP_JSON_IN_LABEL, /* ret.text; 1 to `max` bytes of UTF-8 without control characters */
-    SP_JSON_IN_MAYBE, /* as LABEL, or empty */
-    SP_JSON_IN_BOOL,  /* ret.flag */
-    SP_JSON_IN_COUNT, /* ret.count; an integer from 0 to `max` */
-    SP_JSON_IN_WORDS, /* ret.words: array of strings, each an OAuth scope token, none twice, gathered into a
-                         word list of at most `max` bytes */
+    SP_JSON_IN_TEXT,   /* ret.text; 1 to `max` bytes of UTF-8, any characters but U+0000 */
+    SP_JSON_IN_LABEL,  /* ret.text; 1 to `max` bytes of UTF-8 without control characters */
+    SP_JSON_IN_MAYBE,  /* as LABEL, or empty */
+    SP_JSON_IN_BOOL,   /* ret.flag */
+    SP_JSON_IN_COUNT,  /* ret.count; an integer from 0 to `max` */
+    SP_JSON_IN_OBJECT, /* ret.words: an object, written again as JSON of at most `max` bytes; its members are
+                          the caller's to judge */
+    SP_JSON_IN_WORDS,  /* ret.words: array of strings, each an OAuth scope token, none twice, gathered into a
+                          word list of at most `max` bytes */
 };
 
 struct sp_json_in_field {
@@ -56,7 +58,7 @@ enum sp_json_in_error {
 const char *sp_json_in_code(enum sp_json_in_error e);
 const char *sp_json_in_title(enum sp_json_in_error e);
 
-enum { SP_JSON_IN_FIELDS_MAX = 8 };
+enum { SP_JSON_IN_FIELDS_MAX = 24 };
 
 struct sp_json_in {
     void *root; /* json_t; owned */

@@ -42,7 +42,7 @@ static struct clients answered(struct bench *b, struct clients *c) {
 static struct clients add(struct bench *b, const char *id, bool feed) {
     struct clients c = {0};
     const struct sp_call call = bench_call_admin(b);
-    const struct sp_client_add_request in = {sp_slice_cstr(id), feed};
+    const struct sp_client_add_request in = {.id = sp_slice_cstr(id), .options = {.feed = feed}};
     sp_app_client_add(b->app, &call, &in, clients_done, &c);
     return answered(b, &c);
 }
@@ -50,7 +50,8 @@ static struct clients add(struct bench *b, const char *id, bool feed) {
 static struct clients rotate(struct bench *b, const char *id, int64_t overlap_s) {
     struct clients c = {0};
     const struct sp_call call = bench_call_admin(b);
-    sp_app_client_rotate(b->app, &call, sp_slice_cstr(id), overlap_s, clients_done, &c);
+    const struct sp_client_rotate_request in = {.overlap_s = overlap_s};
+    sp_app_client_rotate(b->app, &call, sp_slice_cstr(id), &in, clients_done, &c);
     return answered(b, &c);
 }
 

@@ -560,13 +560,23 @@ void sp_app_client_show(struct sp_app *app, const struct sp_call *call, sp_slice
 void sp_app_client_add(struct sp_app *app, const struct sp_call *call, const struct sp_client_add_request *in,
                        sp_clients_done *done, void *arg) {
     need_admin(app, call);
-    say("client_add %.*s|%d", S(in->id), in->feed);
+    const struct sp_client_options *o = &in->options;
+    say("client_add %.*s|%.*s|%d|%.*s|%.*s|%.*s|%d", S(in->id), S(in->secret), o->feed, S(o->auth_method),
+        S(o->redirect_uris), S(o->jwks), o->keeps_refresh);
     finish_later(run_clients, done, arg);
 }
-void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id, int64_t overlap_s,
-                          sp_clients_done *done, void *arg) {
+void sp_app_client_set(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                       const struct sp_client_options *options, uint64_t expect_version,
+                       sp_clients_done *done, void *arg) {
     need_admin(app, call);
-    say("client_rotate %.*s|%lld", S(id), (long long)overlap_s);
+    say("client_set %.*s|%llu|%.*s|%d", S(id), (unsigned long long)expect_version, S(options->scopes),
+        options->trusted);
+    finish_later(run_clients, done, arg);
+}
+void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id,
+                          const struct sp_client_rotate_request *in, sp_clients_done *done, void *arg) {
+    need_admin(app, call);
+    say("client_rotate %.*s|%lld|%.*s", S(id), (long long)in->overlap_s, S(in->secret));
     finish_later(run_clients, done, arg);
 }
 void sp_app_client_edit(struct sp_app *app, const struct sp_call *call, sp_slice id, enum sp_client_edit what,

@@ -225,7 +225,10 @@ static void revocations_name_exactly_one_target(void **state) {
 }
 
 #define CLIENT                                                                                               \
-    "{\"client_id\":\"orders\",\"feed\":true,\"disabled\":false,\"version\":4,"                              \
+    "{\"client_id\":\"orders\",\"name\":\"\",\"feed\":true,\"auth_method\":\"\",\"grants\":[],"              \
+    "\"scopes\":[],\"audiences\":[],\"redirect_uris\":[],\"post_logout_redirect_uris\":[],"                  \
+    "\"backchannel_logout_uri\":\"\",\"jwks\":null,\"rotate_refresh\":false,\"trusted\":false,"              \
+    "\"require_par\":false,\"require_dpop\":false,\"disabled\":false,\"version\":4,"                         \
     "\"created_at\":\"2023-11-14T22:13:20.000Z\",\"secret_created_at\":\"2023-11-14T22:13:21.000Z\","        \
     "\"previous_secret_expires_at\":"
 
@@ -255,22 +258,66 @@ static void client_secrets_are_in_the_answers_that_made_them(void **state) {
     ask("POST /admin/v1/clients", "{\"client_id\":\"orders\",\"feed\":true}", JSON, NULL);
     assert_status(201);
     assert_body(CLIENT "null,\"client_secret\":\"spcs_x\"}");
-    assert_calls("client_add orders|1\n");
+    assert_calls("client_add orders||1||||0\n");
     ask("POST /admin/v1/clients/orders/rotate-secret", NULL, NULL);
     assert_status(200);
     assert_body(CLIENT "null,\"client_secret\":\"spcs_x\"}");
-    assert_calls("client_rotate orders|86400\n");
+    assert_calls("client_rotate orders|86400|\n");
     ask("POST /admin/v1/clients/orders/rotate-secret", "{\"overlap_s\":0}", JSON, NULL);
-    assert_calls("client_rotate orders|0\n");
+    assert_calls("client_rotate orders|0|\n");
+    ask("POST /admin/v1/clients/orders/rotate-secret", "{\"client_secret\":\"mine\"}", JSON, NULL);
+    assert_calls("client_rotate orders|86400|mine\n");
     ask("POST /admin/v1/clients/orders/rotate-secret", "{\"overlap_s\":7776001}", JSON, NULL);
     assert_problem(400, "bad_value");
-    ask("POST /admin/v1/clients", "{\"client_id\":\"orders\"}", JSON, NULL);
+    ask("POST /admin/v1/clients", "{\"feed\":true}", JSON, NULL);
     assert_problem(400, "missing_field");
     ask("POST /admin/v1/clients", "{\"client_id\":\"orders\",\"feed\":1}", JSON, NULL);
     assert_problem(400, "wrong_type");
     /* from a list it would be anybody's */
     ask("GET /admin/v1/clients", NULL, NULL);
     assert_body("{\"clients\":[" CLIENT "null}],\"next\":null}");
+}
+
+static void client_options_reach_the_use_case(void **state) {
+    (void)state;
+    ask("POST /admin/v1/clients",
+        "{\"client_id\":\"web\",\"auth_method\":\"private_key_jwt\",\"rotate_refresh\":false,"
+        "\"redirect_uris\":[\"https://a.example/cb\",\"https://b.example/cb\"],"
+        "\"jwks\": {\"keys\": [ {\"kty\": \"EC\"} ]}}",
+        JSON, NULL);
+    assert_status(201);
+    assert_calls("client_add web||0|private_key_jwt|https://a.example/cb https://b.example/cb|"
+                 "{\"keys\":[{\"kty\":\"EC\"}]}|1\n");
+    ask("PUT /admin/v1/clients/web", "{\"scopes\":[\"read\",\"write\"],\"trusted\":true}", JSON, NULL);
+    assert_status(200);
+    assert_calls("client_set web|18446744073709551614|read write|1\n");
+    ask("PUT /admin/v1/clients/web", "{\"version\":7}", JSON, NULL);
+    assert_calls("client_set web|7||0\n");
+}
+
+static void client_options_of_another_form_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *body, *code;
+    } cases[] = {
+        {"{\"scopes\":\"read\"}", "wrong_type"},
+        {"{\"scopes\":[\"read\",\"read\"]}", "bad_value"},
+        {"{\"scopes\":[\"a b\"]}", "bad_value"},
+        {"{\"redirect_uris\":[\"https://a.example/\\\"\"]}", "bad_value"},
+        {"{\"jwks\":\"{}\"}", "wrong_type"},
+        {"{\"jwks\":[]}", "wrong_type"},
+        {"{\"jwks\":null}", "wrong_type"},
+        {"{\"rotate_refresh\":0}", "wrong_type"},
+        {"{\"version\":-1}", "bad_value"},
+        {"{\"client_id\":\"other\"}", "unknown_field"}, /* nobody is renamed */
+        {"{\"client_secret\":\"x\"}", "unknown_field"},
+        {"{\"disabled\":true}", "unknown_field"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ask("PUT /admin/v1/clients/web", cases[i].body, JSON, NULL);
+        assert_problem(400, cases[i].code);
+        assert_calls("");
+    }
 }
 
 static void client_edits(void **state) {
@@ -380,6 +427,8 @@ int main(void) {
         T(revocations_name_exactly_one_target),
         T(clients_are_shown_with_the_times_of_their_secrets),
         T(client_secrets_are_in_the_answers_that_made_them),
+        T(client_options_reach_the_use_case),
+        T(client_options_of_another_form_are_refused),
         T(client_edits),
         T(keys),
         T(audit_and_status),
