@@ -6,7 +6,7 @@ static struct sp_claims_scratch scratch;
 static const char full[] = "{\"iss\":\"https://issuer.example\",\"sub\":\"u1\",\"aud\":[\"api\",\"other "
                            "one\"],\"client_id\":\"web\",\"iat\":1700000000,"
                            "\"exp\":1700000900,\"nbf\":1700000000,\"jti\":\"j1\",\"sid\":\"s1\",\"auth_"
-                           "time\":1699999999,\"amr\":[\"pwd\",\"otp\"],"
+                           "time\":1699999999,\"acr\":\"level1\",\"amr\":[\"pwd\",\"otp\"],"
                            "\"roles\":[\"admin\",\"viewer\"],\"permissions\":[],\"scope\":\"openid "
                            "a:b\",\"epu\":4294967295,\"epg\":0,\"cnf\":{\"jkt\":\"t1\"}}";
 
@@ -23,6 +23,7 @@ static void assert_full(const struct sp_claims *c) {
     assert_true(sp_slice_eq_cstr(c->jti, "j1"));
     assert_true(sp_slice_eq_cstr(c->sid, "s1"));
     assert_true(sp_slice_eq_cstr(c->jkt, "t1"));
+    assert_true(sp_slice_eq_cstr(c->acr, "level1"));
     assert_true(sp_slice_eq_cstr(c->scope, "openid a:b"));
     assert_true(sp_slice_eq_cstr(c->amr, "pwd otp"));
     assert_true(sp_slice_eq_cstr(c->roles, "admin viewer"));
@@ -125,7 +126,8 @@ static void packed_claims_unpack_to_the_same(void **state) {
 static const char of_ours[] =
     "{\"iss\":\"https://issuer.example\",\"sub\":\"u1\",\"aud\":\"api\",\"client_id\":\"web\","
     "\"iat\":1700000000,\"exp\":1700000900,\"jti\":\"j1\",\"sid\":\"s1\",\"auth_time\":1699999999,"
-    "\"amr\":[\"pwd\",\"otp\"],\"roles\":[\"admin\"],\"permissions\":[],\"scope\":\"openid a:b\","
+    "\"acr\":\"level1\",\"amr\":[\"pwd\",\"otp\"],\"roles\":[\"admin\"],\"permissions\":[],\"scope\":"
+    "\"openid a:b\","
     "\"epu\":4294967295,\"epg\":0,\"cnf\":{\"jkt\":\"t1\"}}";
 
 static bool is_read_alike(sp_slice payload, bool *ret_own) {

@@ -73,6 +73,34 @@ static void sids_have_one_text_each(void **state) {
     assert_status(sp_sid_parse(SP_SLICE_EMPTY, &back), SP_E_MALFORMED);
 }
 
+/* Fixed: verifiers and servers of all versions must derive the same. */
+static void client_has_a_derived_subject(void **state) {
+    (void)state;
+    uint8_t subject[SP_ID_BYTES], hash[SP_SHA256_BYTES];
+    static const char input[] = "sallyport client subject\0reports";
+    sp_client_subject(SP_SLICE_LIT("reports"), subject);
+    sp_sha256(sp_slice_of(input, sizeof input - 1), hash);
+    assert_memory_equal(subject, hash, sizeof subject);
+}
+
+static void subject_is_a_user_or_the_client_itself(void **state) {
+    (void)state;
+    sp_id id, user = {{1, 2, 3}}, client;
+    char text[SP_ID_CHARS];
+    sp_id_text(user, text);
+    sp_slice sub = SP_SLICE_ARRAY(text);
+    sp_client_subject(SP_SLICE_LIT("reports"), client.b);
+    assert_int_equal(sp_subject_of(sub, SP_SLICE_LIT("reports"), &id), SP_SUBJECT_USER);
+    assert_true(sp_id_eq(id, user));
+    assert_int_equal(sp_subject_of(SP_SLICE_LIT("reports"), SP_SLICE_LIT("reports"), &id), SP_SUBJECT_CLIENT);
+    assert_true(sp_id_eq(id, client));
+    assert_int_equal(sp_subject_of(SP_SLICE_LIT("reports"), SP_SLICE_LIT("other"), &id), SP_SUBJECT_UNKNOWN);
+    assert_int_equal(sp_subject_of(SP_SLICE_LIT("reports"), SP_SLICE_EMPTY, &id), SP_SUBJECT_UNKNOWN);
+    assert_int_equal(sp_subject_of(SP_SLICE_EMPTY, SP_SLICE_EMPTY, &id), SP_SUBJECT_UNKNOWN);
+    /* A client that calls itself like a user is a user, whose epoch it then shares: never more. */
+    assert_int_equal(sp_subject_of(sub, sub, &id), SP_SUBJECT_USER);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_have_one_text_each),
@@ -80,6 +108,8 @@ int main(void) {
         cmocka_unit_test(buckets_spread_over_users_and_depend_on_the_key),
         cmocka_unit_test(sid_bucket_is_the_first_twelve_bits),
         cmocka_unit_test(sids_have_one_text_each),
+        cmocka_unit_test(client_has_a_derived_subject),
+        cmocka_unit_test(subject_is_a_user_or_the_client_itself),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

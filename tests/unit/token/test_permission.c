@@ -74,6 +74,72 @@ static void any_word_of_a_list_may_grant(void **state) {
     assert_false(sp_permissions_grant(SP_SLICE_EMPTY, SP_SLICE_LIT("a")));
 }
 
+static void assert_common(const char *a, const char *b, const char *wanted) {
+    SP_AUTO(sp_buf) out = SP_BUF_INIT(256);
+    assert_status(sp_buf_append_cstr(&out, "before "), SP_OK); /* what stands there is not looked at */
+    assert_status(sp_permissions_intersect(sp_slice_cstr(a), sp_slice_cstr(b), &out), SP_OK);
+    assert_int_equal(out.n, 7 + strlen(wanted));
+    assert_memory_equal(out.p + 7, wanted, strlen(wanted));
+}
+
+static void intersection_is_what_both_grant(void **state) {
+    (void)state;
+    assert_common("a b c", "c a", "a c");
+    assert_common("a:* b", "a:read a:write b:x", "a:read a:write");
+    assert_common("a:read", "a:*", "a:read");
+    assert_common("*", "a:* b", "a:* b");
+    assert_common("a:*", "*", "a:*");
+    assert_common("a:b:*", "a:*", "a:b:*");
+    assert_common("a:* a:read", "a:read", "a:read");
+    assert_common("a:*", "a", "");
+    assert_common("a", "", "");
+    assert_common("", "a", "");
+    assert_common("a!b before", "a!b before", "before"); /* not a permission */
+}
+
+static void intersection_that_does_not_fit_leaves_the_buffer(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) out = SP_BUF_INIT(8);
+    assert_status(sp_permissions_intersect(SP_SLICE_LIT("abcd efgh"), SP_SLICE_LIT("*"), &out), SP_E_LIMIT);
+    assert_int_equal(out.n, 0);
+}
+
+static void scope_grants_by_its_words_but_for_the_protocols(void **state) {
+    (void)state;
+    sp_slice scope = SP_SLICE_LIT("openid profile offline_access documents:read mail:*");
+    assert_true(sp_scope_grants(scope, SP_SLICE_LIT("documents:read")));
+    assert_true(sp_scope_grants(scope, SP_SLICE_LIT("mail:send")));
+    assert_false(sp_scope_grants(scope, SP_SLICE_LIT("documents:write")));
+    assert_false(sp_scope_grants(scope, SP_SLICE_LIT("openid")));
+    assert_false(sp_scope_grants(scope, SP_SLICE_LIT("profile")));
+    assert_false(sp_scope_grants(scope, SP_SLICE_LIT("offline_access")));
+    assert_false(sp_scope_grants(scope, SP_SLICE_LIT("mail:*")));
+    assert_false(sp_scope_grants(SP_SLICE_EMPTY, SP_SLICE_LIT("a")));
+}
+
+static void limit_takes_and_never_gives(void **state) {
+    (void)state;
+    const sp_slice has = SP_SLICE_LIT("documents:* mail:send"), read = SP_SLICE_LIT("documents:read");
+    struct sp_permission_limit none = {.scope = SP_SLICE_EMPTY},
+                               limit = {.scope = SP_SLICE_LIT("documents:read")};
+    struct sp_permission_limit nothing = {.scope = SP_SLICE_LIT("")};
+    assert_true(sp_permissions_permit(has, none, SP_SLICE_LIT("mail:send")));
+    assert_true(sp_permissions_permit(has, limit, read));
+    assert_false(sp_permissions_permit(has, limit, SP_SLICE_LIT("mail:send")));
+    assert_false(sp_permissions_permit(SP_SLICE_LIT("mail:send"), limit, read)); /* a scope is no grant */
+    assert_false(sp_permissions_permit(has, nothing, read));                     /* "" is not "absent" */
+}
+
+static void client_is_permitted_what_its_scope_says(void **state) {
+    (void)state;
+    const sp_slice read = SP_SLICE_LIT("documents:read");
+    struct sp_permission_limit limit = {.scope = SP_SLICE_LIT("documents:read"), .is_client = true};
+    assert_true(sp_permissions_permit(SP_SLICE_EMPTY, limit, read));
+    assert_false(sp_permissions_permit(SP_SLICE_LIT("*"), limit, SP_SLICE_LIT("mail:send")));
+    limit.scope = SP_SLICE_EMPTY; /* no claim at all: not one of ours, and no reason to be generous */
+    assert_false(sp_permissions_permit(SP_SLICE_LIT("*"), limit, read));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_segments_of_plain_characters),
@@ -82,6 +148,11 @@ int main(void) {
         cmocka_unit_test(star_grants_what_is_below_it),
         cmocka_unit_test(exact_grants_only_itself),
         cmocka_unit_test(any_word_of_a_list_may_grant),
+        cmocka_unit_test(intersection_is_what_both_grant),
+        cmocka_unit_test(intersection_that_does_not_fit_leaves_the_buffer),
+        cmocka_unit_test(scope_grants_by_its_words_but_for_the_protocols),
+        cmocka_unit_test(limit_takes_and_never_gives),
+        cmocka_unit_test(client_is_permitted_what_its_scope_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,31 @@ static void empty_table_grants_nothing(void **state) {
     assert_false(sp_roles_grant(empty, SP_SLICE_LIT("admin"), SP_SLICE_LIT("a")));
 }
 
+static void scope_limits_what_roles_permit(void **state) {
+    (void)state;
+    const sp_slice admin = SP_SLICE_LIT("admin"), viewer = SP_SLICE_LIT("viewer");
+    const sp_slice read = SP_SLICE_LIT("documents:read"), write = SP_SLICE_LIT("documents:write");
+    struct sp_permission_limit none = {.scope = SP_SLICE_EMPTY},
+                               limit = {.scope = SP_SLICE_LIT("openid documents:read")};
+    assert_true(sp_roles_permit(roles, admin, none, write));
+    assert_true(sp_roles_permit(roles, admin, limit, read));
+    assert_false(sp_roles_permit(roles, admin, limit, write));
+    assert_false(sp_roles_permit(roles, admin, limit, SP_SLICE_LIT("openid")));
+    limit.scope = SP_SLICE_LIT("documents:write");
+    assert_false(sp_roles_permit(roles, viewer, limit, write));
+    limit.scope = SP_SLICE_LIT("");
+    assert_false(sp_roles_permit(roles, admin, limit, read));
+}
+
+static void client_needs_no_role_and_gains_by_none(void **state) {
+    (void)state;
+    struct sp_permission_limit limit = {.scope = SP_SLICE_LIT("documents:read"), .is_client = true};
+    assert_true(sp_roles_permit(roles, SP_SLICE_EMPTY, limit, SP_SLICE_LIT("documents:read")));
+    assert_false(sp_roles_permit(roles, SP_SLICE_LIT("admin"), limit, SP_SLICE_LIT("documents:write")));
+    limit.scope = SP_SLICE_EMPTY;
+    assert_false(sp_roles_permit(roles, SP_SLICE_LIT("admin"), limit, SP_SLICE_LIT("documents:read")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_found_and_listed_by_name),
@@ -118,6 +143,8 @@ int main(void) {
         cmocka_unit_test(union_that_does_not_fit_leaves_the_buffer),
         cmocka_unit_test(bad_rows_make_no_table),
         cmocka_unit_test(empty_table_grants_nothing),
+        cmocka_unit_test(scope_limits_what_roles_permit),
+        cmocka_unit_test(client_needs_no_role_and_gains_by_none),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
