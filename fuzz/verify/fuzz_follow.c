@@ -134,7 +134,8 @@ static void follow(struct sp_verifier *v, struct sp_role_table *roles, struct sp
     sp_assert(!sp_freshness_ever(fresh));
     sp_assert(sp_follower_counted(f, SP_FOLLOWER_NEW_KEYS) == 0);
     sp_verifier_enter(reader);
-    sp_assert(!sp_role_table_grants(roles, SP_SLICE_LIT("a"), SP_SLICE_LIT("b")));
+    sp_assert(
+        !sp_role_table_permits(roles, SP_SLICE_LIT("a"), (struct sp_permission_limit){0}, SP_SLICE_LIT("b")));
     sp_verifier_exit(reader);
 }
 

@@ -22,10 +22,12 @@
  * max_staleness ago it says SP_STALE, and lets nobody in.
  *
  * Threads: everything may be called from any thread at any time, but for what says otherwise. sp_verify and
- * sp_permits take no lock, wait for nothing and, once a thread has called them before, allocate nothing.
- * Fork: in a child of fork the handle is dead, since no thread of ours follows the feed there: sp_verify says
- * SP_CLOSED, sp_permits 0; open a new one, in the child. exec: no descriptor of ours is inherited; while the
- * name of the server is being resolved, a pair of sockets of libcurl's may be, which leads nowhere.
+ * sp_permits take no lock, wait for nothing and, once a thread has called them before, allocate nothing; but
+ * for a DPoP proof, whose key OpenSSL has to make first, and which is entered into a table under a short
+ * lock. Fork: in a child of fork the handle is dead, since no thread of ours follows the feed there:
+ * sp_verify says SP_CLOSED, sp_permits 0; open a new one, in the child. exec: no descriptor of ours is
+ * inherited; while the name of the server is being resolved, a pair of sockets of libcurl's may be, which
+ * leads nowhere.
  *
  * ABI: structs that callers fill begin with their own size; new members are added at the end. */
 #ifndef SALLYPORT_VERIFY_H
@@ -246,8 +248,8 @@ SP_API int sp_permits(const struct sp_token *claims, const char *permission) SP_
 
 /* ---- proofs of possession (DPoP, RFC 9449) ---- */
 
-/* Why the last sp_verify of this thread said SP_BAD_PROOF: "wrong_url"; and a sentence for people, which may
- * go into error_description. "ok" when it said something else. Static storage; never NULL. */
+/* What is wrong with the proof that the last sp_verify of this thread saw: "wrong_url"; and a sentence for
+ * people, which may go into error_description. "ok" when it was not the proof. Static storage; never NULL. */
 SP_API const char *sp_proof_fault(void);
 SP_API const char *sp_proof_fault_text(void);
 

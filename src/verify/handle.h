@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "sallyport/verify.h"
+#include "verify/proofs.h"
 #include "verify/seats.h"
 #include "verify/transport.h"
 
@@ -14,6 +15,7 @@ struct sallyport {
     struct sp_verifier *verifier;
     struct sp_seats seats;
     struct sp_role_table roles;
+    struct sp_proofs proofs;
     struct sp_freshness freshness;
     bool is_followed, accepts_unproven;
     struct sp_follower *follower;   /* NULL: not followed */
@@ -30,5 +32,6 @@ struct sallyport {
 };
 
 enum sp_verdict sp_verdict_of(enum sp_reject r);
+enum sp_verdict sp_verdict_of_proof(enum sp_dpop_fault f);
 
 #endif

@@ -34,7 +34,9 @@ sp_status sp_role_table_take(struct sp_role_table *t, struct sp_roles *roles) {
     return SP_SUCCESS;
 }
 
-bool sp_role_table_grants(const struct sp_role_table *t, sp_slice role_words, sp_slice wanted) {
+bool sp_role_table_permits(const struct sp_role_table *t, sp_slice role_words,
+                           struct sp_permission_limit limit, sp_slice wanted) {
     const struct sp_role_table_version *v = atomic_load_explicit(&t->current, memory_order_seq_cst);
-    return v != NULL && sp_roles_grant(v->roles, role_words, wanted);
+    if (v == NULL) return sp_permissions_permit(SP_SLICE_EMPTY, limit, wanted);
+    return sp_roles_permit(v->roles, role_words, limit, wanted);
 }

@@ -16,8 +16,9 @@ void sp_role_table_init(struct sp_role_table *t, struct sp_reclaim *reclaim);
 void sp_role_table_done(struct sp_role_table *t);
 /* Takes the roles, unless it fails: SP_E_NOMEM. One writer. */
 sp_status sp_role_table_take(struct sp_role_table *t, struct sp_roles *roles);
-/* Inside enter/exit. Without a table nothing is granted. */
-bool sp_role_table_grants(const struct sp_role_table *t, sp_slice role_words, sp_slice wanted)
+/* Inside enter/exit. As sp_roles_permit; without a table no role grants anything. */
+bool sp_role_table_permits(const struct sp_role_table *t, sp_slice role_words,
+                           struct sp_permission_limit limit, sp_slice wanted)
     __attribute__((warn_unused_result));
 
 #endif

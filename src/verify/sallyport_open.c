@@ -82,6 +82,10 @@ static enum sp_open_result check_numbers(const struct sp_options *o) {
     if (o->when_stale != SP_WHEN_STALE_REFUSE && o->when_stale != SP_WHEN_STALE_ACCEPT_UNPROVEN)
         BAD("when_stale: an unknown value");
     if (o->follow != SP_FOLLOW_THREAD && o->follow != SP_FOLLOW_BY_CALLER) BAD("follow: an unknown value");
+    if (o->dpop_proofs != 0 &&
+        (o->dpop_proofs < SP_REPLAY_ENTRIES_MIN || o->dpop_proofs > SP_REPLAY_ENTRIES_MAX))
+        BAD("dpop_proofs: 64 to 16777216, or 0");
+    if (o->dpop_require_nonce != 0 && o->dpop_require_nonce != 1) BAD("dpop_require_nonce: 0 or 1");
     if (o->cache_bytes != 0 && o->cache_bytes != SP_NO_CACHE &&
         (o->cache_bytes < SP_TOKEN_CACHE_BYTES_MIN || o->cache_bytes > SP_TOKEN_CACHE_BYTES_MAX))
         BAD("cache_bytes: 65536 to 17179869184, 0 or SP_NO_CACHE");
@@ -297,6 +301,8 @@ static sp_status make_parts(struct sallyport *sp, const struct sp_options *o) {
         .random = &sp_random_system,
     };
     SP_TRY(sp_verifier_new(&opts, &sp->verifier));
+    SP_TRY(sp_proofs_init(&sp->proofs, o->dpop_proofs == 0 ? SP_REPLAY_ENTRIES_DEFAULT : o->dpop_proofs,
+                          o->dpop_require_nonce != 0, &sp_random_system));
     return sp_seats_init(&sp->seats, sp->verifier);
 }
 
@@ -312,6 +318,7 @@ static void free_parts(struct sallyport *sp) {
     sp_seats_done(&sp->seats);
     if (sp->reclaim != NULL) sp_role_table_done(&sp->roles);
     sp_verifier_free(sp->verifier);
+    sp_proofs_done(&sp->proofs);
     sp_reclaim_free(sp->reclaim);
     if (sp->has_lock) {
         pthread_mutex_destroy(&sp->lock);
@@ -399,14 +406,15 @@ static int wait_stepping(struct sallyport *sp, int64_t end_ms) {
 }
 
 int sp_wait_fresh(struct sallyport *sp, uint32_t timeout_ms) {
-    if (sp_seats_are_a_childs(&sp->seats)) return 0;
+    if (sp == NULL || sp_seats_are_a_childs(&sp->seats)) return 0;
     if (!sp->is_followed) return 1;
     int64_t end_ms = boot_ms() + (timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms);
     return sp->has_thread ? wait_for_thread(sp, end_ms) : wait_stepping(sp, end_ms);
 }
 
 int sp_follow_fd(const struct sallyport *sp) {
-    bool is_callers = sp->transport != NULL && !sp->has_thread && !sp_seats_are_a_childs(&sp->seats);
+    bool is_callers =
+        sp != NULL && sp->transport != NULL && !sp->has_thread && !sp_seats_are_a_childs(&sp->seats);
     return is_callers ? sp_transport_fd(sp->transport) : -1;
 }
 void sp_follow_step(struct sallyport *sp) {

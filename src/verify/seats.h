@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "token/dpop.h"
 #include "verify/verifier.h"
 
 enum sp_seat_count { SP_SEAT_ACCEPTED, SP_SEAT_REFUSED, SP_SEAT_REVOKED, SP_SEAT_STALE, SP_SEAT_COUNTS };
@@ -27,6 +28,7 @@ struct sp_seat {
     struct sp_seat *next_of_thread;
     struct sp_seats *home; /* guarded by the lock; NULL: closed */
     struct sp_seat *next_of_home;
+    struct sp_dpop_scratch dpop; /* untouched until the first proof */
 };
 
 /* SP_E_IO: no thread-specific key, or no handler for forks. */

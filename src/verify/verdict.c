@@ -36,6 +36,14 @@ enum sp_verdict sp_verdict_of(enum sp_reject r) {
     return SP_NO_MEMORY; /* could not be decided: refused */
 }
 
+enum sp_verdict sp_verdict_of_proof(enum sp_dpop_fault f) {
+    if (f == SP_DPOP_NONE) return SP_ACCEPTED;
+    if (f == SP_DPOP_MISSING) return SP_PROOF_REQUIRED;
+    if (f == SP_DPOP_NONCE_REQUIRED) return SP_NONCE_REQUIRED;
+    if (f == SP_DPOP_TABLE_FULL) return SP_BUSY;
+    return f == SP_DPOP_INTERNAL ? SP_NO_MEMORY : SP_BAD_PROOF;
+}
+
 const char *sp_verdict_code(enum sp_verdict verdict) {
     switch (verdict) {
 #define CASE_(name, value, code)                                                                             \

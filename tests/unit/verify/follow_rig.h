@@ -81,7 +81,8 @@ static inline bool is_revoked(struct rig *r, enum sp_revoke_kind kind, sp_slice 
 }
 static inline bool grants(struct rig *r, const char *role, const char *permission) {
     sp_verifier_enter(r->reader);
-    bool is = sp_role_table_grants(&r->roles, sp_slice_cstr(role), sp_slice_cstr(permission));
+    bool is = sp_role_table_permits(&r->roles, sp_slice_cstr(role), (struct sp_permission_limit){0},
+                                    sp_slice_cstr(permission));
     sp_verifier_exit(r->reader);
     return is;
 }

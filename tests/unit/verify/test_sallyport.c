@@ -471,7 +471,10 @@ static void bound_token_is_no_bearer_token(void **state) {
     request.scheme = SP_SCHEME_DPOP;
     request.token = w.token.text;
     request.token_bytes = w.token.n;
-    assert_says(sp_verify(w.sp, &request, NULL), bad_proof);
+    assert_says(sp_verify(w.sp, &request, NULL), bad_request); /* of what request? */
+    request.method = "GET";
+    request.url = "https://api.example/";
+    assert_says(sp_verify(w.sp, &request, NULL), proof_required);
     end();
 }
 
