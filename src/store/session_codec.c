@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/reader.h"
 
-enum { LOGIN_VERSION_PLAIN = 1, LOGIN_VERSION = 2, HOT_VERSION = 1 };
+enum { LOGIN_VERSION_PLAIN = 1, LOGIN_VERSION_FAMILY = 2, HOT_VERSION = 1 };
 enum { FLAG_ATTEMPT = 1, FLAG_USED = 2, FLAGS_KNOWN = FLAG_ATTEMPT | FLAG_USED };
 enum { LOGIN_PARENT = 1, LOGIN_OFFLINE = 2, LOGIN_BACKCHANNEL = 4, LOGIN_FLAGS_KNOWN = 7 };
 
@@ -68,16 +68,20 @@ static bool has_parent(const struct sp_session_row *row) {
     return memcmp(row->parent, no_parent, sizeof(no_parent)) != 0;
 }
 
+static unsigned family_flags(const struct sp_session_row *row) {
+    return (has_parent(row) ? LOGIN_PARENT : 0U) | (row->offline ? LOGIN_OFFLINE : 0U) |
+           (row->backchannel ? LOGIN_BACKCHANNEL : 0U);
+}
+
 static void put_family(struct out *o, const struct sp_session_row *row) {
-    const bool child = has_parent(row);
-    put_u8(o, (child ? LOGIN_PARENT : 0U) | (row->offline ? LOGIN_OFFLINE : 0U) |
-                  (row->backchannel ? LOGIN_BACKCHANNEL : 0U));
-    if (child) put(o, row->parent, sizeof(row->parent));
+    put_u8(o, family_flags(row));
+    if (has_parent(row)) put(o, row->parent, sizeof(row->parent));
 }
 
 size_t sp_session_login_encode(const struct sp_session_row *row, uint8_t ret[SP_SESSION_LOGIN_BYTES_MAX]) {
     struct out o = {ret, 0};
-    put_u8(&o, LOGIN_VERSION);
+    const bool plain = family_flags(row) == 0;
+    put_u8(&o, plain ? LOGIN_VERSION_PLAIN : LOGIN_VERSION_FAMILY);
     put_u8(&o, row->mode);
     put_u8(&o, row->refresh_key);
     put_u32(&o, row->global_epoch);
@@ -94,7 +98,7 @@ size_t sp_session_login_encode(const struct sp_session_row *row, uint8_t ret[SP_
     put_text(&o, SP_TEXT_SLICE(&row->device));
     put_text(&o, SP_TEXT_SLICE(&row->address));
     put_text(&o, SP_TEXT_SLICE(&row->user_agent));
-    put_family(&o, row);
+    if (!plain) put_family(&o, row);
     return o.n;
 }
 
@@ -167,10 +171,10 @@ sp_status sp_session_hot_decode(sp_slice hot, struct sp_session_row *row) {
     return sp_reader_end(&r);
 }
 
-/* A parent of zeros would be a second way to write that there is none. */
+/* No flags, and a parent of zeros, would be second ways to write that there is nothing. */
 static sp_status get_family(struct sp_reader *r, struct sp_session_row *row) {
     uint8_t flags;
-    SP_TRY(get_in_range(r, 0, LOGIN_FLAGS_KNOWN, &flags));
+    SP_TRY(get_in_range(r, 1, LOGIN_FLAGS_KNOWN, &flags));
     row->offline = (flags & LOGIN_OFFLINE) != 0;
     row->backchannel = (flags & LOGIN_BACKCHANNEL) != 0;
     if ((flags & LOGIN_PARENT) == 0) return SP_SUCCESS;
@@ -181,7 +185,7 @@ static sp_status get_family(struct sp_reader *r, struct sp_session_row *row) {
 sp_status sp_session_login_decode(sp_slice login, struct sp_session_row *row) {
     struct sp_reader r = SP_READER(login);
     uint8_t version, mode;
-    SP_TRY(get_in_range(&r, LOGIN_VERSION_PLAIN, LOGIN_VERSION, &version));
+    SP_TRY(get_in_range(&r, LOGIN_VERSION_PLAIN, LOGIN_VERSION_FAMILY, &version));
     SP_TRY(get_in_range(&r, SP_MODE_TOKEN, SP_MODE_COOKIE, &mode));
     row->mode = (enum sp_session_mode)mode;
     SP_TRY(sp_reader_u8(&r, &row->refresh_key));

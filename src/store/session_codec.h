@@ -4,8 +4,9 @@
  *   hot    what later events change: state, generation, secret, times; always the same length, so that SQLite
  *          overwrites the cell in place (a rotation moves no byte of its page but these)
  *
- * Version 2 of `login` adds to version 1 a byte of flags and, if they say so, the parent; version 1 is still
- * read: a login is not written again when its session changes, and a session lives for weeks.
+ * Version 2 of `login` adds to version 1 a byte of flags and, if they say so, the parent. Version 1 is what
+ * a session without either of them is still written as: the same bytes as ever, so that those who log in
+ * without a browser's sign-in pay nothing for it. A row has one encoding.
  *
  * Key and user id stay columns of their own. Both strings begin with a version. Decoding checks every field:
  * the disk is another author. Turned down: a column a field, which is easier to look at, but makes SQLite

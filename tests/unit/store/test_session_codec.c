@@ -77,44 +77,37 @@ static void a_row_of_a_browser_is_compact(void **state) {
     assert_true(sizeof(c.hot) + c.login_n + sizeof(row.sid) + sizeof(row.user_id) < 400);
 }
 
-/* As it was written before there were families: without what stands behind the user agent. */
-static void a_login_of_version_one_is_still_read(void **state) {
-    (void)state;
-    struct sp_session_row row = make_session(1, 1), back;
-    struct coded c = encode(&row);
-    c.login[0] = 1;
-    memset(&back, 0xff, sizeof(back));
-    assert_true(sp_ok(sp_session_login_decode(sp_slice_of(c.login, c.login_n - 1), &back)));
-    assert_true(sp_slice_eq(SP_TEXT_SLICE(&back.user_agent), SP_TEXT_SLICE(&row.user_agent)));
-    assert_memory_equal(back.parent, row.parent, sizeof(row.parent));
-    assert_false(back.offline || back.backchannel);
-    assert_false(sp_ok(sp_session_login_decode(sp_slice_of(c.login, c.login_n), &back))); /* a byte more */
-}
-
-/* One way to write each: a child costs its parent's 20 bytes, nobody else does. */
+/* A row without a family is what it always was: version 1. A child costs its parent's 20 bytes and one. */
 static void families_have_one_encoding(void **state) {
     (void)state;
     struct sp_session_row row = make_session(1, 1), back;
     const struct coded plain = encode(&row);
-    for (unsigned flags = 0; flags < 4; flags++) {
+    assert_int_equal(plain.login[0], 1);
+    memset(&back, 0xff, sizeof(back));
+    assert_true(sp_ok(sp_session_login_decode(sp_slice_of(plain.login, plain.login_n), &back)));
+    assert_memory_equal(back.parent, row.parent, sizeof(row.parent));
+    assert_false(back.offline || back.backchannel);
+    for (unsigned flags = 1; flags < 4; flags++) {
         row.offline = (flags & 1) != 0;
         row.backchannel = (flags & 2) != 0;
         struct coded c = encode(&row);
-        assert_int_equal(c.login_n, plain.login_n);
+        assert_int_equal(c.login[0], 2);
+        assert_int_equal(c.login_n, plain.login_n + 1);
         assert_true(sp_ok(sp_session_login_decode(sp_slice_of(c.login, c.login_n), &back)));
         assert_int_equal(back.offline, row.offline);
         assert_int_equal(back.backchannel, row.backchannel);
+        c.login[c.login_n - 1] = 0; /* version 2 that says nothing */
+        assert_false(sp_ok(sp_session_login_decode(sp_slice_of(c.login, c.login_n), &back)));
+        c.login[c.login_n - 1] = 8; /* a flag that nobody knows */
+        assert_false(sp_ok(sp_session_login_decode(sp_slice_of(c.login, c.login_n), &back)));
     }
     memset(row.parent, 1, sizeof(row.parent));
     struct coded child = encode(&row);
-    assert_int_equal(child.login_n, plain.login_n + SP_ROW_SID_BYTES);
+    assert_int_equal(child.login_n, plain.login_n + 1 + SP_ROW_SID_BYTES);
     assert_true(sp_ok(sp_session_login_decode(sp_slice_of(child.login, child.login_n), &back)));
     assert_memory_equal(back.parent, row.parent, sizeof(row.parent));
     memset(child.login + child.login_n - SP_ROW_SID_BYTES, 0, SP_ROW_SID_BYTES); /* a parent that is none */
     assert_false(sp_ok(sp_session_login_decode(sp_slice_of(child.login, child.login_n), &back)));
-    child.login[child.login_n - SP_ROW_SID_BYTES - 1] = 8; /* a flag that nobody knows */
-    assert_false(
-        sp_ok(sp_session_login_decode(sp_slice_of(child.login, child.login_n - SP_ROW_SID_BYTES), &back)));
 }
 
 static void versions_of_nobody_are_refused(void **state) {
@@ -197,7 +190,6 @@ int main(void) {
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(the_longest_login_fits),
         cmocka_unit_test(a_row_of_a_browser_is_compact),
-        cmocka_unit_test(a_login_of_version_one_is_still_read),
         cmocka_unit_test(families_have_one_encoding),
         cmocka_unit_test(versions_of_nobody_are_refused),
         cmocka_unit_test(wrong_lengths_are_refused),
