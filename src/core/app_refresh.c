@@ -1,10 +1,13 @@
 /* Refresh. The token itself says what its session's row must look like (generation and secret), so the
  * rotation is submitted at once, without reading anything: one conditional write, which the store decides.
  * Only when it does not apply is there something to think about (app_trip.c), or when each
- * refresh shall be recorded (audit.refresh): then the session is read first.
+ * refresh shall be recorded (audit.refresh), or less is asked for than the session has: then the session is
+ * read first.
  *
  * Junk is refused by its tag before the store hears of it. */
 #include "core/app_refresh.h"
+
+#include "core/oauth_internal.h"
 
 static void refresh_release(struct sp_op *op) {
     sp_tokens_release(op); /* token and secrets are wiped with the op */
@@ -45,12 +48,20 @@ sp_status sp_refresh_successor(struct sp_refresh_op *op) {
     return s;
 }
 
-sp_status sp_refresh_current(struct sp_refresh_op *op) {
+static sp_status encode_again(struct sp_refresh_op *op, uint32_t generation, const uint8_t *secret) {
     sp_seats_enter(op->t.base.app->seats);
     const struct sp_refresh_key *key = key_of(op);
-    if (key != NULL) encode(op, key, op->seen.generation, op->seen.secret);
+    if (key != NULL) encode(op, key, generation, secret);
     sp_seats_leave(op->t.base.app->seats);
     return key != NULL ? SP_SUCCESS : sp_err(SP_E_NOT_FOUND);
+}
+
+sp_status sp_refresh_current(struct sp_refresh_op *op) {
+    return encode_again(op, op->seen.generation, op->seen.secret);
+}
+
+static sp_status same_again(struct sp_refresh_op *op) {
+    return encode_again(op, op->token.generation, op->token.secret);
 }
 
 /* ---- the write ---- */
@@ -76,7 +87,8 @@ void sp_refresh_add_rotate(struct sp_refresh_op *op, uint32_t generation, const 
                                                    .generation = generation,
                                                    .secret = secret,
                                                    .refresh_key = op->token.key_id,
-                                                   .client_id = SP_TEXT_SLICE(&config->client_id),
+                                                   .client_id = SP_TEXT_SLICE(&op->client_id),
+                                                   .jkt = SP_TEXT_SLICE(&op->bound),
                                                    .mode = op->mode,
                                                    .rotated_before_ms = is_heal ? 0 : rotated_before_ms(op),
                                                    .now_ms = now_ms,
@@ -90,21 +102,35 @@ void sp_refresh_add_rotate(struct sp_refresh_op *op, uint32_t generation, const 
                                                    .ret_user = &op->t.user};
 }
 
-void sp_refresh_add_reissue(struct sp_refresh_op *op, bool mark_used) {
+static void add_reissue(struct sp_refresh_op *op, uint32_t generation, const uint8_t *secret, bool mark_used,
+                        int64_t idle_expires_ms) {
     int64_t now_ms = op->t.base.now_ms;
     op->t.access_exp_s = now_ms / 1000 + op->t.base.app->config.access_ttl_s;
     op->write = sp_op_change(&op->t.base, SP_CHANGE_SESSION_REISSUE);
-    op->write->reissue =
-        (struct sp_session_reissue){.tenant = SP_TENANT_DEFAULT,
-                                    .sid = op->token.sid.b,
-                                    .generation = op->seen.generation,
-                                    .secret = op->seen.secret,
-                                    .client_id = SP_TEXT_SLICE(&op->t.base.app->config.client_id),
-                                    .now_ms = now_ms,
-                                    .access_exp_s = op->t.access_exp_s,
-                                    .mark_used = mark_used,
-                                    .ret_session = &op->t.session,
-                                    .ret_user = &op->t.user};
+    op->write->reissue = (struct sp_session_reissue){.tenant = SP_TENANT_DEFAULT,
+                                                     .sid = op->token.sid.b,
+                                                     .generation = generation,
+                                                     .secret = secret,
+                                                     .client_id = SP_TEXT_SLICE(&op->client_id),
+                                                     .jkt = SP_TEXT_SLICE(&op->bound),
+                                                     .now_ms = now_ms,
+                                                     .access_exp_s = op->t.access_exp_s,
+                                                     .mark_used = mark_used,
+                                                     .idle_expires_ms = idle_expires_ms,
+                                                     .ret_session = &op->t.session,
+                                                     .ret_user = &op->t.user};
+}
+
+void sp_refresh_add_reissue(struct sp_refresh_op *op, bool mark_used) {
+    add_reissue(op, op->seen.generation, op->seen.secret, mark_used, 0);
+}
+
+/* It is a refresh like any other, but for the token: the session's idle time begins anew. */
+sp_status sp_refresh_add_keep(struct sp_refresh_op *op) {
+    SP_TRY(same_again(op));
+    add_reissue(op, op->token.generation, op->token.secret, true,
+                op->t.base.now_ms + op->t.base.app->config.idle_ttl_s * 1000);
+    return SP_SUCCESS;
 }
 
 void sp_refresh_applied(struct sp_refresh_op *op) {
@@ -118,9 +144,9 @@ void sp_refresh_applied(struct sp_refresh_op *op) {
     sp_tokens_issue(&op->t);
 }
 
-/* ---- the entry ---- */
+/* ---- the way there ---- */
 
-static void rotated(struct sp_op *base, sp_status status) {
+static void written(struct sp_op *base, sp_status status) {
     struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
     if (sp_ok(status)) {
         sp_refresh_applied(op);
@@ -149,6 +175,20 @@ static bool take_attempt(struct sp_refresh_op *op, sp_slice attempt) {
     return true;
 }
 
+/* A browser with cookies has no key of its own. The proof comes last: it is remembered. */
+static enum sp_outcome accept_proof(struct sp_refresh_op *op, const struct sp_dpop_shown *dpop) {
+    struct sp_op *base = &op->t.base;
+    if (dpop == NULL || dpop->proof.p == NULL) return SP_OUTCOME_OK;
+    if (op->mode == SP_MODE_COOKIE) return SP_OUTCOME_INVALID_REQUEST;
+    base->trouble = sp_oauth_dpop_check(base->app, dpop, SP_DPOP_NONCE_AS_CONFIGURED, SP_SLICE_EMPTY,
+                                        SP_SLICE_EMPTY, &op->t.jkt);
+    if (base->trouble.error != SP_OAUTH_NONE) return SP_OUTCOME_INVALID_PROOF;
+    /* A confidential client authenticates itself at each refresh: RFC 9449 section 5. */
+    const bool is_confidential = op->t.client != NULL && !op->t.client->row.is_public;
+    if (!is_confidential) op->bound = op->t.jkt;
+    return SP_OUTCOME_OK;
+}
+
 static enum sp_outcome accept(struct sp_refresh_op *op, const struct sp_refresh_request *in) {
     op->mode = in->mode;
     bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
@@ -156,23 +196,39 @@ static enum sp_outcome accept(struct sp_refresh_op *op, const struct sp_refresh_
     if (!sp_ok(parse(op->t.base.app, in->refresh_token, &op->token))) return SP_OUTCOME_INVALID_GRANT;
     /* No session of ours comes near: 2^31 refreshes. */
     if (op->token.generation >= SP_GENERATION_MAX) return SP_OUTCOME_INVALID_GRANT;
-    return sp_ok(sp_refresh_successor(op)) ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_GRANT;
+    if (!sp_ok(sp_refresh_successor(op))) return SP_OUTCOME_INVALID_GRANT;
+    return accept_proof(op, in->dpop);
 }
+
+/* A record names the user, and what is narrowed must be within the session's: both stand in its row. */
+static bool must_read_first(const struct sp_refresh_op *op) {
+    return op->t.base.app->config.audit_refresh || op->t.scope_asked || op->t.aud.n != 0;
+}
+
+void sp_refresh_begin(struct sp_refresh_op *op, const struct sp_refresh_request *in) {
+    struct sp_op *base = &op->t.base;
+    enum sp_outcome accepted = accept(op, in);
+    if (accepted != SP_OUTCOME_OK) {
+        sp_op_finish(base, accepted);
+    } else if (must_read_first(op)) {
+        sp_refresh_ask(op);
+    } else if (!op->keeps_token) {
+        sp_refresh_add_rotate(op, op->token.generation, op->token.secret, false);
+        sp_op_commit(base, written);
+    } else if (sp_ok(sp_refresh_add_keep(op))) {
+        sp_op_commit(base, written);
+    } else {
+        sp_op_finish(base, SP_OUTCOME_INVALID_GRANT); /* the key was withdrawn in between */
+    }
+}
+
+/* ---- the first-party door ---- */
 
 void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in,
                     sp_tokens_done *done, void *arg) {
     struct sp_refresh_op *op = sp_op_new(app, call, &refresh_kind, (sp_any_done *)done, arg);
     if (op == NULL) return;
     sp_tokens_init(&op->t);
-    enum sp_outcome accepted = accept(op, in);
-    if (accepted != SP_OUTCOME_OK) {
-        sp_op_finish(&op->t.base, accepted);
-        return;
-    }
-    if (app->config.audit_refresh) {
-        sp_refresh_ask(op); /* a record names the user, whom only the session's row knows */
-        return;
-    }
-    sp_refresh_add_rotate(op, op->token.generation, op->token.secret, false);
-    sp_op_commit(&op->t.base, rotated);
+    op->client_id = app->config.client_id;
+    sp_refresh_begin(op, in);
 }

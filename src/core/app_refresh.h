@@ -1,5 +1,6 @@
 /* Shared by the two halves of a refresh: the one write that nearly always suffices (app_refresh.c), and what
- * is done when it does not apply (app_trip.c). */
+ * is done when it does not apply (app_trip.c); and by its two doors, POST /auth/refresh (app_refresh.c) and
+ * grant_type=refresh_token (oauth_grant_refresh.c), which are one path, because it is one machine. */
 #ifndef SP_CORE_APP_REFRESH_H
 #define SP_CORE_APP_REFRESH_H
 
@@ -8,7 +9,11 @@
 struct sp_refresh_op {
     struct sp_tokens_op t;
     struct sp_refresh_token token; /* as presented; its tag was right */
+    /* Who asks: set by the door. */
+    sp_text128 client_id;
+    bool keeps_token; /* a confidential client's: the same token is good until the session ends */
     enum sp_session_mode mode;
+    sp_text64 bound; /* the key that the session must be bound to; empty: to none */
     bool has_attempt;
     uint8_t attempt[SP_ROW_ATTEMPT_BYTES]; /* hashed */
 
@@ -32,11 +37,17 @@ sp_status sp_refresh_successor(struct sp_refresh_op *op);
 /* refresh_text is the row's own generation again, which the token was proved against. */
 sp_status sp_refresh_current(struct sp_refresh_op *op);
 
+/* After sp_tokens_init, and with what the door sets. Copies what it needs; ends the op. t.scope_asked and
+ * t.aud narrow what is given: within what the session has, or INVALID_SCOPE, INVALID_TARGET, before anything
+ * is rotated. */
+void sp_refresh_begin(struct sp_refresh_op *op, const struct sp_refresh_request *in);
+
 /* Adds the write, with every precondition. The first at now_ms and the operator's terms; the second for the
- * row as seen. */
+ * row as seen; the third for a token that is kept. */
 void sp_refresh_add_rotate(struct sp_refresh_op *op, uint32_t generation, const uint8_t *secret,
                            bool is_heal);
 void sp_refresh_add_reissue(struct sp_refresh_op *op, bool mark_used);
+sp_status sp_refresh_add_keep(struct sp_refresh_op *op);
 
 /* The write has been applied: takes epochs from it, and answers. */
 void sp_refresh_applied(struct sp_refresh_op *op);

@@ -8,6 +8,8 @@
  */
 #include "core/app_refresh.h"
 
+#include "core/directory.h"
+#include "core/oauth_internal.h"
 #include "core/tripwire.h"
 #include "token/ids.h"
 
@@ -19,7 +21,7 @@ static void refuse(struct sp_refresh_op *op) {
 
 struct record {
     char target[SP_ID_CHARS];
-    struct sp_log_field detail[2];
+    struct sp_log_field detail[3];
     struct sp_audit_event event;
 };
 
@@ -35,7 +37,10 @@ static void record_of(const struct sp_refresh_op *op, enum sp_audit_action actio
                                          .target = SP_SLICE_ARRAY(ret->target),
                                          .sid = op->seen.sid,
                                          .detail = ret->detail,
-                                         .detail_n = SP_ARRAY_LEN(ret->detail)};
+                                         .detail_n = 2};
+    if (op->t.client == NULL) return;
+    ret->detail[2] = SP_LOGF_TEXT("client", SP_TEXT_SLICE(&op->client_id)); /* who presented it */
+    ret->event.detail_n = 3;
 }
 
 static enum sp_audit_action action_of(enum sp_end_cause cause) {
@@ -190,12 +195,44 @@ static void reissue(struct sp_refresh_op *op, bool mark_used) {
     commit_recorded(op, record_refresh(op, "reissued", op->seen.generation));
 }
 
+/* A confidential client may be one whose tokens are not rotated: then the current one stays current, however
+ * often it comes. The tripwire is still there for older ones, from when they were rotated. */
+static void keep(struct sp_refresh_op *op) {
+    if (!sp_ok(sp_refresh_add_keep(op))) {
+        refuse(op);
+        return;
+    }
+    commit_recorded(op, record_refresh(op, "kept", op->seen.generation));
+}
+
+static bool gives_tokens(enum sp_session_action action) {
+    return action == SP_ACT_ROTATE || action == SP_ACT_SAME || action == SP_ACT_SUCCESSOR ||
+           action == SP_ACT_HEAL;
+}
+
+/* RFC 6749 section 6: never more than was granted. NONE, or what is too much; looked at before anything
+ * moves.
+ */
+static enum sp_oauth_error too_much(const struct sp_refresh_op *op) {
+    if (!gives_tokens(op->decision.action)) return SP_OAUTH_NONE;
+    if (op->t.scope_asked && !sp_words_within(SP_TEXT_SLICE(&op->t.scope), SP_TEXT_SLICE(&op->seen.scope)))
+        return SP_OAUTH_INVALID_SCOPE;
+    if (!sp_words_within(SP_TEXT_SLICE(&op->t.aud), SP_TEXT_SLICE(&op->seen.aud)))
+        return SP_OAUTH_INVALID_TARGET;
+    return SP_OAUTH_NONE;
+}
+
 static void act(struct sp_refresh_op *op) {
     sp_op_reset(&op->t.base);
+    const enum sp_oauth_error excess = too_much(op);
+    if (excess != SP_OAUTH_NONE) {
+        sp_oauth_refuse(&op->t.base, excess, "more than was granted");
+        return;
+    }
     switch (op->decision.action) {
     case SP_ACT_REFUSE: refuse(op); break;
     case SP_ACT_REFUSE_AUDIT: refuse_client(op); break;
-    case SP_ACT_ROTATE: rotate(op); break;
+    case SP_ACT_ROTATE: op->keeps_token ? keep(op) : rotate(op); break;
     case SP_ACT_SAME: reissue(op, true); break;
     case SP_ACT_SUCCESSOR: reissue(op, false); break;
     case SP_ACT_SUPERSEDED: supersede(op); break;
@@ -207,10 +244,11 @@ static void act(struct sp_refresh_op *op) {
 
 /* ---- reading and asking ---- */
 
+/* A proof for a session that is bound to no key binds the access token alone. */
 static bool same_client(const struct sp_refresh_op *op) {
-    const struct sp_app_config *config = &op->t.base.app->config;
-    return op->seen.mode == op->mode && op->seen.jkt.n == 0 &&
-           sp_slice_eq(SP_TEXT_SLICE(&op->seen.client_id), SP_TEXT_SLICE(&config->client_id));
+    const sp_slice bound = SP_TEXT_SLICE(&op->seen.jkt);
+    return op->seen.mode == op->mode && (bound.n == 0 || sp_slice_eq(bound, SP_TEXT_SLICE(&op->t.jkt))) &&
+           sp_slice_eq(SP_TEXT_SLICE(&op->seen.client_id), SP_TEXT_SLICE(&op->client_id));
 }
 
 static enum sp_proof prove(struct sp_refresh_op *op) {
@@ -298,6 +336,7 @@ static void session_read(struct sp_op *base, sp_status status) {
         return;
     }
     op->seen = base->read.ret.sessions[0];
+    op->bound = op->seen.jkt;
     if (!sp_ok(sp_session_row_check(&op->seen))) {
         SP_LOG(&base->app->deps.log, SP_LOG_ERROR, "session_row_impossible",
                SP_LOGF_I64("generation", op->seen.generation));

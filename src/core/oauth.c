@@ -58,6 +58,15 @@ struct sp_oauth_trouble sp_oauth_trouble_told(const struct sp_op *op, enum sp_ou
     return t;
 }
 
+/* STALE is our trouble, not the token's. */
+struct sp_oauth_trouble sp_oauth_trouble_of_reject(enum sp_reject why) {
+    if (why == SP_REJECT_INTERNAL) return sp_oauth_trouble_of(SP_OAUTH_SERVER_ERROR, NULL);
+    struct sp_oauth_trouble t = sp_oauth_trouble_of(SP_OAUTH_INVALID_TOKEN, "the access token is not valid");
+    if (why == SP_REJECT_STALE)
+        t = (struct sp_oauth_trouble){.error = SP_OAUTH_TEMPORARILY_UNAVAILABLE, .retry_after_s = 1};
+    return t;
+}
+
 /* ---- scopes ---- */
 
 sp_status sp_oauth_words_add_(char *s, size_t cap, uint16_t *n, sp_slice word) {
@@ -102,6 +111,26 @@ sp_status sp_oauth_scope_of_user(struct sp_app *app, sp_slice scope, sp_slice ro
     sp_seats_leave(app->seats);
     if (sp_ok(s)) *ret = granted;
     return s;
+}
+
+/* ---- refresh tokens ---- */
+
+sp_status sp_oauth_parse_refresh(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret) {
+    sp_seats_enter(app->seats);
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
+    const sp_status s = sp_refresh_token_parse(text, sp_snapshot_refresh_find, snapshot, ret);
+    sp_seats_leave(app->seats);
+    return s;
+}
+
+enum sp_proof sp_oauth_prove(struct sp_app *app, const struct sp_session_row *row,
+                             const struct sp_refresh_token *token) {
+    sp_seats_enter(app->seats);
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
+    const struct sp_refresh_key *key = sp_snapshot_refresh_find(snapshot, token->key_id);
+    const enum sp_proof proof = key == NULL ? SP_PROOF_WRONG : sp_tripwire_prove(row, token, key);
+    sp_seats_leave(app->seats);
+    return proof;
 }
 
 /* ---- what discovery may promise ---- */

@@ -10,6 +10,7 @@
 #include "core/client_auth.h"
 #include "core/oauth.h"
 #include "core/oauth_seal.h"
+#include "core/tripwire.h"
 #include "token/dpop.h"
 
 /* ---- trouble ---- */
@@ -22,6 +23,8 @@ static inline struct sp_oauth_trouble sp_oauth_trouble_of(enum sp_oauth_error er
 /* End the op with it. */
 void sp_oauth_refuse(struct sp_op *op, enum sp_oauth_error error, const char *description);
 void sp_oauth_refuse_as(struct sp_op *op, struct sp_oauth_trouble trouble);
+/* Why an access token was refused: INVALID_TOKEN, TEMPORARILY_UNAVAILABLE, SERVER_ERROR. */
+struct sp_oauth_trouble sp_oauth_trouble_of_reject(enum sp_reject why);
 /* For `say`: NONE for OK. op NULL: there was no memory for one. */
 struct sp_oauth_trouble sp_oauth_trouble_told(const struct sp_op *op, enum sp_outcome outcome);
 
@@ -34,6 +37,25 @@ sp_status sp_oauth_words_add_(char *s, size_t cap, uint16_t *n, sp_slice word);
  * live roles grant as a whole. */
 sp_status sp_oauth_scope_of_user(struct sp_app *app, sp_slice scope, sp_slice roles, sp_text512 *ret);
 
+/* ---- POST /oauth2/token (oauth_token.c) ---- */
+
+/* What a grant is given, the client authenticated and allowed this grant_type. Good during the call; a grant
+ * takes the reference. */
+struct sp_oauth_grant {
+    const struct sp_call *call;
+    const struct sp_oauth_token_request *in;
+    const struct sp_client *client;
+    sp_oauth_tokens_done *done;
+    void *arg;
+};
+void sp_oauth_grant_code(struct sp_app *app, const struct sp_oauth_grant *g);
+void sp_oauth_grant_refresh(struct sp_app *app, const struct sp_oauth_grant *g);
+void sp_oauth_grant_client(struct sp_app *app, const struct sp_oauth_grant *g);
+/* A kind's `say`, of an op that begins with struct sp_tokens_op. */
+void sp_oauth_tokens_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);
+/* sp_op_new for a grant, initialized; NULL: answered already, the client given back. */
+void *sp_oauth_grant_op(struct sp_app *app, const struct sp_oauth_grant *g, const struct sp_op_kind *kind);
+
 /* ---- tokens (app_issue.c) ---- */
 
 /* `aud` of a word list; packs into room[0..cap) when there are several, which they fit twice. */
@@ -42,6 +64,14 @@ struct sp_strings sp_oauth_audience_claim(sp_slice words, uint8_t *room, size_t 
  * token longer than bytes_max. */
 sp_status sp_app_sign_access(struct sp_app *app, struct sp_claims *claims, struct sp_permission_limit limit,
                              size_t bytes_max, struct sp_buf *ret);
+
+/* ---- refresh tokens (oauth.c) ---- */
+
+/* One of ours by its tag; says nothing about its session. */
+sp_status sp_oauth_parse_refresh(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret);
+/* By the ratchet: see sp_tripwire_is_long. */
+enum sp_proof sp_oauth_prove(struct sp_app *app, const struct sp_session_row *row,
+                             const struct sp_refresh_token *token);
 
 /* ---- proofs (oauth_dpop.c) ---- */
 
