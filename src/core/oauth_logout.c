@@ -54,7 +54,7 @@ static void leave(struct sp_browser *b) {
 
 static bool is_registered(const struct sp_client *client, sp_slice uri) {
     return client != NULL && !client->row.disabled && sp_redirect_target_valid(uri) &&
-           sp_words_contain(SP_TEXT_SLICE(&client->row.post_logout_redirect_uris), uri);
+           sp_client_has_post_logout_uri(client, uri);
 }
 
 /* An address that is not the client's, or a state that is none, is passed over: the person wants to be out.
