@@ -61,7 +61,8 @@ struct plain {
 };
 
 void bench_defaults(struct bench *b); /* config, clock; the rest empty */
-void bench_open(struct bench *b);  /* everything, with user "ada", password "correct horse", role "writer" */
+/* Everything, with user "ada", password "correct horse", role "writer"; on b->store, or in memory. */
+void bench_open(struct bench *b);
 void bench_start(struct bench *b); /* only the app, on the store that is there */
 /* ... in two halves, of which the second may fail; undo takes the first back. */
 void bench_start_begin(struct bench *b);
