@@ -83,20 +83,23 @@ static enum sp_client_fault check_uris(sp_slice uris, size_t n_max, size_t bytes
 
 static enum sp_client_fault check_jwks_count(sp_slice json) {
     struct sp_jwks jwks = SP_JWKS_INIT;
-    if (!sp_ok(sp_jwks_parse(json, SP_JWK_PUBLIC_ONLY, &jwks))) return SP_CLIENT_FAULT_JWKS_MALFORMED;
-    const size_t n = jwks.n;
+    const sp_status s = sp_jwks_parse(json, SP_JWK_PUBLIC_ONLY, &jwks);
+    const size_t n = jwks.n + jwks.skipped;
     sp_jwks_done(&jwks);
+    if (sp_is(s, SP_E_NOMEM)) return SP_CLIENT_FAULT_MEMORY;
+    if (!sp_ok(s)) return SP_CLIENT_FAULT_JWKS_MALFORMED;
     if (n == 0) return SP_CLIENT_FAULT_JWKS_MISSING;
     return unless(n <= SP_CLIENT_KEYS_MAX, SP_CLIENT_FAULT_TOO_MANY);
 }
 
 static enum sp_client_fault check_jwks(sp_slice json) {
+    CHECK(check_jwks_count(json));
     const sp_status s = sp_client_jwks_check(json);
     if (sp_is(s, SP_E_REFUSED)) return SP_CLIENT_FAULT_JWKS_PRIVATE;
     if (sp_is(s, SP_E_UNSUPPORTED)) return SP_CLIENT_FAULT_JWKS_UNSUPPORTED;
     if (sp_is(s, SP_E_LIMIT)) return SP_CLIENT_FAULT_TOO_LONG;
     if (sp_is(s, SP_E_NOMEM)) return SP_CLIENT_FAULT_MEMORY;
-    return sp_ok(s) ? check_jwks_count(json) : SP_CLIENT_FAULT_JWKS_MALFORMED;
+    return unless(sp_ok(s), SP_CLIENT_FAULT_JWKS_MALFORMED);
 }
 
 /* ---- one option each ---- */
