@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/base64url.h"
+#include "http/cors.h"
 #include "http/exchange.h"
 #include "http/feed_streams.h"
 #include "http/percent.h"
@@ -11,14 +12,22 @@ char sp_http_listener_public[1];
 char sp_http_listener_admin[1];
 char sp_http_listener_metrics[1];
 
-static sp_status set_origins(struct sp_http_api *api, const struct sp_http_api_config *config) {
-    if (config->n_public_origins > SP_ORIGINS_MAX) return sp_err(SP_E_LIMIT);
-    for (size_t i = 0; i < config->n_public_origins; i++) {
-        if (!sp_origin_valid(config->public_origins[i])) return sp_err(SP_E_MALFORMED);
-        SP_TRY(SP_TEXT_SET(&api->origin_texts[i], config->public_origins[i]));
-        api->origins[i] = SP_TEXT_SLICE(&api->origin_texts[i]);
+static sp_status keep_origins(const sp_slice *given, size_t n, sp_text256 texts[SP_ORIGINS_MAX],
+                              sp_slice ret[SP_ORIGINS_MAX]) {
+    if (n > SP_ORIGINS_MAX) return sp_err(SP_E_LIMIT);
+    for (size_t i = 0; i < n; i++) {
+        if (!sp_origin_valid(given[i])) return sp_err(SP_E_MALFORMED);
+        SP_TRY(SP_TEXT_SET(&texts[i], given[i]));
+        ret[i] = SP_TEXT_SLICE(&texts[i]);
     }
+    return SP_SUCCESS;
+}
+
+static sp_status set_origins(struct sp_http_api *api, const struct sp_http_api_config *config) {
+    SP_TRY(keep_origins(config->public_origins, config->n_public_origins, api->origin_texts, api->origins));
+    SP_TRY(keep_origins(config->cors_origins, config->n_cors_origins, api->cors_texts, api->cors));
     api->n_origins = config->n_public_origins;
+    api->n_cors = config->n_cors_origins;
     return SP_SUCCESS;
 }
 
@@ -92,6 +101,8 @@ static bool serves(const struct sp_exchange *x, sp_slice path) {
     /* Switched off, it is not there at all, whatever the method. */
     if (sp_slice_eq_cstr(path, "/auth/register") && !sp_app_config(x->app)->registration_enabled)
         return false;
+    if (sp_slice_eq_cstr(path, "/.well-known/openid-configuration") && !sp_oauth_has_openid(x->app))
+        return false;
     bool watching = sp_slice_eq_cstr(path, "/healthz") || sp_slice_eq_cstr(path, "/readyz") ||
                     (sp_slice_eq_cstr(path, "/metrics") && x->api->metrics != NULL);
     if (on_metrics_listener(x)) return watching;
@@ -103,6 +114,7 @@ static enum sp_step answer_methods(struct sp_exchange *x, uint32_t methods) {
     SP_AUTO(sp_buf) allow = SP_BUF_INIT(SP_ALLOW_BYTES_MAX);
     if (!sp_ok(sp_route_allow(methods, &allow))) x->failed = true;
     sp_x_header(x, "Allow", sp_buf_slice(&allow));
+    sp_x_preflight(x, methods, sp_buf_slice(&allow));
     if (sp_http_req_method(x->req) == SP_HTTP_OPTIONS) {
         sp_x_reply(x, 204);
     } else {
@@ -147,11 +159,26 @@ static enum sp_step read_target(struct sp_exchange *x, const struct sp_route_mat
     }
     size_t used = 0;
     if (decode_segments(x, match, &used) == SP_ANSWERED) return SP_ANSWERED;
-    return read_query(x, used);
+    const bool is_form = x->route->auth == SP_AUTH_PAGE && x->route->method == SP_HTTP_GET;
+    return is_form ? SP_GO_ON : read_query(x, used);
+}
+
+/* The path of the issuer stands behind the name of a well-known document (RFC 8414 section 3.1), and not
+ * before it; whoever forwards requests to us need not know. */
+static sp_slice without_issuer_path(const struct sp_exchange *x, sp_slice path) {
+    static const char *const documents[] = {"/.well-known/oauth-authorization-server",
+                                            "/.well-known/openid-configuration"};
+    const sp_slice own = sp_issuer_path(SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
+    for (size_t i = 0; i < SP_ARRAY_LEN(documents) && own.n != 0; i++) {
+        const sp_slice name = sp_slice_cstr(documents[i]);
+        if (!sp_slice_starts(path, name)) continue;
+        if (sp_slice_eq(sp_slice_of(path.p + name.n, path.n - name.n), own)) return name;
+    }
+    return path;
 }
 
 static enum sp_step find_route(struct sp_exchange *x) {
-    sp_slice path = sp_http_req_path(x->req);
+    sp_slice path = without_issuer_path(x, sp_http_req_path(x->req));
     if (sp_slice_eq_cstr(path, "*")) return answer_methods(x, 1u << SP_HTTP_GET | 1u << SP_HTTP_POST);
     if (!sp_percent_path_valid(path)) {
         sp_x_problem(x, SP_PROBLEM_BAD_PATH);
@@ -164,6 +191,7 @@ static enum sp_step find_route(struct sp_exchange *x) {
         sp_x_problem(x, SP_PROBLEM_NO_SUCH_ROUTE);
         return SP_ANSWERED;
     }
+    x->sibling = match.sibling;
     if (found == SP_ROUTE_NO_METHOD) return answer_methods(x, match.methods);
     x->route = match.route;
     return read_target(x, &match);
@@ -191,6 +219,7 @@ static enum sp_step defend_cookie(struct sp_exchange *x) {
 static enum sp_step admit(struct sp_exchange *x) {
     if (x->route->auth == SP_AUTH_NONE || on_metrics_listener(x)) return SP_GO_ON;
     if (x->route->auth == SP_AUTH_FEED) return sp_x_authenticate_client(x);
+    if (sp_route_style(x->route) != SP_STYLE_PROBLEM) return SP_GO_ON;
     if (sp_x_find_credential(x) == SP_ANSWERED) return SP_ANSWERED;
     if (x->route->auth == SP_AUTH_OWN) return SP_GO_ON;
     if (sp_x_authenticate(x) == SP_ANSWERED) return SP_ANSWERED;

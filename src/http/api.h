@@ -2,7 +2,7 @@
  *
  * For every request, in this order: canonical path, route, method, headers that must not repeat, query,
  * credentials, the defences of cookies, media type and body; then the handler. The first refusal answers, as
- * RFC 9457 problem JSON with a stable `code`.
+ * RFC 9457 problem JSON with a stable `code`; at /oauth2 as RFC 6749 wants it, or as a page.
  *
  * One api a loop, attached to that loop's server as opts.on_request with the api as arg. Listeners are told
  * apart by the `user` they were given: sp_http_listener_admin for the admin socket, sp_http_listener_metrics,
@@ -41,6 +41,8 @@ enum sp_http_request_log { SP_REQUEST_LOG_DEBUG, SP_REQUEST_LOG_INFO, SP_REQUEST
 struct sp_http_api_config {
     const sp_slice *public_origins;  /* copied; each sp_origin_valid */
     size_t n_public_origins;         /* at most SP_ORIGINS_MAX */
+    const sp_slice *cors_origins;    /* likewise; whose pages may read answers (cors.h) */
+    size_t n_cors_origins;           /* at most SP_ORIGINS_MAX */
     const sp_slice *trusted_proxies; /* each an sp_cidr; copied */
     size_t n_trusted_proxies;        /* at most SP_PROXIES_MAX */
     sp_slice cookie_prefix;          /* empty: "__Host-" */

@@ -13,7 +13,7 @@ static bool is_token_char(uint8_t c) { /* RFC 9110 section 5.6.2 */
 }
 
 sp_status sp_cookie_names_set(struct sp_cookie_names *names, sp_slice prefix) {
-    static const char *const base[SP_COOKIE_KINDS] = {"sp_access", "sp_refresh", "sp_device"};
+    static const char *const base[SP_COOKIE_KINDS] = {"sp_access", "sp_refresh", "sp_device", "sp_sso"};
     if (prefix.n == 0) prefix = SP_SLICE_LIT("__Host-");
     for (size_t i = 0; i < prefix.n; i++) {
         if (!is_token_char(prefix.p[i])) return sp_err(SP_E_MALFORMED);
@@ -65,18 +65,19 @@ sp_status sp_cookie_write(const struct sp_cookie_names *names, enum sp_cookie_ki
     for (size_t i = 0; i < value.n; i++) {
         if (!is_cookie_octet(value.p[i])) return sp_err(SP_E_MALFORMED);
     }
-    /* The access cookie is Lax, so that following a link into the application finds the session; the refresh
-     * cookie is only ever wanted by our own pages' requests. */
-    const char *same_site = kind == SP_COOKIE_ACCESS ? "Lax" : "Strict";
+    /* The access cookie is Lax, so that following a link into the application finds the session, and so is
+     * the sign-in's, since it is applications that send people to its pages; the others are only ever wanted
+     * by our own pages' requests. */
+    const bool lax = kind == SP_COOKIE_ACCESS || kind == SP_COOKIE_SSO;
     size_t before = ret->n;
     sp_slice name = SP_TEXT_SLICE(&names->name[kind]);
     sp_status st = sp_buf_append(ret, name);
     if (sp_ok(st)) st = sp_buf_append_u8(ret, '=');
     if (sp_ok(st)) st = sp_buf_append(ret, value);
-    if (sp_ok(st)) {
-        st = sp_buf_printf(ret, "; Path=/; Max-Age=%lld; HttpOnly; Secure; SameSite=%s",
-                           (long long)(max_age_s < 0 ? 0 : max_age_s), same_site);
-    }
+    if (sp_ok(st)) st = sp_buf_append_cstr(ret, "; Path=/");
+    if (sp_ok(st) && max_age_s != SP_COOKIE_UNTIL_CLOSED)
+        st = sp_buf_printf(ret, "; Max-Age=%lld", (long long)(max_age_s < 0 ? 0 : max_age_s));
+    if (sp_ok(st)) st = sp_buf_printf(ret, "; HttpOnly; Secure; SameSite=%s", lax ? "Lax" : "Strict");
     if (!sp_ok(st)) sp_buf_truncate(ret, before);
     return st;
 }

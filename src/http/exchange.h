@@ -10,7 +10,9 @@
 #include "core/app.h"
 #include "core/feed.h"
 #include "core/live_clients.h"
+#include "core/oauth.h"
 #include "http/api.h"
+#include "http/form.h"
 #include "http/json_in.h"
 #include "http/json_out.h"
 #include "http/route.h"
@@ -30,6 +32,9 @@ struct sp_http_api {
     sp_text256 origin_texts[SP_ORIGINS_MAX];
     sp_slice origins[SP_ORIGINS_MAX]; /* of the texts beside */
     size_t n_origins;
+    sp_text256 cors_texts[SP_ORIGINS_MAX];
+    sp_slice cors[SP_ORIGINS_MAX]; /* likewise */
+    size_t n_cors;
     struct sp_cidr proxies[SP_PROXIES_MAX];
     size_t n_proxies;
     struct sp_log log;
@@ -53,9 +58,12 @@ struct sp_exchange {
     struct sp_app *app;
     struct sp_http_req *req;
     const struct sp_route *route;            /* NULL until found */
+    const struct sp_route *sibling;          /* any row of the path, the method's or not; NULL until found */
     sp_slice segment[SP_ROUTE_SEGMENTS_MAX]; /* decoded */
     struct sp_query query;
     uint8_t *text; /* what was decoded of path and query */
+    uint8_t *form; /* what was decoded of a form; wiped */
+    size_t form_n;
     char request_id[SP_REQUEST_ID_CHARS];
     int64_t
         began_us; /* CLOCK_MONOTONIC, for the log and metrics; the loop's own clock stands still meanwhile */
@@ -63,13 +71,24 @@ struct sp_exchange {
     struct sp_cookies cookies;
     enum sp_credential credential; /* what was found; USER and ADMIN routes: and found good */
     sp_slice access_token;         /* BEARER; COOKIE: may be empty when only the refresh cookie came */
+    bool is_dpop;                  /* BEARER: by the scheme DPoP */
+    bool shows_authorization;      /* CLIENT routes: with an Authorization header */
     struct sp_principal principal;
     struct sp_client_facts client; /* FEED routes */
     struct sp_call call;
     char address[SP_IP_TEXT_BYTES]; /* the client's, when a proxy has told it; call.address borrows it */
     struct sp_json_in body;
     bool wants_device_token; /* in the answer's body */
+    sp_slice typed;          /* the login page: the user name; in `form` */
     bool ends_cookies;       /* success of this use case leaves nothing that our cookies could be good for */
+
+    const char *wrong_parameter; /* of a form; static */
+    /* What would have been needed: for the challenge of a refusal. */
+    struct {
+        sp_slice scope, acr;
+        bool has_max_age;
+        int64_t max_age_s;
+    } wanted;
 
     struct sp_buf out;
     struct sp_json_out json; /* writes to out */
@@ -114,12 +133,17 @@ void sp_x_problem_body(struct sp_exchange *x, enum sp_json_in_error e, const cha
 void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome);
 /* With what the client may know beside: `reason` in the body, Retry-After. */
 void sp_x_outcome_why(struct sp_exchange *x, enum sp_outcome outcome, const struct sp_why *why);
+/* Ends the exchange with an error of OAuth: JSON (RFC 6749 section 5.2), or the error page. */
+void sp_x_trouble(struct sp_exchange *x, const struct sp_oauth_trouble *trouble);
+void sp_x_oauth_error(struct sp_exchange *x, enum sp_oauth_error error, const char *description);
 /* 204, or the outcome's problem. */
 void sp_x_done_plain(struct sp_exchange *x, const struct sp_plain_result *result);
 /* 200 {"sessions_ended": n}, or the outcome's problem. */
 void sp_x_done_count(struct sp_exchange *x, const struct sp_plain_result *result);
 void sp_x_set_cookie(struct sp_exchange *x, enum sp_cookie_kind kind, sp_slice value, int64_t max_age_s);
 void sp_x_expire_cookies(struct sp_exchange *x);
+/* The nonce that the client's next DPoP proof needs. */
+void sp_x_dpop_nonce(struct sp_exchange *x);
 
 /* ---- receipts (receipt.c) ---- */
 
@@ -139,9 +163,15 @@ void sp_x_read_cookies(struct sp_exchange *x);
 /* Finds what the request carries, without judging it: 400 for two at once or a malformed header, 401 for a
  * repeated cookie or a scheme that is not ours. */
 enum sp_step sp_x_find_credential(struct sp_exchange *x);
-/* Demands a good access token. */
+/* Demands a good access token, and its proof when it is bound. */
 enum sp_step sp_x_authenticate(struct sp_exchange *x);
 enum sp_step sp_x_authorize_admin(struct sp_exchange *x);
+/* Answers that this permission is missing, and records it. `target` may be empty. */
+void sp_x_deny(struct sp_exchange *x, sp_slice permission, sp_slice target);
+/* The DPoP header, and what its proof must be for. 401 or invalid_dpop_proof for a repeated one. */
+enum sp_step sp_x_read_dpop(struct sp_exchange *x, struct sp_dpop_shown *ret);
+/* Ends the exchange: no proof where one is needed, or one that does not hold. */
+void sp_x_refuse_proof(struct sp_exchange *x, const struct sp_oauth_trouble *trouble);
 /* A service: FEED routes. */
 enum sp_step sp_x_authenticate_client(struct sp_exchange *x);
 /* Whoever may administer, and who has the permission sallyport:metrics. */
@@ -152,6 +182,8 @@ enum sp_step sp_x_csrf_token(struct sp_exchange *x, const uint8_t *sid);
 /* The token in an Authorization value: the scheme in any case, one SP or more, an RFC 6750 b64token.
  * SP_E_UNSUPPORTED: another scheme. */
 sp_status sp_bearer_parse(sp_slice authorization, sp_slice *ret_token);
+/* The same of any scheme. */
+sp_status sp_token_parse(sp_slice authorization, sp_slice scheme, sp_slice *ret_token);
 
 /* ---- the body (body.c) ---- */
 
@@ -159,6 +191,8 @@ enum sp_step sp_x_check_body(struct sp_exchange *x);
 /* Parses the body into fields; an absent optional body reads as {}. */
 enum sp_step sp_x_read_body(struct sp_exchange *x, struct sp_json_in_field *fields, size_t n);
 bool sp_x_has_body(const struct sp_exchange *x);
+/* The same of a form: of the body, or of the query with GET. Once an exchange: values borrow from it. */
+enum sp_step sp_x_read_form(struct sp_exchange *x, const struct sp_form_field *fields, size_t n);
 /* `limit` and friends of a list. */
 enum sp_step sp_x_read_limit(struct sp_exchange *x, uint32_t *ret_limit);
 

@@ -11,6 +11,8 @@
  * 200 {sessions_ended} POST /auth/password    {current_password, new_password} -> 204 GET  /auth/me -> 200
  * {sub, session_id, roles, permissions, scope, auth_time, expires_at, csrf_token?}
  *
+ * A proof of possession (the header DPoP) at login binds the session to its key; refreshing then needs one.
+ *
  * `me` answers from the token and the role table alone, without asking the store: it is what a page calls
  * first on every load. The user name is not in the token, since it may change and is nobody else's business,
  * and so it is not in the answer. */
@@ -31,7 +33,7 @@ void sp_tokens_write(struct sp_exchange *x, const struct sp_tokens_result *r) {
     struct sp_json_out *o = &x->json;
     bool in_body = r->mode != SP_MODE_COOKIE;
     if (in_body) sp_json_out_text(o, "access_token", r->access_token);
-    if (in_body) sp_json_out_text(o, "token_type", SP_SLICE_LIT("Bearer"));
+    if (in_body) sp_json_out_text(o, "token_type", sp_slice_cstr(r->is_dpop ? "DPoP" : "Bearer"));
     sp_json_out_i64(o, "expires_in", r->access_expires_in_s);
     if (in_body) sp_json_out_text(o, "refresh_token", r->refresh_token);
     sp_json_out_i64(o, "refresh_expires_in", r->refresh_expires_in_s);
@@ -41,6 +43,10 @@ void sp_tokens_write(struct sp_exchange *x, const struct sp_tokens_result *r) {
 }
 
 static void answer_tokens(struct sp_exchange *x, const struct sp_tokens_result *r, int status) {
+    if (r->outcome == SP_OUTCOME_INVALID_PROOF && r->trouble != NULL) {
+        sp_x_refuse_proof(x, r->trouble);
+        return;
+    }
     if (r->outcome != SP_OUTCOME_OK) {
         if (r->outcome == SP_OUTCOME_INVALID_GRANT && x->ends_cookies) sp_x_expire_cookies(x);
         sp_x_outcome_why(x, r->outcome, &r->why);
@@ -97,6 +103,9 @@ void sp_h_login(struct sp_exchange *x) {
     };
     if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
     if (choose_mode(x, mode, &in.mode) == SP_ANSWERED) return;
+    struct sp_dpop_shown dpop;
+    if (sp_x_read_dpop(x, &dpop) == SP_ANSWERED) return;
+    if (dpop.proof.p != NULL) in.dpop = &dpop;
     x->wants_device_token = fields[SP_ARRAY_LEN(fields) - 1].present;
     if (in.mode == SP_MODE_COOKIE) {
         sp_x_read_cookies(x);
@@ -157,6 +166,9 @@ void sp_h_refresh(struct sp_exchange *x) {
         in.attempt = SP_SLICE_ARRAY(raw);
     }
     if (choose_refresh_token(x, &in) == SP_ANSWERED) return;
+    struct sp_dpop_shown dpop;
+    if (sp_x_read_dpop(x, &dpop) == SP_ANSWERED) return;
+    if (dpop.proof.p != NULL) in.dpop = &dpop;
     sp_app_refresh(x->app, &x->call, &in, tokens_done, x);
 }
 
@@ -239,14 +251,24 @@ void sp_h_password(struct sp_exchange *x) {
     sp_app_password_change(x->app, &x->call, &in, plain_done, x);
 }
 
+/* A client that acts on its own is its own subject, and has no session. */
+static void put_subject(struct sp_json_out *o, const struct sp_principal *p) {
+    if (p->is_client) {
+        sp_json_out_text(o, "sub", SP_TEXT_SLICE(&p->client_id));
+        sp_json_out_null(o, "session_id");
+        return;
+    }
+    sp_json_out_base64url(o, "sub", SP_SLICE_ARRAY(p->user_id));
+    sp_json_out_base64url(o, "session_id", SP_SLICE_ARRAY(p->sid));
+}
+
 void sp_h_me(struct sp_exchange *x) {
     const struct sp_principal *p = &x->principal;
     SP_AUTO(sp_buf) permissions = SP_BUF_INIT(SP_HTTP_RESPONSE_BYTES_MAX);
     if (!sp_ok(sp_app_permissions(x->app, p, &permissions))) x->failed = true;
     struct sp_json_out *o = &x->json;
     sp_json_out_object(o, NULL);
-    sp_json_out_base64url(o, "sub", SP_SLICE_ARRAY(p->user_id));
-    sp_json_out_base64url(o, "session_id", SP_SLICE_ARRAY(p->sid));
+    put_subject(o, p);
     sp_json_out_words(o, "roles", SP_TEXT_SLICE(&p->roles));
     sp_json_out_words(o, "permissions", sp_buf_slice(&permissions));
     sp_json_out_text(o, "scope", SP_TEXT_SLICE(&p->scope));

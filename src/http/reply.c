@@ -3,6 +3,9 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "http/challenge.h"
+#include "http/cors.h"
+#include "http/page.h"
 #include "http/traceparent.h"
 
 static const struct {
@@ -15,8 +18,10 @@ static const struct {
 };
 
 enum {
-    RETRY_AFTER_S = 1
-}; /* overload passes in the time of a few password hashes; a restart of the store in about as much */
+    /* overload passes in the time of a few password hashes; a restart of the store in about as much */
+    RETRY_AFTER_S = 1,
+    ERROR_DESCRIPTION_BYTES_MAX = 512, /* two sentences of ours */
+};
 
 void sp_x_header(struct sp_exchange *x, const char *name, sp_slice value) {
     if (x->n_headers == SP_REPLY_HEADERS_MAX || !sp_ok(sp_buf_append(&x->header_text, value))) {
@@ -40,14 +45,19 @@ static bool has_header(const struct sp_exchange *x, const char *name) {
     return false;
 }
 
-/* On every answer. What is fetched from here is data: nothing of it may run, be framed, be guessed to be
- * something else, or be kept. */
+static void header_unless(struct sp_exchange *x, const char *name, const char *value) {
+    if (!has_header(x, name)) header_cstr(x, name, value);
+}
+
+/* On every answer. What is fetched from here is data, unless it is a page, which says so itself (page.h):
+ * nothing of it may run, be framed, be guessed to be something else, or be kept. */
 static void add_common_headers(struct sp_exchange *x) {
-    if (!has_header(x, "Cache-Control")) header_cstr(x, "Cache-Control", "no-store");
+    header_unless(x, "Cache-Control", "no-store");
     header_cstr(x, "X-Content-Type-Options", "nosniff");
-    header_cstr(x, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    header_cstr(x, "Referrer-Policy", "no-referrer");
+    header_unless(x, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    header_unless(x, "Referrer-Policy", "no-referrer");
     sp_x_header(x, "X-Request-Id", SP_SLICE_ARRAY(x->request_id));
+    sp_x_cors(x);
 }
 
 /* So that our log line can be found from the caller's trace; "-" without a well-formed one. It is the
@@ -98,6 +108,8 @@ static void exchange_free(struct sp_exchange *x) {
     sp_buf_done(&x->out);
     sp_buf_done(&x->header_text);
     free(x->text);
+    if (x->form != NULL) sp_wipe(x->form, x->form_n);
+    free(x->form);
     sp_wipe(x, sizeof(*x));
     free(x);
 }
@@ -128,6 +140,10 @@ static void send_reply(struct sp_exchange *x, int status) {
     exchange_free(x);
 }
 
+static enum sp_route_style style_of(const struct sp_exchange *x) {
+    return x->sibling == NULL ? SP_STYLE_PROBLEM : sp_route_style(x->sibling);
+}
+
 static void start_over(struct sp_exchange *x) {
     sp_buf_clear(&x->out);
     x->json = SP_JSON_OUT(&x->out);
@@ -143,9 +159,10 @@ static void send_bare_500(struct sp_exchange *x) {
 struct problem {
     int status;
     const char *code, *title;
-    const char *detail;     /* NULL: none */
-    const char *reason;     /* NULL: none */
-    uint32_t retry_after_s; /* 0: as the status asks for */
+    const char *detail;      /* NULL: none */
+    const char *reason;      /* NULL: none */
+    uint32_t retry_after_s;  /* 0: as the status asks for */
+    const char *oauth_error; /* what OAuth calls it; NULL: as the status says */
 };
 
 static void write_problem(struct sp_exchange *x, const struct problem *p) {
@@ -160,22 +177,95 @@ static void write_problem(struct sp_exchange *x, const struct problem *p) {
     if (p->detail != NULL) sp_json_out_text(o, "detail", sp_slice_cstr(p->detail));
     if (p->reason != NULL) sp_json_out_text(o, "reason", sp_slice_cstr(p->reason));
     sp_json_out_object_end(o);
+    header_cstr(x, "Content-Type", "application/problem+json");
+}
+
+/* RFC 6749 section 5.2 has a word for few of the things that HTTP can refuse. */
+static const char *oauth_error(const struct problem *p) {
+    if (p->oauth_error != NULL) return p->oauth_error;
+    if (p->status == 403) return "access_denied";
+    if (p->status == 503) return "temporarily_unavailable";
+    return p->status >= 500 ? "server_error" : "invalid_request";
+}
+
+static void write_oauth_error(struct sp_exchange *x, const struct problem *p) {
+    struct sp_json_out *o = &x->json;
+    sp_json_out_object(o, NULL);
+    sp_json_out_text(o, "error", sp_slice_cstr(oauth_error(p)));
+    if (p->title != NULL && p->detail != NULL) {
+        SP_AUTO(sp_buf) b = SP_BUF_INIT(ERROR_DESCRIPTION_BYTES_MAX);
+        if (!sp_ok(sp_buf_printf(&b, "%s: %s", p->title, p->detail))) x->failed = true;
+        sp_json_out_text(o, "error_description", sp_buf_slice(&b));
+    } else if (p->title != NULL) {
+        sp_json_out_text(o, "error_description", sp_slice_cstr(p->title));
+    }
+    sp_json_out_object_end(o);
+    header_cstr(x, "Content-Type", "application/json");
+    header_cstr(x, "Pragma", "no-cache"); /* RFC 6749 section 5.1 */
+}
+
+static void write_body(struct sp_exchange *x, const struct problem *p) {
+    switch (style_of(x)) {
+    case SP_STYLE_PROBLEM: write_problem(x, p); return;
+    case SP_STYLE_OAUTH: write_oauth_error(x, p); return;
+    case SP_STYLE_PAGE: break;
+    }
+    sp_page_error(x, oauth_error(p), p->title, p->detail);
+}
+
+/* ---- challenges ---- */
+
+static void add_challenge(struct sp_exchange *x, const struct sp_challenge *c) {
+    SP_AUTO(sp_buf) b = SP_BUF_INIT(SP_CHALLENGE_BYTES_MAX);
+    if (!sp_ok(sp_challenge_write(c, &b))) x->failed = true;
+    sp_x_header(x, "WWW-Authenticate", sp_buf_slice(&b));
+}
+
+/* Errors of a token that was shown, in the words of RFC 6750, 9449 and 9470; NULL: it is about something
+ * else. */
+static const char *token_error(const struct problem *p) {
+    static const char *const of_tokens[] = {"invalid_token", "invalid_dpop_proof", "use_dpop_nonce",
+                                            "insufficient_user_authentication", "insufficient_scope"};
+    const char *code = p->oauth_error != NULL ? p->oauth_error : p->code;
+    if (strcmp(code, "permission_denied") == 0) return "insufficient_scope";
+    for (size_t i = 0; i < SP_ARRAY_LEN(of_tokens); i++) {
+        if (strcmp(code, of_tokens[i]) == 0) return of_tokens[i];
+    }
+    return NULL;
 }
 
 /* RFC 9110 section 11.6.1: every 401 says how to do better. RFC 6750 section 3: the error only when a token
- * was given. */
-static void add_challenge(struct sp_exchange *x, int status, const char *code) {
-    if (status == 401 && x->route != NULL && x->route->auth == SP_AUTH_FEED) {
-        header_cstr(x, "WWW-Authenticate", "Basic realm=\"sallyport feed\", charset=\"UTF-8\"");
-    } else if (status == 401) {
-        bool bad_token = strcmp(code, "invalid_token") == 0;
-        header_cstr(x, "WWW-Authenticate",
-                    bad_token ? "Bearer realm=\"sallyport\", error=\"invalid_token\""
-                              : "Bearer realm=\"sallyport\"");
+ * was given. With the scheme that was used the error, and the other one as an offer. */
+static void challenge_token(struct sp_exchange *x, const struct problem *p) {
+    struct sp_challenge c = SP_CHALLENGE_INIT;
+    const enum sp_challenge_scheme used = x->is_dpop ? SP_CHALLENGE_DPOP : SP_CHALLENGE_BEARER;
+    c.error = token_error(p);
+    if (p->status == 403 && c.error == NULL) return;
+    if (c.error != NULL) c.description = p->title;
+    c.scope = x->wanted.scope;
+    c.acr_values = x->wanted.acr;
+    if (x->wanted.has_max_age) c.max_age_s = x->wanted.max_age_s;
+    c.scheme = used;
+    add_challenge(x, &c);
+    if (p->status == 403 || x->route == NULL || x->route->auth == SP_AUTH_NONE) return;
+    const struct sp_challenge other = {
+        .scheme = used == SP_CHALLENGE_DPOP ? SP_CHALLENGE_BEARER : SP_CHALLENGE_DPOP, .max_age_s = -1};
+    add_challenge(x, &other);
+}
+
+static void add_challenges(struct sp_exchange *x, const struct problem *p) {
+    if (p->status != 401 && p->status != 403) return;
+    const enum sp_route_auth auth = x->route == NULL ? SP_AUTH_NONE : x->route->auth;
+    if (auth == SP_AUTH_PAGE) return;
+    if (auth == SP_AUTH_FEED || auth == SP_AUTH_CLIENT) {
+        /* RFC 6749 section 5.2: whoever used the header is told so; a browser would ask its person. */
+        const bool wanted = p->status == 401 && (auth == SP_AUTH_FEED || x->shows_authorization);
+        const char *realm = auth == SP_AUTH_FEED ? "Basic realm=\"sallyport feed\", charset=\"UTF-8\""
+                                                 : "Basic realm=\"sallyport\", charset=\"UTF-8\"";
+        if (wanted) header_cstr(x, "WWW-Authenticate", realm);
+        return;
     }
-    if (status == 403 && strcmp(code, "permission_denied") == 0) {
-        header_cstr(x, "WWW-Authenticate", "Bearer realm=\"sallyport\", error=\"insufficient_scope\"");
-    }
+    challenge_token(x, p);
 }
 
 static void add_retry_after(struct sp_exchange *x, uint32_t seconds) {
@@ -186,9 +276,8 @@ static void add_retry_after(struct sp_exchange *x, uint32_t seconds) {
 
 static void send_problem(struct sp_exchange *x, const struct problem *p) {
     start_over(x);
-    write_problem(x, p);
-    header_cstr(x, "Content-Type", "application/problem+json");
-    add_challenge(x, p->status, p->code);
+    write_body(x, p);
+    add_challenges(x, p);
     if (p->retry_after_s != 0) {
         add_retry_after(x, p->retry_after_s);
     } else if (p->status == 503) {
@@ -226,12 +315,44 @@ void sp_x_outcome_why(struct sp_exchange *x, enum sp_outcome outcome, const stru
     send_problem(x, &(struct problem){.status = sp_outcome_http_status(outcome),
                                       .code = sp_outcome_code(outcome),
                                       .title = sp_outcome_title(outcome),
+                                      .detail = why->detail,
                                       .reason = why->reason,
                                       .retry_after_s = why->retry_after_s});
 }
 
 void sp_x_outcome(struct sp_exchange *x, enum sp_outcome outcome) {
     sp_x_outcome_why(x, outcome, &(struct sp_why){.reason = NULL});
+}
+
+void sp_x_trouble(struct sp_exchange *x, const struct sp_oauth_trouble *trouble) {
+    const char *code = sp_oauth_code(trouble->error);
+    int status = sp_oauth_http_status(trouble->error);
+    const bool at_token = x->route->auth == SP_AUTH_TOKEN;
+    const bool about_proof =
+        trouble->error == SP_OAUTH_INVALID_DPOP_PROOF || trouble->error == SP_OAUTH_USE_DPOP_NONCE;
+    /* RFC 9449 section 7.1: at a resource, a proof is part of the credential. */
+    if (at_token && about_proof) status = 401;
+    if (at_token && about_proof) x->is_dpop = true;
+    /* A page cannot be asked for a credential. */
+    if (status == 401 && style_of(x) == SP_STYLE_PAGE) status = 400;
+    if (trouble->error == SP_OAUTH_INSUFFICIENT_SCOPE) x->wanted.scope = SP_SLICE_LIT("openid");
+    if (trouble->wants_nonce) sp_x_dpop_nonce(x);
+    send_problem(x, &(struct problem){.status = status,
+                                      .code = code,
+                                      .title = trouble->description,
+                                      .detail = x->wrong_parameter,
+                                      .retry_after_s = trouble->retry_after_s,
+                                      .oauth_error = code});
+}
+
+void sp_x_oauth_error(struct sp_exchange *x, enum sp_oauth_error error, const char *description) {
+    sp_x_trouble(x, &(struct sp_oauth_trouble){.error = error, .description = description});
+}
+
+void sp_x_dpop_nonce(struct sp_exchange *x) {
+    char nonce[SP_DPOP_NONCE_CHARS];
+    sp_oauth_dpop_nonce(x->app, nonce);
+    sp_x_header(x, "DPoP-Nonce", SP_SLICE_ARRAY(nonce));
 }
 
 static void fail(struct sp_exchange *x) {

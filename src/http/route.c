@@ -52,11 +52,36 @@ enum sp_route_found sp_route_find(const struct sp_route *routes, size_t n, enum 
     for (size_t i = 0; i < n && found.route == NULL; i++) {
         if (!matches(routes[i].pattern, path, found.segment)) continue;
         found.methods |= 1u << routes[i].method;
+        if (found.sibling == NULL) found.sibling = &routes[i];
         if (routes[i].method == method) found.route = &routes[i];
     }
     *ret = found;
     if (found.route != NULL) return SP_ROUTE_FOUND;
     return found.methods == 0 ? SP_ROUTE_NO_PATH : SP_ROUTE_NO_METHOD;
+}
+
+enum sp_route_style sp_route_style(const struct sp_route *route) {
+    if (route->auth == SP_AUTH_PAGE) return SP_STYLE_PAGE;
+    const bool oauth = route->auth == SP_AUTH_CLIENT || route->auth == SP_AUTH_TOKEN;
+    return oauth ? SP_STYLE_OAUTH : SP_STYLE_PROBLEM;
+}
+
+bool sp_route_is_shared(const struct sp_route *route) {
+    static const char *const rooms[] = {"/auth/", "/oauth2/", "/.well-known/"};
+    if (route->auth == SP_AUTH_PAGE) return false;
+    for (size_t i = 0; i < SP_ARRAY_LEN(rooms); i++) {
+        if (sp_slice_starts(sp_slice_cstr(route->pattern), sp_slice_cstr(rooms[i]))) return true;
+    }
+    return false;
+}
+
+enum sp_http_method sp_route_method(sp_slice name) {
+    static const enum sp_http_method all[] = {SP_HTTP_GET, SP_HTTP_HEAD,  SP_HTTP_POST,
+                                              SP_HTTP_PUT, SP_HTTP_PATCH, SP_HTTP_DELETE};
+    for (size_t i = 0; i < SP_ARRAY_LEN(all); i++) {
+        if (sp_slice_eq_cstr(name, sp_route_method_name(all[i]))) return all[i];
+    }
+    return SP_HTTP_OTHER;
 }
 
 const char *sp_route_method_name(enum sp_http_method method) {

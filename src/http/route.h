@@ -17,14 +17,25 @@ struct sp_exchange;
 
 enum sp_route_auth {
     SP_AUTH_NONE,    /* credentials are not looked at */
-    SP_AUTH_USER,    /* a good access token: Bearer or cookie */
+    SP_AUTH_USER,    /* a good access token: Bearer, DPoP or cookie */
     SP_AUTH_ADMIN,   /* the admin socket, or such a token with the permission sallyport:admin */
     SP_AUTH_METRICS, /* the metrics listener, the admin socket, or such a token with sallyport:metrics or
                         sallyport:admin */
     SP_AUTH_FEED,    /* HTTP Basic, of a client that may follow the feed */
     SP_AUTH_OWN,     /* the handler reads the credentials that were found */
+    /* The handler asks; refusals are in the words of OAuth. */
+    SP_AUTH_CLIENT, /* a client's credential, in Authorization or in the form */
+    SP_AUTH_TOKEN,  /* an access token, in Authorization or in the form */
+    SP_AUTH_PAGE,   /* whoever has this browser; refusals are pages */
 };
-enum sp_route_body { SP_BODY_NONE, SP_BODY_JSON, SP_BODY_JSON_OPTIONAL };
+/* A form's parameters are read by the handler (form.h). */
+enum sp_route_body { SP_BODY_NONE, SP_BODY_JSON, SP_BODY_JSON_OPTIONAL, SP_BODY_FORM, SP_BODY_FORM_OPTIONAL };
+/* How a refusal is written. */
+enum sp_route_style {
+    SP_STYLE_PROBLEM, /* RFC 9457 */
+    SP_STYLE_OAUTH,   /* RFC 6749 section 5.2 */
+    SP_STYLE_PAGE,    /* HTML */
+};
 /* What applies when the credential is a cookie. */
 enum sp_route_csrf {
     SP_CSRF_SAFE, /* changes nothing */
@@ -39,8 +50,12 @@ struct sp_route {
     enum sp_route_auth auth;
     enum sp_route_body body;
     enum sp_route_csrf csrf;
-    const char *parameters; /* word list */
+    const char *parameters; /* word list; of a page those that it knows: it ignores others (RFC 6749 3.1) */
 };
+enum sp_route_style sp_route_style(const struct sp_route *route);
+/* May pages of other origins that are configured call it (CORS)? What applications call with tokens, and what
+ * is public; never a page of ours, administration or the feed. */
+bool sp_route_is_shared(const struct sp_route *route);
 extern const struct sp_route sp_routes[];
 extern const size_t sp_routes_n;
 
@@ -49,6 +64,7 @@ enum { SP_ROUTE_SEGMENTS_MAX = 2 }; /* `{x}` in one pattern */
 enum sp_route_found { SP_ROUTE_FOUND, SP_ROUTE_NO_PATH, SP_ROUTE_NO_METHOD };
 struct sp_route_match {
     const struct sp_route *route;            /* FOUND. HEAD finds GET */
+    const struct sp_route *sibling;          /* FOUND, NO_METHOD: the first of the path's rows */
     sp_slice segment[SP_ROUTE_SEGMENTS_MAX]; /* FOUND: raw, borrowed from path */
     uint32_t
         methods; /* NO_METHOD: bits of enum sp_http_method that the path has; HEAD and OPTIONS not included */
@@ -57,6 +73,8 @@ enum sp_route_found sp_route_find(const struct sp_route *routes, size_t n, enum 
                                   sp_slice path, struct sp_route_match *ret);
 /* "GET"; "other" for what is none of ours. */
 const char *sp_route_method_name(enum sp_http_method method);
+/* The method of that name; OTHER. */
+enum sp_http_method sp_route_method(sp_slice name);
 /* "GET, HEAD, OPTIONS": the value of Allow. */
 enum { SP_ALLOW_BYTES_MAX = 64 };
 sp_status sp_route_allow(uint32_t methods, struct sp_buf *ret);

@@ -27,7 +27,7 @@
 #define SP_HTTP_HEADER_BYTES_MAX                                                                             \
     (16 * 1024)                 /* request line and headers; browsers with fat cookies stay below 8 KiB */
 #define SP_HTTP_HEADERS_MAX 100 /* header lines; Apache's and h2o's figure */
-#define SP_HTTP_URL_BYTES_MAX (4 * 1024)    /* our longest is a cursor and a few filters */
+#define SP_HTTP_URL_BYTES_MAX (8 * 1024)    /* our longest is an authorization request that was sealed */
 #define SP_HTTP_BODY_BYTES_MAX (16 * 1024)  /* our largest body is a policy document */
 #define SP_HTTP_READ_AHEAD_BYTES (4 * 1024) /* pipelined bytes kept beside a full request */
 #define SP_HTTP_CONNECTIONS_MAX                                                                              \

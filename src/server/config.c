@@ -377,15 +377,15 @@ static sp_status check_audit(const struct sp_config *c, char error[SP_CONFIG_ERR
     return SP_SUCCESS;
 }
 
-static sp_status check_origins(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
-    sp_slice list = sp_slice_cstr(sp_config_text(c, SP_CFG_server_public_origins)), word;
+static sp_status check_origins(const struct sp_config *c, enum sp_config_key key, const char *name,
+                               char error[SP_CONFIG_ERROR_BYTES]) {
+    sp_slice list = sp_slice_cstr(sp_config_text(c, key)), word;
     while (sp_words_next(&list, &word)) {
         char url[SP_CONFIG_VALUE_BYTES];
         snprintf(url, sizeof(url), "%.*s", SP_SLICE_FMT(word));
         if (!is_http_url(url) || strchr(strstr(url, "://") + 3, '/') != NULL)
-            return complain(
-                error, "%s: server.public_origins: \"%.80s\": expected scheme://host[:port] without a path",
-                c->values[SP_CFG_server_public_origins].source, url);
+            return complain(error, "%s: %s: \"%.80s\": expected scheme://host[:port] without a path",
+                            c->values[key].source, name, url);
     }
     return SP_SUCCESS;
 }
@@ -426,7 +426,8 @@ sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES
     SP_TRY(derive(c, SP_CFG_tokens_audience, issuer, "from tokens.issuer", error));
     origin_of(issuer, value, sizeof(value));
     SP_TRY(derive(c, SP_CFG_server_public_origins, value, "from tokens.issuer", error));
-    SP_TRY(check_origins(c, error));
+    SP_TRY(check_origins(c, SP_CFG_server_public_origins, "server.public_origins", error));
+    SP_TRY(check_origins(c, SP_CFG_server_cors_origins, "server.cors_origins", error));
     SP_TRY(check_audit(c, error));
     SP_TRY(check_proxies(c, error));
     if (sp_config_number(c, SP_CFG_sessions_idle_ttl) > sp_config_number(c, SP_CFG_sessions_absolute_ttl))

@@ -116,15 +116,19 @@ static sp_status make_lanes(struct server *s) {
 /* ---- loops ---- */
 
 static sp_status make_api(struct server *s, struct front *f) {
-    sp_slice origins[SP_ORIGINS_MAX], proxies[SP_PROXIES_MAX];
-    size_t n_origins = 0, n_proxies = 0;
+    sp_slice origins[SP_ORIGINS_MAX], cors[SP_ORIGINS_MAX], proxies[SP_PROXIES_MAX];
+    size_t n_origins = 0, n_cors = 0, n_proxies = 0;
     SP_TRY(sp_wire_say(words_of(slice(s, SP_CFG_server_public_origins), SP_ORIGINS_MAX, origins, &n_origins),
                        "server.public_origins", "Too many of them."));
+    SP_TRY(sp_wire_say(words_of(slice(s, SP_CFG_server_cors_origins), SP_ORIGINS_MAX, cors, &n_cors),
+                       "server.cors_origins", "Too many of them."));
     SP_TRY(sp_wire_say(words_of(slice(s, SP_CFG_server_trusted_proxies), SP_PROXIES_MAX, proxies, &n_proxies),
                        "server.trusted_proxies", "Too many of them."));
     const struct sp_http_api_config config = {
         .public_origins = origins,
         .n_public_origins = n_origins,
+        .cors_origins = cors,
+        .n_cors_origins = n_cors,
         .trusted_proxies = proxies,
         .n_trusted_proxies = n_proxies,
         .log = s->log,
