@@ -417,6 +417,13 @@ void sp_device_token(const struct sp_app *app, const struct sp_device *device, c
 /* ---- proofs (oauth_dpop.c) ---- */
 
 sp_status sp_oauth_dpop_open(struct sp_app *app);
+/* One that was looked at, and holds; jkt empty: none was shown. */
+struct sp_oauth_proof {
+    sp_text64 jkt;
+    uint8_t id[SP_ROW_HASH_BYTES];
+    int64_t until_ms;
+    bool is_remembered;
+};
 
 /* ---- keys ---- */
 

@@ -10,6 +10,7 @@
  * that nobody has it is the name's, as for any stranger. What was no failure is given back. */
 #include "core/app_login.h"
 
+#include "core/oauth_internal.h"
 #include "token/ids.h"
 
 static void login_read(struct sp_login_op *op);
@@ -124,7 +125,9 @@ static sp_status login_changes(struct sp_login_op *op) {
                                            .device = SP_TEXT_SLICE(&op->device),
                                            .amr = SP_SLICE_LIT("pwd"), /* RFC 8176 */
                                            .acr = SP_SLICE_LIT(SP_ACR_PASSWORD),
-                                           .auth_time_s = base->now_ms / 1000};
+                                           .auth_time_s = base->now_ms / 1000,
+                                           .jkt = SP_TEXT_SLICE(&op->proof.jkt)};
+    op->t.jkt = op->proof.jkt;
     SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
     if (op->shape != NULL) SP_TRY(op->shape(op));
     sp_op_reset(base);
@@ -184,9 +187,15 @@ static sp_status admit(struct sp_login_op *op, int64_t *ret_wait_ms) {
     return SP_SUCCESS;
 }
 
+/* The proof is used up by the attempt, whatever becomes of that: so it says nothing about the password. */
 static void login_check(struct sp_login_op *op) {
     static const sp_text256 nobody = {0};
     struct sp_op *base = &op->t.base;
+    base->trouble = sp_oauth_dpop_remember(base->app, &op->proof);
+    if (base->trouble.error != SP_OAUTH_NONE) {
+        sp_op_finish(base, SP_OUTCOME_INVALID_PROOF);
+        return;
+    }
     const sp_text256 *phc = op->is_usable ? &op->t.user.password : &nobody;
     sp_op_hash(base, sp_buf_slice(&base->secret[0]), phc, login_verified);
 }
@@ -232,9 +241,24 @@ static bool request_is_well_formed(struct sp_login_op *op, const struct sp_login
     return mode && sp_utf8_printable(in->device) && sp_ok(SP_TEXT_SET(&op->device, in->device));
 }
 
+/* A browser with cookies has no key of its own. */
+static enum sp_outcome look_at_proof(struct sp_login_op *op, const struct sp_dpop_shown *dpop) {
+    struct sp_op *base = &op->t.base;
+    if (dpop == NULL || dpop->proof.p == NULL) return SP_OUTCOME_OK;
+    if (op->mode == SP_MODE_COOKIE) return SP_OUTCOME_INVALID_REQUEST;
+    base->trouble = sp_oauth_dpop_look(base->app, dpop, SP_DPOP_NONCE_AS_CONFIGURED, SP_SLICE_EMPTY,
+                                       SP_SLICE_EMPTY, &op->proof);
+    return base->trouble.error == SP_OAUTH_NONE ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_PROOF;
+}
+
 void sp_login_begin(struct sp_login_op *op, const struct sp_login_request *in) {
     if (!request_is_well_formed(op, in)) {
         sp_op_finish(&op->t.base, SP_OUTCOME_INVALID_REQUEST);
+        return;
+    }
+    const enum sp_outcome proof = look_at_proof(op, in->dpop);
+    if (proof != SP_OUTCOME_OK) {
+        sp_op_finish(&op->t.base, proof);
         return;
     }
     int64_t wait_ms = sp_op_charge_address(&op->t.base, &op->address, SP_THROTTLE_ADDRESS);

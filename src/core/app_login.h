@@ -21,6 +21,7 @@ struct sp_login_op {
     size_t device_token_n;
     struct sp_device seen_on; /* the known device, or a new one */
     struct sp_charge address, account;
+    struct sp_oauth_proof proof; /* the session is bound to its key */
     struct sp_session_row row;
     struct sp_change *expect, *insert;
 

@@ -61,19 +61,9 @@ static enum sp_dpop_fault judge_nonce(const struct sp_app *app, const struct sp_
     return SP_DPOP_NONE;
 }
 
-static enum sp_dpop_fault remember(struct sp_app *app, const struct sp_dpop *proof, int64_t now_ms) {
-    switch (sp_replay_add(app->proofs, proof->id, proof->replay_until_ms, now_ms)) {
-    case SP_REPLAY_NEW: return SP_DPOP_NONE;
-    case SP_REPLAY_SEEN: return SP_DPOP_REPLAYED;
-    case SP_REPLAY_FULL: break;
-    }
-    return SP_DPOP_TABLE_FULL;
-}
-
-static enum sp_dpop_fault check(struct sp_app *app, const struct sp_dpop_shown *shown,
-                                enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
-                                struct sp_dpop_scratch *scratch, sp_text64 *ret_jkt) {
-    const int64_t now_ms = sp_app_now_ms(app);
+static enum sp_dpop_fault look(struct sp_app *app, const struct sp_dpop_shown *shown,
+                               enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
+                               struct sp_dpop_scratch *scratch, struct sp_oauth_proof *ret) {
     SP_AUTO(sp_buf) url = SP_BUF_INIT(SP_HTU_BYTES_MAX);
     struct sp_dpop proof;
     if (!sp_ok(url_of(app, shown->path, &url))) return SP_DPOP_INTERNAL;
@@ -83,31 +73,53 @@ static enum sp_dpop_fault check(struct sp_app *app, const struct sp_dpop_shown *
                                           .urls_n = SP_ARRAY_LEN(urls),
                                           .access_token = access_token,
                                           .jkt = jkt,
-                                          .now_s = now_ms / 1000};
+                                          .now_s = sp_app_now_ms(app) / 1000};
     enum sp_dpop_fault fault = sp_dpop_check(shown->proof, &expect, scratch, &proof);
     if (fault == SP_DPOP_NONE) fault = judge_nonce(app, &proof, rule);
-    if (fault == SP_DPOP_NONE) fault = remember(app, &proof, now_ms);
-    if (fault == SP_DPOP_NONE) SP_IGNORE(SP_TEXT_SET(ret_jkt, SP_SLICE_ARRAY(proof.jkt))); /* fits */
-    return fault;
+    if (fault != SP_DPOP_NONE) return fault;
+    memcpy(ret->id, proof.id, sizeof(ret->id));
+    ret->until_ms = proof.replay_until_ms;
+    SP_IGNORE(SP_TEXT_SET(&ret->jkt, SP_SLICE_ARRAY(proof.jkt))); /* fits */
+    return SP_DPOP_NONE;
+}
+
+struct sp_oauth_trouble sp_oauth_dpop_look(struct sp_app *app, const struct sp_dpop_shown *shown,
+                                           enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
+                                           struct sp_oauth_proof *ret) {
+    memset(ret, 0, sizeof(*ret));
+    if (shown == NULL || shown->proof.p == NULL) return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
+    struct sp_dpop_scratch *scratch = malloc(sizeof(*scratch)); /* 20 KiB: not for every thread's stack */
+    if (scratch == NULL) return trouble_of(SP_DPOP_INTERNAL);
+    const enum sp_dpop_fault fault = look(app, shown, rule, access_token, jkt, scratch, ret);
+    free(scratch); /* proofs are no secrets */
+    return fault == SP_DPOP_NONE ? sp_oauth_trouble_of(SP_OAUTH_NONE, NULL) : trouble_of(fault);
+}
+
+struct sp_oauth_trouble sp_oauth_dpop_remember(struct sp_app *app, struct sp_oauth_proof *proof) {
+    if (proof->jkt.n == 0 || proof->is_remembered) return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
+    switch (sp_replay_add(app->proofs, proof->id, proof->until_ms, sp_app_now_ms(app))) {
+    case SP_REPLAY_NEW: proof->is_remembered = true; return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
+    case SP_REPLAY_SEEN: return trouble_of(SP_DPOP_REPLAYED);
+    case SP_REPLAY_FULL: break;
+    }
+    return trouble_of(SP_DPOP_TABLE_FULL);
 }
 
 struct sp_oauth_trouble sp_oauth_dpop_check(struct sp_app *app, const struct sp_dpop_shown *shown,
                                             enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
                                             sp_text64 *ret_jkt) {
-    ret_jkt->n = 0;
-    if (shown == NULL || shown->proof.p == NULL) return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
-    struct sp_dpop_scratch *scratch = malloc(sizeof(*scratch)); /* 20 KiB: not for every thread's stack */
-    if (scratch == NULL) return trouble_of(SP_DPOP_INTERNAL);
-    const enum sp_dpop_fault fault = check(app, shown, rule, access_token, jkt, scratch, ret_jkt);
-    free(scratch); /* proofs are no secrets */
-    return fault == SP_DPOP_NONE ? sp_oauth_trouble_of(SP_OAUTH_NONE, NULL) : trouble_of(fault);
+    struct sp_oauth_proof proof;
+    struct sp_oauth_trouble t = sp_oauth_dpop_look(app, shown, rule, access_token, jkt, &proof);
+    if (t.error == SP_OAUTH_NONE) t = sp_oauth_dpop_remember(app, &proof);
+    if (t.error == SP_OAUTH_NONE) *ret_jkt = proof.jkt;
+    return t;
 }
 
 /* ---- resources of our own ---- */
 
-static enum sp_reject refuse(enum sp_reject why, enum sp_dpop_fault fault,
+static enum sp_reject refuse(enum sp_reject why, enum sp_oauth_error error, enum sp_dpop_fault fault,
                              struct sp_oauth_trouble *ret_trouble) {
-    *ret_trouble = trouble_of(fault);
+    *ret_trouble = sp_oauth_trouble_of(error, sp_dpop_fault_doc(fault));
     return why;
 }
 
@@ -118,8 +130,12 @@ enum sp_reject sp_oauth_dpop_of_token(struct sp_app *app, sp_slice access_token,
                                       struct sp_oauth_trouble *ret_trouble) {
     const bool shown = dpop != NULL && dpop->proof.p != NULL;
     if (!is_dpop_scheme && jkt.n == 0) return SP_REJECT_NONE;
-    if (!is_dpop_scheme || !shown) return refuse(SP_REJECT_PROOF_REQUIRED, SP_DPOP_MISSING, ret_trouble);
-    if (jkt.n == 0) return refuse(SP_REJECT_BAD_PROOF, SP_DPOP_UNBOUND_TOKEN, ret_trouble);
+    if (!is_dpop_scheme)
+        return refuse(SP_REJECT_PROOF_REQUIRED, SP_OAUTH_INVALID_TOKEN, SP_DPOP_MISSING, ret_trouble);
+    if (jkt.n == 0)
+        return refuse(SP_REJECT_BAD_PROOF, SP_OAUTH_INVALID_TOKEN, SP_DPOP_UNBOUND_TOKEN, ret_trouble);
+    if (!shown)
+        return refuse(SP_REJECT_PROOF_REQUIRED, SP_OAUTH_INVALID_DPOP_PROOF, SP_DPOP_MISSING, ret_trouble);
     sp_text64 proved;
     const struct sp_oauth_trouble t =
         sp_oauth_dpop_check(app, dpop, SP_DPOP_NONCE_IF_GIVEN, access_token, jkt, &proved);

@@ -76,15 +76,22 @@ enum sp_proof sp_oauth_prove(struct sp_app *app, const struct sp_session_row *ro
 /* ---- proofs (oauth_dpop.c) ---- */
 
 enum sp_dpop_nonce_rule {
-    SP_DPOP_NONCE_AS_CONFIGURED, /* the token endpoint: config.dpop_nonce */
+    SP_DPOP_NONCE_AS_CONFIGURED, /* where tokens are given out: config.dpop_nonce */
     SP_DPOP_NONCE_IF_GIVEN,      /* elsewhere; a proof that may be from before the start needs one anyway */
 };
-/* The proof of a request. NONE with *ret_jkt empty when none was sent (shown->proof.p == NULL). With
+/* The proof of a request. NONE with *ret_jkt empty when none was sent (shown NULL, or
+ * its proof.p). With
  * `access_token` (p not NULL) the proof must be for it, with `jkt` (p not NULL) by that key. A good proof is
  * remembered: call this last, and once. */
 struct sp_oauth_trouble sp_oauth_dpop_check(struct sp_app *app, const struct sp_dpop_shown *shown,
                                             enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
                                             sp_text64 *ret_jkt);
+/* The same in two steps, for who has other things to decide in between: strangers must not fill the table.
+ * The second does nothing for a proof that it has remembered, or for none. */
+struct sp_oauth_trouble sp_oauth_dpop_look(struct sp_app *app, const struct sp_dpop_shown *shown,
+                                           enum sp_dpop_nonce_rule rule, sp_slice access_token, sp_slice jkt,
+                                           struct sp_oauth_proof *ret);
+struct sp_oauth_trouble sp_oauth_dpop_remember(struct sp_app *app, struct sp_oauth_proof *proof);
 /* May this genuine access token, bound to `jkt` (empty: to none), pass as it was shown? NONE, PROOF_REQUIRED,
  * BAD_PROOF, INTERNAL; *ret_trouble is set unless NONE. */
 enum sp_reject sp_oauth_dpop_of_token(struct sp_app *app, sp_slice access_token, sp_slice jkt,
