@@ -158,9 +158,11 @@ static int on_watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, vo
     /* A number that was closed and given again is not what epoll knew under it. */
     if (!set && (errno == ENOENT || errno == EEXIST))
         set = epoll_ctl(t->epoll, how == EPOLL_CTL_ADD ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) == 0;
-    if (!set) return -1;
-    (void)curl_multi_assign(t->multi, fd, t);
-    return 0;
+    if (set)
+        (void)curl_multi_assign(t->multi, fd, t);
+    else
+        tell(t, "connection", "a socket cannot be watched: the system has no room");
+    return 0; /* what is not watched stands still until its time is over; libcurl crashes on -1 (7.88) */
 }
 static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
     struct sp_transport *t = arg;

@@ -119,6 +119,7 @@ static void huge_line(struct connection *c) {
 static void serve_stream(struct connection *c, const struct request *r) {
     struct fake_http *s = c->s;
     uint64_t at;
+    unsigned changes;
     static const char head[] =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     SP_AUTO(sp_buf) b = SP_BUF_INIT(FAKE_BYTES_MAX);
@@ -127,6 +128,7 @@ static void serve_stream(struct connection *c, const struct request *r) {
     s->streams++;
     fake_write_beginning(&s->feed, r->last_event_id, now_ms(), &b);
     at = fake_seq(&s->feed);
+    changes = s->changes;
     pthread_mutex_unlock(&s->lock);
     if (atomic_load(&s->manner) == FAKE_CUT) {
         cut(c, sp_buf_slice(&b));
@@ -142,6 +144,8 @@ static void serve_stream(struct connection *c, const struct request *r) {
         end.tv_nsec %= 1000000000;
         pthread_mutex_lock(&s->lock);
         (void)pthread_cond_timedwait(&s->changed, &s->lock, &end);
+        if (changes != s->changes) fake_write_documents(&s->feed, &b);
+        changes = s->changes;
         fake_write_revocations(&s->feed, at, &b);
         at = fake_seq(&s->feed);
         fake_write_beat(&s->feed, now_ms(), &b);

@@ -31,6 +31,7 @@ struct fake_http {
     _Atomic int manner;
     char authorization[256]; /* wanted; under the lock */
     char last_ack[1024];
+    unsigned changes; /* of documents: open streams get them anew; under the lock */
     unsigned requests, acks, streams, elsewhere, denied; /* under the lock */
     const char *redirect_to;                             /* of FAKE_REDIRECT; NULL: /elsewhere */
     _Atomic size_t poured; /* the most bytes that a client took of something without end */
