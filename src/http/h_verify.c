@@ -23,8 +23,8 @@
 enum {
     LIST_BYTES_MAX = 2 * 1024, /* each; nginx reads an answer's headers into 4 KiB by default */
     ACR_BYTES_MAX = 64,        /* one; what a token of ours can have */
-    MAX_AGE_MAX_S = 100 * 365 * 86400,
 };
+#define MAX_AGE_MAX_S (UINT64_C(100) * 365 * 86400) /* older than any login */
 
 static bool forwarded_method_is_safe(const struct sp_exchange *x) {
     static const char *const names[] = {"X-Forwarded-Method", "X-Original-Method"};

@@ -56,6 +56,10 @@ void *sp_http_req_user(const struct sp_http_req *r) {
     (void)r;
     return fake.listener;
 }
+int64_t sp_http_req_wall_ms(const struct sp_http_req *r) {
+    (void)r;
+    return 1700000300000; /* five minutes after the login of everybody here */
+}
 int64_t sp_http_req_boot_ms(const struct sp_http_req *r) {
     (void)r;
     return 0;
@@ -185,14 +189,9 @@ bool fake_stream_open(void) {
 
 /* ---- the app ---- */
 
-static struct {
-    void (*run)(void);
-    void *done, *arg;
-    enum sp_session_mode mode;
-} later;
+struct fake_work later;
 
-static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void say(const char *fmt, ...) {
+void fake_say(const char *fmt, ...) {
     size_t n = strlen(fake.calls);
     va_list ap;
     va_start(ap, fmt);
@@ -204,14 +203,14 @@ static void say(const char *fmt, ...) {
 }
 #define S(s) (int)(s).n, (s).n == 0 ? "" : (const char *)(s).p
 
-static void finish_later(void (*run)(void), void *done, void *arg) {
+void fake_later(void (*run)(void), void *done, void *arg) {
     assert_null(later.run);
     later.run = run;
     later.done = done;
     later.arg = arg;
 }
 
-static void check_call(const struct sp_call *call) {
+void fake_check_call(const struct sp_call *call) {
     assert_int_equal(call->request_id.n, 22);
     bool admin = fake.listener == (void *)sp_http_listener_admin;
     assert_int_equal(call->channel, admin ? SP_CHANNEL_ADMIN_SOCKET : SP_CHANNEL_HTTP);
@@ -253,6 +252,8 @@ static void fill(struct sp_principal *p, const char *roles) {
     assert_true(sp_ok(SP_TEXT_SET(&p->client_id, SP_SLICE_LIT("web"))));
     assert_true(sp_ok(SP_TEXT_SET(&p->roles, fake.roles.p != NULL ? fake.roles : sp_slice_cstr(roles))));
     assert_true(sp_ok(SP_TEXT_SET(&p->scope, fake.scope)));
+    assert_true(sp_ok(SP_TEXT_SET(&p->acr, fake.acr)));
+    p->is_client = fake.is_client;
 }
 
 enum sp_reject sp_app_authenticate(struct sp_app *app, sp_slice token, struct sp_principal *ret) {
@@ -281,8 +282,8 @@ sp_status sp_app_permissions(struct sp_app *app, const struct sp_principal *p, s
 void sp_app_audit_denial(struct sp_app *app, const struct sp_call *call, sp_slice permission,
                          sp_slice target) {
     (void)app;
-    check_call(call);
-    say("denial %.*s %.*s", S(permission), S(target));
+    fake_check_call(call);
+    fake_say("denial %.*s %.*s", S(permission), S(target));
 }
 void sp_app_csrf_token(struct sp_app *app, const uint8_t *sid, char ret[SP_CSRF_TEXT_BYTES]) {
     (void)app;
@@ -304,6 +305,9 @@ sp_status sp_app_ready(struct sp_app *app) {
 const struct sp_app_config *sp_app_config(const struct sp_app *app) {
     (void)app;
     static struct sp_app_config config = {.issuer = {.n = 11, .s = "https://iss"}};
+    if (fake.issuer.n != 0) assert_true(sp_ok(SP_TEXT_SET(&config.issuer, fake.issuer)));
+    if (fake.issuer.n == 0) assert_true(sp_ok(SP_TEXT_SET(&config.issuer, SP_SLICE_LIT("https://iss"))));
+    config.alg = fake.alg;
     config.registration_enabled = fake.registration;
     return &config;
 }
@@ -417,67 +421,67 @@ static sp_status write_metrics(void *arg, const struct sp_measures *m, struct sp
 void sp_app_login(struct sp_app *app, const struct sp_call *call, const struct sp_login_request *in,
                   sp_tokens_done *done, void *arg) {
     (void)app;
-    check_call(call);
-    say("login %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
-        in->mode == SP_MODE_COOKIE ? "cookie" : "token");
-    if (in->device_token.n != 0) say("device %.*s", S(in->device_token));
+    fake_check_call(call);
+    fake_say("login %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
+             in->mode == SP_MODE_COOKIE ? "cookie" : "token");
+    if (in->device_token.n != 0) fake_say("device %.*s", S(in->device_token));
     later.mode = in->mode;
-    finish_later(run_tokens, done, arg);
+    fake_later(run_tokens, done, arg);
 }
 void sp_app_register(struct sp_app *app, const struct sp_call *call, const struct sp_register_request *in,
                      sp_tokens_done *done, void *arg) {
     (void)app;
-    check_call(call);
-    say("register %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
-        in->mode == SP_MODE_COOKIE ? "cookie" : "token");
+    fake_check_call(call);
+    fake_say("register %.*s|%.*s|%.*s|%s", S(in->username), S(in->password), S(in->device),
+             in->mode == SP_MODE_COOKIE ? "cookie" : "token");
     later.mode = in->mode;
-    finish_later(run_tokens, done, arg);
+    fake_later(run_tokens, done, arg);
 }
 void sp_app_refresh(struct sp_app *app, const struct sp_call *call, const struct sp_refresh_request *in,
                     sp_tokens_done *done, void *arg) {
     (void)app;
-    check_call(call);
-    say("refresh %.*s|%zu|%s", S(in->refresh_token), in->attempt.n,
-        in->mode == SP_MODE_COOKIE ? "cookie" : "token");
+    fake_check_call(call);
+    fake_say("refresh %.*s|%zu|%s", S(in->refresh_token), in->attempt.n,
+             in->mode == SP_MODE_COOKIE ? "cookie" : "token");
     later.mode = in->mode;
-    finish_later(run_tokens, done, arg);
+    fake_later(run_tokens, done, arg);
 }
 void sp_app_logout(struct sp_app *app, const struct sp_call *call, const struct sp_logout_request *in,
                    sp_plain_done *done, void *arg) {
     (void)app;
-    check_call(call);
-    say("logout %.*s|%.*s", S(in->refresh_token), S(in->access_token));
-    finish_later(run_plain, done, arg);
+    fake_check_call(call);
+    fake_say("logout %.*s|%.*s", S(in->refresh_token), S(in->access_token));
+    fake_later(run_plain, done, arg);
 }
 static void need_principal(const struct sp_call *call) {
-    check_call(call);
+    fake_check_call(call);
     assert_non_null(call->principal);
 }
 void sp_app_logout_all(struct sp_app *app, const struct sp_call *call, sp_plain_done *done, void *arg) {
     (void)app;
     need_principal(call);
-    say("logout_all");
-    finish_later(run_plain, done, arg);
+    fake_say("logout_all");
+    fake_later(run_plain, done, arg);
 }
 void sp_app_password_change(struct sp_app *app, const struct sp_call *call,
                             const struct sp_password_request *in, sp_plain_done *done, void *arg) {
     (void)app;
     need_principal(call);
-    say("password %.*s|%.*s", S(in->current), S(in->wanted));
-    finish_later(run_plain, done, arg);
+    fake_say("password %.*s|%.*s", S(in->current), S(in->wanted));
+    fake_later(run_plain, done, arg);
 }
 void sp_app_sessions_own(struct sp_app *app, const struct sp_call *call, sp_sessions_done *done, void *arg) {
     (void)app;
     need_principal(call);
-    say("sessions_own");
-    finish_later(run_sessions, done, arg);
+    fake_say("sessions_own");
+    fake_later(run_sessions, done, arg);
 }
 void sp_app_session_end_own(struct sp_app *app, const struct sp_call *call, sp_slice sid, sp_plain_done *done,
                             void *arg) {
     (void)app;
     need_principal(call);
-    say("session_end_own %.*s", S(sid));
-    finish_later(run_plain, done, arg);
+    fake_say("session_end_own %.*s", S(sid));
+    fake_later(run_plain, done, arg);
 }
 
 static void need_admin(struct sp_app *app, const struct sp_call *call) {
@@ -487,103 +491,103 @@ static void need_admin(struct sp_app *app, const struct sp_call *call) {
 void sp_app_user_add(struct sp_app *app, const struct sp_call *call, const struct sp_user_add_request *in,
                      sp_users_done *done, void *arg) {
     need_admin(app, call);
-    say("user_add %.*s|%.*s|%.*s", S(in->name), S(in->password), S(in->roles));
-    finish_later(run_users, done, arg);
+    fake_say("user_add %.*s|%.*s|%.*s", S(in->name), S(in->password), S(in->roles));
+    fake_later(run_users, done, arg);
 }
 void sp_app_session_add(struct sp_app *app, const struct sp_call *call,
                         const struct sp_session_add_request *in, sp_tokens_done *done, void *arg) {
     need_admin(app, call);
-    say("session_add %.*s|%s%.*s|%.*s|%.*s|%.*s|%lld", S(in->subject), in->has_roles ? "roles " : "",
-        S(in->roles), S(in->scope), S(in->amr), S(in->device), (long long)in->auth_time_s);
+    fake_say("session_add %.*s|%s%.*s|%.*s|%.*s|%.*s|%lld", S(in->subject), in->has_roles ? "roles " : "",
+             S(in->roles), S(in->scope), S(in->amr), S(in->device), (long long)in->auth_time_s);
     later.mode = SP_MODE_TOKEN;
-    finish_later(run_tokens, done, arg);
+    fake_later(run_tokens, done, arg);
 }
 void sp_app_user_show(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
                       sp_users_done *done, void *arg) {
     need_admin(app, call);
-    say("user_show %.*s", S(name_or_id));
-    finish_later(run_users, done, arg);
+    fake_say("user_show %.*s", S(name_or_id));
+    fake_later(run_users, done, arg);
 }
 void sp_app_users_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
                        sp_users_done *done, void *arg) {
     need_admin(app, call);
-    say("users_list %.*s|%u", S(after), limit);
-    finish_later(run_users, done, arg);
+    fake_say("users_list %.*s|%u", S(after), limit);
+    fake_later(run_users, done, arg);
 }
 void sp_app_user_edit(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
                       enum sp_user_edit what, sp_slice value, sp_plain_done *done, void *arg) {
     need_admin(app, call);
-    say("user_edit %.*s|%d|%.*s", S(name_or_id), (int)what, S(value));
-    finish_later(run_plain, done, arg);
+    fake_say("user_edit %.*s|%d|%.*s", S(name_or_id), (int)what, S(value));
+    fake_later(run_plain, done, arg);
 }
 void sp_app_roles_list(struct sp_app *app, const struct sp_call *call, sp_roles_done *done, void *arg) {
     need_admin(app, call);
-    say("roles_list");
-    finish_later(run_roles, done, arg);
+    fake_say("roles_list");
+    fake_later(run_roles, done, arg);
 }
 void sp_app_role_set(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_slice permissions,
                      sp_plain_done *done, void *arg) {
     need_admin(app, call);
-    say("role_set %.*s|%.*s", S(name), S(permissions));
-    finish_later(run_plain, done, arg);
+    fake_say("role_set %.*s|%.*s", S(name), S(permissions));
+    fake_later(run_plain, done, arg);
 }
 void sp_app_role_delete(struct sp_app *app, const struct sp_call *call, sp_slice name, sp_plain_done *done,
                         void *arg) {
     need_admin(app, call);
-    say("role_delete %.*s", S(name));
-    finish_later(run_plain, done, arg);
+    fake_say("role_delete %.*s", S(name));
+    fake_later(run_plain, done, arg);
 }
 void sp_app_sessions_list(struct sp_app *app, const struct sp_call *call, sp_slice user, bool with_ended,
                           sp_slice after, uint32_t limit, sp_sessions_done *done, void *arg) {
     need_admin(app, call);
-    say("sessions_list %.*s|%d|%.*s|%u", S(user), with_ended, S(after), limit);
-    finish_later(run_sessions, done, arg);
+    fake_say("sessions_list %.*s|%d|%.*s|%u", S(user), with_ended, S(after), limit);
+    fake_later(run_sessions, done, arg);
 }
 void sp_app_revoke(struct sp_app *app, const struct sp_call *call, enum sp_revoke_target target,
                    sp_slice value, sp_plain_done *done, void *arg) {
     need_admin(app, call);
-    say("revoke %d|%.*s", (int)target, S(value));
-    finish_later(run_plain, done, arg);
+    fake_say("revoke %d|%.*s", (int)target, S(value));
+    fake_later(run_plain, done, arg);
 }
 void sp_app_clients_list(struct sp_app *app, const struct sp_call *call, sp_slice after, uint32_t limit,
                          sp_clients_done *done, void *arg) {
     need_admin(app, call);
-    say("clients_list %.*s|%u", S(after), limit);
-    finish_later(run_clients, done, arg);
+    fake_say("clients_list %.*s|%u", S(after), limit);
+    fake_later(run_clients, done, arg);
 }
 void sp_app_client_show(struct sp_app *app, const struct sp_call *call, sp_slice id, sp_clients_done *done,
                         void *arg) {
     need_admin(app, call);
-    say("client_show %.*s", S(id));
-    finish_later(run_clients, done, arg);
+    fake_say("client_show %.*s", S(id));
+    fake_later(run_clients, done, arg);
 }
 void sp_app_client_add(struct sp_app *app, const struct sp_call *call, const struct sp_client_add_request *in,
                        sp_clients_done *done, void *arg) {
     need_admin(app, call);
     const struct sp_client_options *o = &in->options;
-    say("client_add %.*s|%.*s|%d|%.*s|%.*s|%.*s|%d", S(in->id), S(in->secret), o->feed, S(o->auth_method),
-        S(o->redirect_uris), S(o->jwks), o->keeps_refresh);
-    finish_later(run_clients, done, arg);
+    fake_say("client_add %.*s|%.*s|%d|%.*s|%.*s|%.*s|%d", S(in->id), S(in->secret), o->feed,
+             S(o->auth_method), S(o->redirect_uris), S(o->jwks), o->keeps_refresh);
+    fake_later(run_clients, done, arg);
 }
 void sp_app_client_set(struct sp_app *app, const struct sp_call *call, sp_slice id,
                        const struct sp_client_options *options, uint64_t expect_version,
                        sp_clients_done *done, void *arg) {
     need_admin(app, call);
-    say("client_set %.*s|%llu|%.*s|%d", S(id), (unsigned long long)expect_version, S(options->scopes),
-        options->trusted);
-    finish_later(run_clients, done, arg);
+    fake_say("client_set %.*s|%llu|%.*s|%d", S(id), (unsigned long long)expect_version, S(options->scopes),
+             options->trusted);
+    fake_later(run_clients, done, arg);
 }
 void sp_app_client_rotate(struct sp_app *app, const struct sp_call *call, sp_slice id,
                           const struct sp_client_rotate_request *in, sp_clients_done *done, void *arg) {
     need_admin(app, call);
-    say("client_rotate %.*s|%lld|%.*s", S(id), (long long)in->overlap_s, S(in->secret));
-    finish_later(run_clients, done, arg);
+    fake_say("client_rotate %.*s|%lld|%.*s", S(id), (long long)in->overlap_s, S(in->secret));
+    fake_later(run_clients, done, arg);
 }
 void sp_app_client_edit(struct sp_app *app, const struct sp_call *call, sp_slice id, enum sp_client_edit what,
                         sp_plain_done *done, void *arg) {
     need_admin(app, call);
-    say("client_edit %.*s|%d", S(id), (int)what);
-    finish_later(run_plain, done, arg);
+    fake_say("client_edit %.*s|%d", S(id), (int)what);
+    fake_later(run_plain, done, arg);
 }
 struct sp_feed *sp_app_feed(struct sp_app *app) {
     (void)app;
@@ -593,7 +597,7 @@ enum sp_client_check sp_app_client_check(struct sp_app *app, const struct sp_cal
                                          sp_slice secret, struct sp_client_facts *ret_facts) {
     (void)app;
     (void)call;
-    say("client_check %.*s|%.*s", S(id), S(secret));
+    fake_say("client_check %.*s|%.*s", S(id), S(secret));
     if (fake.client != SP_CLIENT_REFUSED) *ret_facts = fake.client_facts;
     return fake.client;
 }
@@ -604,76 +608,77 @@ enum sp_client_check sp_app_client_check_again(struct sp_app *app, struct sp_cli
 }
 void sp_app_keys_list(struct sp_app *app, const struct sp_call *call, sp_keys_done *done, void *arg) {
     need_admin(app, call);
-    say("keys_list");
-    finish_later(run_keys, done, arg);
+    fake_say("keys_list");
+    fake_later(run_keys, done, arg);
 }
 void sp_app_key_rotate(struct sp_app *app, const struct sp_call *call, enum sp_key_use use, bool immediately,
                        sp_keys_done *done, void *arg) {
     need_admin(app, call);
-    say("key_rotate %d|%d", (int)use, immediately);
-    finish_later(run_keys, done, arg);
+    fake_say("key_rotate %d|%d", (int)use, immediately);
+    fake_later(run_keys, done, arg);
 }
 void sp_app_key_revoke(struct sp_app *app, const struct sp_call *call, sp_slice kid, sp_plain_done *done,
                        void *arg) {
     need_admin(app, call);
-    say("key_revoke %.*s", S(kid));
-    finish_later(run_plain, done, arg);
+    fake_say("key_revoke %.*s", S(kid));
+    fake_later(run_plain, done, arg);
 }
 void sp_app_audit_list(struct sp_app *app, const struct sp_call *call, const struct sp_audit_query *in,
                        sp_audit_done *done, void *arg) {
     need_admin(app, call);
-    say("audit_list %llu|%u|%.*s|%.*s|%lld|%lld", (unsigned long long)in->after_seq, in->limit,
-        SP_SLICE_FMT(in->user), SP_SLICE_FMT(in->action), (long long)in->since_ms, (long long)in->until_ms);
-    finish_later(run_audit, done, arg);
+    fake_say("audit_list %llu|%u|%.*s|%.*s|%lld|%lld", (unsigned long long)in->after_seq, in->limit,
+             SP_SLICE_FMT(in->user), SP_SLICE_FMT(in->action), (long long)in->since_ms,
+             (long long)in->until_ms);
+    fake_later(run_audit, done, arg);
 }
 void sp_app_audit_checkpoint(struct sp_app *app, const struct sp_call *call, sp_audit_checkpoint_done *done,
                              void *arg) {
     (void)app, (void)call;
-    say("audit_checkpoint");
-    finish_later(run_checkpoint, done, arg);
+    fake_say("audit_checkpoint");
+    fake_later(run_checkpoint, done, arg);
 }
 void sp_app_user_erase(struct sp_app *app, const struct sp_call *call, sp_slice name_or_id,
                        uint64_t after_seq, sp_erase_done *done, void *arg) {
     (void)app, (void)call;
-    say("user_erase %.*s|%llu", SP_SLICE_FMT(name_or_id), (unsigned long long)after_seq);
-    finish_later(run_erase, done, arg);
+    fake_say("user_erase %.*s|%llu", SP_SLICE_FMT(name_or_id), (unsigned long long)after_seq);
+    fake_later(run_erase, done, arg);
 }
 void sp_app_backup_start(struct sp_app *app, const struct sp_call *call, sp_slice path, sp_backup_done *done,
                          void *arg) {
     (void)app, (void)call;
-    say("backup_start %.*s", SP_SLICE_FMT(path));
-    finish_later(run_backup, done, arg);
+    fake_say("backup_start %.*s", SP_SLICE_FMT(path));
+    fake_later(run_backup, done, arg);
 }
 void sp_app_backup_status(struct sp_app *app, const struct sp_call *call, sp_backup_done *done, void *arg) {
     (void)app, (void)call;
-    say("backup_status");
-    finish_later(run_backup, done, arg);
+    fake_say("backup_status");
+    fake_later(run_backup, done, arg);
 }
 void sp_app_audit_prune(struct sp_app *app, const struct sp_call *call,
                         const struct sp_audit_checkpoint *checkpoint, sp_audit_prune_done *done, void *arg) {
     need_admin(app, call);
-    say("audit_prune %llu|%lld|%02x|%02x", (unsigned long long)checkpoint->count,
-        (long long)checkpoint->time_ms, checkpoint->head[0], checkpoint->mac[31]);
-    finish_later(run_audit_prune, done, arg);
+    fake_say("audit_prune %llu|%lld|%02x|%02x", (unsigned long long)checkpoint->count,
+             (long long)checkpoint->time_ms, checkpoint->head[0], checkpoint->mac[31]);
+    fake_later(run_audit_prune, done, arg);
 }
 void sp_app_audit_verify(struct sp_app *app, const struct sp_call *call,
                          const struct sp_audit_verify_request *in, sp_audit_verify_done *done, void *arg) {
     need_admin(app, call);
-    say("audit_verify %llu|%llu", (unsigned long long)in->after_seq,
-        (unsigned long long)(in->checkpoint == NULL ? 0 : in->checkpoint->count));
-    finish_later(run_audit_verify, done, arg);
+    fake_say("audit_verify %llu|%llu", (unsigned long long)in->after_seq,
+             (unsigned long long)(in->checkpoint == NULL ? 0 : in->checkpoint->count));
+    fake_later(run_audit_verify, done, arg);
 }
 void sp_app_status(struct sp_app *app, const struct sp_call *call, sp_status_done *done, void *arg) {
     need_admin(app, call);
-    say("status");
-    finish_later(run_status, done, arg);
+    fake_say("status");
+    fake_later(run_status, done, arg);
 }
 
 void sp_app_measure(struct sp_app *app, const struct sp_call *call, sp_measures_done *done, void *arg) {
     (void)app;
-    check_call(call);
-    say("measure");
-    finish_later(run_measures, done, arg);
+    fake_check_call(call);
+    fake_say("measure");
+    fake_later(run_measures, done, arg);
 }
 
 /* ---- asking ---- */
@@ -701,8 +706,11 @@ int fake_setup(void **state) {
     fake.permissions = SP_SLICE_LIT("documents:read");
     memset(&later, 0, sizeof(later));
     static const sp_slice origin[] = {{(const uint8_t *)"https://app.example", 19}};
+    static const sp_slice shared[] = {{(const uint8_t *)"https://spa.example", 19}};
     const struct sp_http_api_config config = {.public_origins = origin,
                                               .n_public_origins = 1,
+                                              .cors_origins = shared,
+                                              .n_cors_origins = 1,
                                               .log = {log_write, NULL},
                                               .metrics = write_metrics,
                                               .random = sp_random_system};
@@ -792,11 +800,13 @@ void assert_status(int status) {
     if (reply.status != status) print_error("reply: %d %s\n", reply.status, reply.body);
     assert_int_equal(reply.status, status);
     assert_string_equal(header("X-Content-Type-Options", 0), "nosniff");
-    assert_string_equal(header("Referrer-Policy", 0), "no-referrer");
+    const bool is_page = header("Content-Type", 0) != NULL &&
+                         strcmp(header("Content-Type", 0), "text/html; charset=utf-8") == 0;
+    assert_string_equal(header("Referrer-Policy", 0), is_page ? "same-origin" : "no-referrer");
     assert_non_null(strstr(header("Content-Security-Policy", 0), "default-src 'none'"));
     assert_non_null(header("Cache-Control", 0));
     assert_int_equal(strlen(header("X-Request-Id", 0)), 22);
-    if (status == 401) assert_non_null(header("WWW-Authenticate", 0));
+    if (status == 401 && !fake.no_challenge) assert_non_null(header("WWW-Authenticate", 0));
     if (status == 503) assert_non_null(header("Retry-After", 0));
 }
 

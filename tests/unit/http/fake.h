@@ -13,6 +13,7 @@
 
 #include "core/app.h"
 #include "core/live_clients.h"
+#include "core/oauth.h"
 #include "http/api.h"
 
 enum { FAKE_HEADERS_MAX = 32, FAKE_TEXT_MAX = 65536 };
@@ -52,7 +53,16 @@ struct fake {
     int64_t now_ms;
     char calls[FAKE_TEXT_MAX];
     sp_slice permissions;
-    sp_slice scope, roles;
+    sp_slice scope, roles, acr;
+    bool is_client;
+    sp_slice issuer; /* empty: https://iss */
+    enum sp_alg alg;
+    bool no_openid;
+    struct sp_oauth_trouble trouble; /* what the use cases of OAuth end with, ... */
+    struct sp_authz_result authz;    /* ... and what the browser is to see */
+    struct sp_oauth_introspection introspection;
+    bool is_dpop;      /* the tokens that are given are bound */
+    bool no_challenge; /* a 401 without one is meant */
     struct sp_http_peer peer;
     void *listener;
     sp_status stream_refused; /* what sp_http_stream_begin fails with */
@@ -61,7 +71,19 @@ struct fake {
 extern struct fake fake;
 extern struct reply reply;
 
-/* cmocka setup and teardown: an api with the public origin https://app.example. */
+/* For doubles in other files: one line of fake.calls; what runs after the handler; what every call has. */
+struct fake_work {
+    void (*run)(void);
+    void *done, *arg;
+    enum sp_session_mode mode;
+};
+extern struct fake_work later;
+void fake_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void fake_later(void (*run)(void), void *done, void *arg);
+void fake_check_call(const struct sp_call *call);
+
+/* cmocka setup and teardown: an api with the public origin https://app.example; https://spa.example may read
+ * answers (CORS). */
 int fake_setup(void **state);
 int fake_teardown(void **state);
 
@@ -78,6 +100,8 @@ void fake_stream_drained(void);
 void fake_stream_gone(enum sp_http_gone why);
 bool fake_stream_open(void);
 
+/* {"error": ...} of this status, as RFC 6749 section 5.2 wants it. */
+void assert_oauth_error(int status, const char *error);
 /* The i-th value of a header, or NULL. */
 const char *header(const char *name, size_t i);
 void assert_status(int status);
@@ -92,6 +116,8 @@ void assert_no_cookies(void);
 /* Tokens that the fake app knows. */
 #define GOOD "good.token"   /* a user with the role `staff`, which grants documents:read */
 #define ADMIN "admin.token" /* sallyport:admin */
+#define BOUND "bound.token" /* GOOD's user, bound to the key of the proof "good.proof" */
+#define FORM "Content-Type: application/x-www-form-urlencoded"
 #define JSON "Content-Type: application/json"
 #define BEARER "Authorization: Bearer " GOOD
 #define BEARER_ADMIN "Authorization: Bearer " ADMIN

@@ -63,7 +63,9 @@ static void verify_asks_for_a_permission(void **state) {
     ask("GET /auth/verify?permission=documents:write", NULL, BEARER, NULL);
     assert_problem(403, "permission_denied");
     assert_string_equal(header("WWW-Authenticate", 0),
-                        "Bearer realm=\"sallyport\", error=\"insufficient_scope\"");
+                        "Bearer realm=\"sallyport\", error=\"insufficient_scope\", "
+                        "error_description=\"permission_denied\", scope=\"documents:write\"");
+    assert_null(header("WWW-Authenticate", 1));
     assert_null(header("X-Auth-Subject", 0));
     assert_calls("denial documents:write \n");
 }
@@ -98,13 +100,106 @@ static void verify_without_a_good_token(void **state) {
     ask("GET /auth/verify", NULL, NULL);
     assert_problem(401, "not_authenticated");
     assert_string_equal(header("WWW-Authenticate", 0), "Bearer realm=\"sallyport\"");
+    assert_string_equal(header("WWW-Authenticate", 1),
+                        "DPoP realm=\"sallyport\", algs=\"ES256 RS256 PS256 EdDSA\"");
     ask("GET /auth/verify", NULL, "Authorization: Bearer forged", NULL);
     assert_problem(401, "invalid_token");
-    assert_string_equal(header("WWW-Authenticate", 0), "Bearer realm=\"sallyport\", error=\"invalid_token\"");
+    assert_string_equal(
+        header("WWW-Authenticate", 0),
+        "Bearer realm=\"sallyport\", error=\"invalid_token\", error_description=\"invalid_token\"");
     ask("GET /auth/verify", NULL, "Authorization: Bearer stale.token", NULL);
     assert_problem(503, "store_unavailable");
     ask("GET /auth/verify", NULL, "Authorization: Bearer broken.token", NULL);
     assert_problem(500, "internal_error");
+}
+
+static void a_permission_that_is_no_word_stays_out_of_the_challenge(void **state) {
+    (void)state;
+    ask("GET /auth/verify?permission=%22,%20error:%22x", NULL, BEARER, NULL);
+    assert_problem(403, "permission_denied");
+    assert_null(strstr(header("WWW-Authenticate", 0), "scope="));
+}
+
+/* Everybody here logged in 300 s ago. */
+static void a_login_may_be_too_old_or_too_weak(void **state) {
+    (void)state;
+    fake.acr = SP_SLICE_LIT("urn:pwd");
+    static const char *const good[] = {"GET /auth/verify?max_age=300",
+                                       "GET /auth/verify?max_age=301&acr=urn:pwd",
+                                       "GET /auth/verify?acr=urn:mfa%20urn:pwd"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(good); i++) {
+        ask(good[i], NULL, BEARER, NULL);
+        assert_status(204);
+    }
+    ask("GET /auth/verify?max_age=299", NULL, BEARER, NULL);
+    assert_problem(401, "insufficient_user_authentication");
+    assert_string_equal(header("WWW-Authenticate", 0),
+                        "Bearer realm=\"sallyport\", error=\"insufficient_user_authentication\", "
+                        "error_description=\"The login is too long ago or not strong enough; log in again\", "
+                        "max_age=\"299\"");
+    assert_null(header("X-Auth-Subject", 0));
+    ask("GET /auth/verify?acr=urn:mfa&permission=documents:write", NULL, BEARER, NULL);
+    assert_problem(401, "insufficient_user_authentication");
+    assert_non_null(strstr(header("WWW-Authenticate", 0), "acr_values=\"urn:mfa\""));
+    fake.acr = SP_SLICE_EMPTY;
+    ask("GET /auth/verify?acr=urn:pwd", NULL, BEARER, NULL);
+    assert_problem(401, "insufficient_user_authentication");
+    static const char *const bad[] = {"max_age=-1", "max_age=1.5", "max_age=01",   "max_age=99999999999",
+                                      "max_age=",   "acr=%22",     "acr=a%20%20b", "acr="};
+    for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
+        char line[64];
+        (void)snprintf(line, sizeof(line), "GET /auth/verify?%s", bad[i]);
+        ask(line, NULL, BEARER, NULL);
+        assert_problem(400, "bad_parameter");
+    }
+}
+
+static void a_client_on_its_own_is_its_own_subject_without_a_session(void **state) {
+    (void)state;
+    fake.is_client = true;
+    ask("GET /auth/verify", NULL, BEARER, NULL);
+    assert_status(204);
+    assert_string_equal(header("X-Auth-Subject", 0), "web");
+    assert_string_equal(header("X-Auth-Session", 0), "-");
+}
+
+#define DPOP_TOKEN "Authorization: DPoP " BOUND
+
+static void a_bound_token_needs_its_scheme_and_its_proof(void **state) {
+    (void)state;
+    ask("GET /auth/verify", NULL, DPOP_TOKEN, "DPoP: good.proof", NULL);
+    assert_status(204);
+    ask("GET /auth/verify", NULL, "Authorization: dpop " BOUND, "DPoP: good.proof", NULL);
+    assert_status(204);
+    ask("GET /auth/verify", NULL, "Authorization: Bearer " BOUND, "DPoP: good.proof", NULL);
+    assert_problem(401, "invalid_dpop_proof");
+    ask("GET /auth/verify", NULL, DPOP_TOKEN, NULL);
+    assert_problem(401, "invalid_dpop_proof");
+    ask("GET /auth/verify", NULL, DPOP_TOKEN, "DPoP: bad.proof", NULL);
+    assert_problem(401, "invalid_dpop_proof");
+    assert_non_null(
+        strstr(header("WWW-Authenticate", 0), "DPoP realm=\"sallyport\", error=\"invalid_dpop_proof\""));
+    assert_string_equal(header("WWW-Authenticate", 1), "Bearer realm=\"sallyport\"");
+    ask("GET /auth/verify", NULL, "Authorization: DPoP " GOOD, "DPoP: good.proof", NULL);
+    assert_problem(401, "invalid_dpop_proof");
+    ask("GET /auth/verify", NULL, "Authorization: DPoP forged", "DPoP: good.proof", NULL);
+    assert_problem(401, "invalid_token");
+    assert_non_null(strstr(header("WWW-Authenticate", 0), "DPoP "));
+    ask("GET /auth/verify", NULL, DPOP_TOKEN, "DPoP: good.proof", "DPoP: good.proof", NULL);
+    assert_problem(401, "invalid_dpop_proof");
+    assert_null(header("DPoP-Nonce", 0));
+}
+
+static void a_proof_that_needs_a_nonce_gets_it(void **state) {
+    (void)state;
+    fake.trouble = (struct sp_oauth_trouble){.error = SP_OAUTH_USE_DPOP_NONCE, .wants_nonce = true};
+    ask("GET /auth/verify", NULL, DPOP_TOKEN, "DPoP: old.proof", NULL);
+    assert_problem(401, "use_dpop_nonce");
+    assert_string_equal(header("DPoP-Nonce", 0), "NNNNNNNNNNNNNNNNNNNNNN");
+    assert_non_null(strstr(header("WWW-Authenticate", 0), "error=\"use_dpop_nonce\""));
+    fake.trouble = (struct sp_oauth_trouble){.error = SP_OAUTH_TEMPORARILY_UNAVAILABLE, .retry_after_s = 1};
+    ask("GET /auth/verify", NULL, DPOP_TOKEN, "DPoP: old.proof", NULL);
+    assert_problem(503, "overloaded");
 }
 
 static void by_cookie_a_safe_forwarded_method_passes(void **state) {
@@ -161,6 +256,11 @@ int main(void) {
         T(permissions_that_do_not_fit_are_left_out_whole),
         T(verify_asks_for_a_permission),
         T(verify_refuses_parameters_that_a_proxy_may_read_otherwise),
+        T(a_permission_that_is_no_word_stays_out_of_the_challenge),
+        T(a_login_may_be_too_old_or_too_weak),
+        T(a_client_on_its_own_is_its_own_subject_without_a_session),
+        T(a_bound_token_needs_its_scheme_and_its_proof),
+        T(a_proof_that_needs_a_nonce_gets_it),
         T(verify_without_a_good_token),
         T(by_cookie_a_safe_forwarded_method_passes),
         T(by_cookie_any_other_method_obeys_the_origin_rule),
