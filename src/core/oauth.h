@@ -173,15 +173,15 @@ struct sp_authz_result {
     sp_slice request;                /* sealed */
     sp_slice csrf;                   /* CONSENT, LOGOUT: bound to the sign-in */
     sp_slice client_id, client_name; /* the name may be empty */
-    sp_slice username;               /* CONSENT, LOGOUT: as displayed; LOGIN: the hint, perhaps empty */
-    sp_slice scope;                  /* CONSENT: what would be granted, word list */
-    sp_slice permissions;            /* CONSENT: those of `scope` that are permissions, word list */
+    sp_slice username;    /* CONSENT, LOGOUT: as displayed; LOGIN: as typed, or the hint; perhaps empty */
+    sp_slice scope;       /* CONSENT: what would be granted, word list */
+    sp_slice permissions; /* CONSENT: those of `scope` that are permissions, word list */
     /* LOGIN, CONSENT, LOGOUT: where the browser may be sent once the page was answered (redirect_uri,
      * post_logout_redirect_uri); may be empty. Browsers hold a form to the page's form-action through every
      * redirect after it, so the page must name the address' origin. */
     sp_slice goes_to;
-    enum sp_outcome failed;          /* LOGIN: OK, or why the attempt before failed: INVALID_CREDENTIALS,
-                                        TOO_MANY_ATTEMPTS,          OVERLOADED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN */
+    enum sp_outcome failed; /* LOGIN: OK, or why the attempt before failed: INVALID_CREDENTIALS,
+                               TOO_MANY_ATTEMPTS,          OVERLOADED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN */
     /* The sign-in's cookie: what to do with it. */
     bool sets_cookie;    /* to `cookie`, for the length of the browser's session unless cookie_max_age_s */
     bool expires_cookie; /* what it names is over, or is no cookie of ours */

@@ -30,6 +30,7 @@ static void fill_page(const struct sp_browser *b, struct sp_authz_result *ret) {
         ret->client_name = SP_TEXT_SLICE(&b->client->row.name);
     }
     ret->username = SP_TEXT_SLICE(&b->username);
+    ret->goes_to = SP_TEXT_SLICE(&b->request.redirect_uri);
     ret->failed = b->failed;
     if (b->next != SP_AUTHZ_CONSENT) return;
     ret->scope = SP_TEXT_SLICE(&b->granted);
