@@ -79,7 +79,6 @@ struct sp_exchange {
     char address[SP_IP_TEXT_BYTES]; /* the client's, when a proxy has told it; call.address borrows it */
     struct sp_json_in body;
     bool wants_device_token; /* in the answer's body */
-    sp_slice typed;          /* the login page: the user name; in `form` */
     bool ends_cookies;       /* success of this use case leaves nothing that our cookies could be good for */
 
     const char *wrong_parameter; /* of a form; static */

@@ -59,7 +59,7 @@ static void put_retry_after(struct sp_exchange *x, int status, uint32_t seconds)
 
 static void answer_login(struct sp_exchange *x, const struct sp_authz_result *r) {
     const int status = login_status(r->failed);
-    sp_page_login(x, r, x->typed);
+    sp_page_login(x, r);
     put_retry_after(x, status, r->trouble.retry_after_s);
     sp_x_reply(x, status);
 }
@@ -111,7 +111,6 @@ void sp_h_authorize_login(struct sp_exchange *x) {
     };
     if (sp_x_origin_rule(x) == SP_ANSWERED) return;
     if (sp_x_read_form(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
-    x->typed = in.username;
     in.cookie = sso_cookie(x);
     /* Of two we believe neither; it only costs the trust. */
     if (x->cookies.seen[SP_COOKIE_DEVICE] == 1) in.device_token = x->cookies.value[SP_COOKIE_DEVICE];

@@ -69,7 +69,7 @@ static void put_fields(struct sp_exchange *x, sp_slice username, bool wrong) {
     sp_page_html(x, ">\n");
 }
 
-void sp_page_login(struct sp_exchange *x, const struct sp_authz_result *r, sp_slice typed) {
+void sp_page_login(struct sp_exchange *x, const struct sp_authz_result *r) {
     const bool failed = r->failed != SP_OUTCOME_OK;
     sp_page_begin(x, failed ? "Error: Sign in" : "Sign in");
     sp_page_html(x, "<h1>Sign in</h1>\n");
@@ -78,7 +78,7 @@ void sp_page_login(struct sp_exchange *x, const struct sp_authz_result *r, sp_sl
     put_client(x, r);
     sp_page_html(x, ".</p>\n<form method=\"post\" action=\"login\">\n");
     sp_page_hidden(x, "request", r->request);
-    put_fields(x, typed.n != 0 ? typed : r->username, r->failed == SP_OUTCOME_INVALID_CREDENTIALS);
+    put_fields(x, r->username, r->failed == SP_OUTCOME_INVALID_CREDENTIALS);
     sp_page_html(x, "<button type=\"submit\">Sign in</button>\n</form>\n");
     sp_page_end(x);
     sp_page_headers(x, r->goes_to);

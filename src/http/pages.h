@@ -5,8 +5,7 @@
 
 #include "http/exchange.h"
 
-/* `typed`: the user name that the person wrote into the attempt that failed; may be empty. */
-void sp_page_login(struct sp_exchange *x, const struct sp_authz_result *r, sp_slice typed);
+void sp_page_login(struct sp_exchange *x, const struct sp_authz_result *r);
 void sp_page_consent(struct sp_exchange *x, const struct sp_authz_result *r);
 void sp_page_logout(struct sp_exchange *x, const struct sp_authz_result *r);
 void sp_page_goodbye(struct sp_exchange *x);

@@ -115,6 +115,7 @@ static void a_login_that_failed_says_so(void **state) {
         show_login();
         fake.authz.failed = cases[i].failed;
         fake.authz.trouble.retry_after_s = 299;
+        fake.authz.username = SP_SLICE_LIT("bob");
         ask("POST /oauth2/login", "request=r&username=bob&password=p", FORM, ORIGIN, NULL);
         assert_page(cases[i].status);
         assert_shows("<title>Error: Sign in</title>");
