@@ -60,9 +60,13 @@ static size_t find_any(sp_slice s, const char *ends) {
 static sp_status check_host(sp_slice host) {
     bool is_v6 = host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
     sp_slice name = is_v6 ? sp_slice_of(host.p + 1, host.n - 2) : host;
+    uint8_t before = '.'; /* no label is empty, but the root's at the end */
     if (name.n == 0) return sp_err(SP_E_MALFORMED);
     for (size_t i = 0; i < name.n; i++) {
-        if (!is_unreserved(name.p[i]) && !(is_v6 && name.p[i] == ':')) return sp_err(SP_E_MALFORMED);
+        uint8_t c = name.p[i];
+        if (!is_unreserved(c) && !(is_v6 && c == ':')) return sp_err(SP_E_MALFORMED);
+        if (c == '.' && before == '.') return sp_err(SP_E_MALFORMED);
+        before = c;
     }
     return SP_SUCCESS;
 }

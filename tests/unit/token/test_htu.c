@@ -91,6 +91,11 @@ static void what_reads_in_two_ways_has_no_form(void **state) {
                                       "https://[::1]x/b",
                                       "https://x[::1]/b",
                                       "https://[::1%25eth0]/b",
+                                      "https://../b",
+                                      "https://./b",
+                                      "https://.a.example/b",
+                                      "https://a..example/b",
+                                      "https://a.example../b",
                                       "https://a.example,b.example/"};
     for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) assert_form(bad[i], NULL);
     uint8_t out[SP_HTU_BYTES_MAX];
