@@ -250,6 +250,9 @@ void sp_epochs_expire(struct sp_epochs *e, int64_t now_s) {
     sp_shards_expire(&e->shards, now_s);
 }
 
+void sp_epochs_clear_users(struct sp_epochs *e) {
+    sp_shards_clear(&e->shards);
+}
 size_t sp_epochs_users(struct sp_epochs *e) {
     struct sp_shards_stats st;
     sp_shards_stats(&e->shards, &st);

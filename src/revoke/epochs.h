@@ -77,6 +77,8 @@ size_t sp_epochs_dump(const struct sp_epochs *e, struct sp_epochs_dump *cursor, 
 /* Drops users whose expiry is before now_s, in turns, where that is worth a rebuild: as sp_revoke_set_expire.
  */
 void sp_epochs_expire(struct sp_epochs *e, int64_t now_s);
+/* Forgets every user; the global epoch stays. As sp_revoke_set_clear. */
+void sp_epochs_clear_users(struct sp_epochs *e);
 /* Users in the map, lapsed ones included. Any thread; takes the lock. */
 size_t sp_epochs_users(struct sp_epochs *e);
 

@@ -102,6 +102,10 @@ sp_status sp_revoke_set_rekey(struct sp_revoke_set *s, const uint8_t key[SP_REVO
     return empty ? SP_SUCCESS : sp_err(SP_E_CONFLICT);
 }
 
+void sp_revoke_set_clear(struct sp_revoke_set *s) {
+    sp_shards_clear(&s->shards);
+}
+
 /* ---- marks ---- */
 
 static inline uint64_t mark_of(const struct sp_revoke_set *s, uint64_t fingerprint) {

@@ -98,6 +98,9 @@ void sp_revoke_set_prefetch(const struct sp_revoke_set *s, uint64_t fingerprint)
  * SP_E_CONFLICT and nothing changes. Fingerprints made before are void afterwards: see
  * sp_revoke_set_generation. Any thread. */
 sp_status sp_revoke_set_rekey(struct sp_revoke_set *s, const uint8_t key[SP_REVOKE_KEY_BYTES]);
+/* Forgets every entry, the key stays. For a verifier that took rows from a stranger before it had anything
+ * else: nothing that was ever proved may be in it. Any thread. */
+void sp_revoke_set_clear(struct sp_revoke_set *s);
 /* It goes to verifiers only: who knows it can choose ids that collide. Any thread, no lock. */
 void sp_revoke_set_key(const struct sp_revoke_set *s, uint8_t ret[SP_REVOKE_KEY_BYTES]);
 /* Changes with every rekey. Who keeps fingerprints reads it before making one, keeps it with it, and makes

@@ -213,6 +213,13 @@ uint64_t sp_shard_hash_behind(const struct sp_shard_table *t, uint64_t hash) {
     return shard << (64 - SP_SHARD_BITS) | ((place << 32) + t->lines - 1) / t->lines << (32 - SP_SHARD_BITS);
 }
 
+void sp_shards_clear(struct sp_shards *s) {
+    pthread_mutex_lock(&s->lock);
+    for (size_t shard = 0; shard < SP_SHARDS; shard++)
+        if (sp_shards_table(s, shard) != NULL) publish(s, shard, NULL, 0);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void sp_shards_stats(struct sp_shards *s, struct sp_shards_stats *ret) {
     pthread_mutex_lock(&s->lock);
     size_t slots = 0;

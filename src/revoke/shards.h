@@ -134,6 +134,8 @@ static inline void sp_shards_count_added(struct sp_shards *s, size_t shard) {
 /* See sp_revoke_set_reserve and sp_revoke_set_expire. */
 sp_status sp_shards_reserve(struct sp_shards *s, size_t more);
 void sp_shards_expire(struct sp_shards *s, int64_t now_s);
+/* Forgets every entry: readers that are inside finish with what was there. */
+void sp_shards_clear(struct sp_shards *s);
 void sp_shards_stats(struct sp_shards *s, struct sp_shards_stats *ret);
 
 #endif

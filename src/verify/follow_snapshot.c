@@ -7,13 +7,18 @@ void sp_follower_snapshot_begun(struct sp_follower *f) {
     f->snapshot_ended = false;
 }
 
-/* Rows are fingerprints under the deployment's key: the set must have the same one, and takes it while it is
- * empty. */
+/* Rows are fingerprints under the deployment's key, which never changes: once a signature has covered it, it
+ * must be this one. Before, what came under another one came from who could not sign: it goes, lest a
+ * stranger's key and rows stay for as long as we live. */
 static bool take_key(struct sp_follower *f, const uint8_t *key) {
     struct sp_revoke_set *set = sp_verifier_revoke_set(f->opts.verifier);
     uint8_t mine[SP_REVOKE_KEY_BYTES];
     sp_revoke_set_key(set, mine);
-    return memcmp(mine, key, sizeof mine) == 0 || sp_ok(sp_revoke_set_rekey(set, key));
+    if (memcmp(mine, key, sizeof mine) == 0) return true;
+    if (f->has_epoch) return false;
+    sp_revoke_set_clear(set);
+    sp_epochs_clear_users(sp_verifier_epochs(f->opts.verifier));
+    return sp_ok(sp_revoke_set_rekey(set, key));
 }
 
 /* A row that cannot be kept closes the verifier: it is not known which token it is about. */

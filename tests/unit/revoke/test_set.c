@@ -196,6 +196,20 @@ static void set_with_entries_keeps_its_key(void **state) {
     fixture_done(&f);
 }
 
+static void cleared_set_forgets_all_and_goes_on(void **state) {
+    (void)state;
+    struct fixture f = fixture_new(&(struct sp_revoke_set_opts){.key = key_a});
+    sp_revoke_set_clear(f.set); /* of nothing */
+    for (uint64_t i = 0; i < 10000; i++) add(&f, SP_REVOKE_JTI, i, (int64_t)UINT32_MAX, T0);
+    sp_revoke_set_clear(f.set);
+    assert_int_equal(stats(&f).entries, 0);
+    for (uint64_t i = 0; i < 10000; i++) assert_false(has(&f, SP_REVOKE_JTI, i, T0));
+    assert_true(sp_ok(sp_revoke_set_rekey(f.set, key_b)));
+    add(&f, SP_REVOKE_JTI, 1, T0 + 10, T0);
+    assert_true(has(&f, SP_REVOKE_JTI, 1, T0));
+    fixture_done(&f);
+}
+
 static void zero_is_no_fingerprint(void **state) {
     (void)state;
     struct fixture f = fixture_new(NULL);
@@ -439,6 +453,7 @@ int main(void) {
         cmocka_unit_test(full_set_refuses_new_entries_and_keeps_the_old),
         cmocka_unit_test(more_than_the_maximum_is_refused),
         cmocka_unit_test(fingerprint_is_siphash_over_kind_and_id),
+        cmocka_unit_test(cleared_set_forgets_all_and_goes_on),
         cmocka_unit_test(rekeyed_set_makes_the_other_sets_fingerprints),
         cmocka_unit_test(set_with_entries_keeps_its_key),
         cmocka_unit_test(zero_is_no_fingerprint),

@@ -595,6 +595,55 @@ static void snapshot_of_another_deployment_is_refused(void **state) {
     rig_done(&rig);
 }
 
+/* A key of the fingerprints, and a row that would never lapse. */
+static void forge_the_base(struct rig *r, enum sp_exchange x, struct sp_buf *b) {
+    static const uint8_t block[] = {1, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8,    0xff, 0xff, 0xff, 0xff,
+                                    2, 0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9,    9,    9,    9,    9,
+                                    9, 9, 9, 9, 0, 0, 0, 9, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+    (void)r;
+    if (x != SP_EX_SNAPSHOT) return;
+    memset(b->p + SP_SNAPSHOT_HEADER_BYTES - 20, 0x66, 16);
+    sp_buf_truncate(b, SP_SNAPSHOT_HEADER_BYTES);
+    assert_true(sp_ok(sp_buf_append(b, SP_SLICE_ARRAY(block))));
+}
+static size_t entries_kept(struct rig *r) {
+    struct sp_revoke_set_stats s;
+    sp_revoke_set_stats(sp_verifier_revoke_set(r->verifier), &s);
+    return s.entries + sp_epochs_users(sp_verifier_epochs(r->verifier));
+}
+static void forged_first_base_leaves_nothing_behind(void **state) {
+    (void)state;
+    rig_init(&rig);
+    fake_revoke_jti(&rig.server, id_a, UNTIL);
+    rig.alter = forge_the_base;
+    rig_pass(&rig, 5000);
+    assert_int_equal(entries_kept(&rig), 2);
+    assert_false(is_fresh(&rig));
+    rig.alter = NULL;
+    rig_pass(&rig, 11 * 1000);
+    assert_int_equal(counted(&rig, SP_FOLLOWER_FOREIGN), 0);
+    assert_true(is_revoked(&rig, SP_REVOKE_JTI, JTI_A));
+    assert_true(is_fresh(&rig));
+    assert_int_equal(entries_kept(&rig), 1);
+    rig_done(&rig);
+}
+static void forged_later_base_does_not_change_the_key(void **state) {
+    (void)state;
+    rig_init_fresh(&rig);
+    rig.alter = forge_the_base;
+    fake_new_epoch(&rig.server, 0x44);
+    fake_restart(&rig.server, 0x45);
+    rig.running[SP_EX_STREAM] = false;
+    sp_follower_ended(rig.f, SP_EX_STREAM, rig_now(&rig), SP_OUTCOME_LOST);
+    rig_pass(&rig, 5000);
+    assert_true(counted(&rig, SP_FOLLOWER_FOREIGN) > 0);
+    assert_int_equal(entries_kept(&rig), 0);
+    rig.alter = NULL;
+    rig_pass(&rig, 11 * 1000);
+    assert_true(is_fresh(&rig));
+    rig_done(&rig);
+}
+
 /* ---- silence, failures, delays ---- */
 
 static void silent_stream_is_given_up_after_three_beats(void **state) {
@@ -1006,6 +1055,8 @@ int main(void) {
         cmocka_unit_test(another_issuer_is_not_followed),
         cmocka_unit_test(snapshot_that_is_not_whole_and_genuine_is_no_base),
         cmocka_unit_test(snapshot_of_another_deployment_is_refused),
+        cmocka_unit_test(forged_first_base_leaves_nothing_behind),
+        cmocka_unit_test(forged_later_base_does_not_change_the_key),
         cmocka_unit_test(silent_stream_is_given_up_after_three_beats),
         cmocka_unit_test(server_that_never_answers_is_given_up_and_tried_again),
         cmocka_unit_test(stale_when_the_server_is_away_and_fresh_when_it_is_back),
