@@ -67,9 +67,9 @@ bool sp_permissions_grant(sp_slice granted_words, sp_slice wanted) {
 
 /* Appends a word that is not in out[begin..) yet. */
 static sp_status append_once(struct sp_buf *out, size_t begin, sp_slice word) {
-    sp_slice so_far = sp_slice_of(out->p + begin, out->n - begin);
-    if (so_far.n != 0 && sp_words_contain(so_far, word)) return SP_SUCCESS;
-    if (so_far.n != 0) SP_TRY(sp_buf_append_u8(out, ' '));
+    if (out->n == begin) return sp_buf_append(out, word);
+    if (sp_words_contain(sp_slice_of(out->p + begin, out->n - begin), word)) return SP_SUCCESS;
+    SP_TRY(sp_buf_append_u8(out, ' '));
     return sp_buf_append(out, word);
 }
 

@@ -116,16 +116,16 @@ static void key_is_in_the_header_and_nowhere_else(void **state) {
     assert_fault(proof_of((struct proof_parts){.extra = "\"\\u0074yp\":\"JWT\","}), "bad_header");
 }
 
+#define ZERO "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 static void weak_and_foreign_keys_are_refused(void **state) {
     (void)state;
-    static const char *const keys[] = {
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
-        "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
-        "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AA\",\"y\":\"AA\"}",
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\"}",
-        "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
-        "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"AQAB\"}",
-        "{\"kty\":\"RSA\",\"e\":\"Aw\",\"n\":\"AQAB\"}"};
+    static const char *const keys[] = {"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" ZERO "\",\"y\":\"" ZERO
+                                       "\"}",
+                                       "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AA\",\"y\":\"AA\"}",
+                                       "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\"}",
+                                       "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" ZERO "\"}",
+                                       "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"AQAB\"}",
+                                       "{\"kty\":\"RSA\",\"e\":\"Aw\",\"n\":\"AQAB\"}"};
     for (size_t i = 0; i < SP_ARRAY_LEN(keys); i++) {
         enum sp_alg alg = i < 3 ? SP_ALG_ES256 : i == 3 ? SP_ALG_EDDSA : SP_ALG_RS256;
         assert_fault(proof_of((struct proof_parts){.alg = alg, .jwk = keys[i]}), "bad_key");
