@@ -248,6 +248,8 @@ const char *sp_authz_still_good(const struct sp_client *client, const struct sp_
         return "the request is another client's";
     if (!sp_client_may_grant(client, SP_SLICE_LIT("authorization_code")))
         return "the client may not use authorization_code";
+    if (client->row.require_par && !request->is_pushed)
+        return "the client must push its authorization requests";
     if (!sp_client_has_redirect_uri(client, uri) || !sp_redirect_target_valid(uri))
         return "this redirect_uri is not registered for the client any more";
     return NULL;
