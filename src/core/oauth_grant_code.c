@@ -155,6 +155,7 @@ static sp_status add_session(struct code_op *op) {
     const struct sp_client_row *client = &op->t.client->row;
     const sp_slice scope = SP_TEXT_SLICE(&op->code.scope);
     memcpy(op->t.user.id, op->code.user_id, sizeof(op->t.user.id));
+    op->t.nonce = op->code.nonce;
     op->t.nonce = op->code.nonce; /* for the id_token */
     const struct sp_session_birth birth = {
         .mode = SP_MODE_TOKEN,

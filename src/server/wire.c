@@ -147,6 +147,7 @@ static sp_status app_config(const struct server *s, struct sp_app_config *ret) {
         .end_kept_s = number(s, SP_CFG_sessions_end_kept),
         .audit_refresh = number(s, SP_CFG_audit_refresh) != 0,
         .audit_keep_s = number(s, SP_CFG_audit_keep_days) * 86400,
+        .dpop_nonce = number(s, SP_CFG_oauth_dpop_nonce) != 0,
     };
     static const enum sp_reuse_policy policies[] = {SP_REUSE_SESSION, SP_REUSE_USER, SP_REUSE_REPORT};
     c.reuse = policies[number(s, SP_CFG_sessions_reuse_policy)]; /* in config.def's order */
