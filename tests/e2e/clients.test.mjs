@@ -1,5 +1,6 @@
 // Clients: made, given other secrets, disabled and deleted; and their secrets, which are nowhere but where they were shown.
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -27,8 +28,11 @@ test('a client is made with a credential of one line, and nothing is said beside
     assert.match(r.stdout, /^orders:spcs_[A-Za-z0-9_-]{43}\n$/);
     const json = await s.ask('client', 'add', 'billing.eu-1_b', '--feed');
     assert.match(json.client_secret, SECRET);
-    assert.deepEqual(Object.keys(json).sort(), ['client_id', 'client_secret', 'created_at', 'disabled', 'feed', 'previous_secret_expires_at',
-        'secret_created_at', 'version']);
+    assert.deepEqual(Object.keys(json).sort(), ['audiences', 'auth_method', 'backchannel_logout_uri', 'client_id', 'client_secret', 'created_at',
+        'disabled', 'feed', 'grants', 'jwks', 'name', 'post_logout_redirect_uris', 'previous_secret_expires_at', 'redirect_uris', 'require_dpop',
+        'require_par', 'rotate_refresh', 'scopes', 'secret_created_at', 'trusted', 'version']);
+    assert.equal(json.auth_method, 'client_secret_basic');
+    assert.deepEqual(json.grants, []);
     assert.equal(json.previous_secret_expires_at, null);
 });
 
@@ -124,6 +128,124 @@ test('clients are listed in pages, disabled, enabled and deleted; every change i
 
 const basic = (credential) => ({ authorization: `Basic ${Buffer.from(credential.trim()).toString('base64')}` });
 const opens = async (credential) => (await request(s.port, 'GET', '/feed/keys', { headers: basic(credential) })).status;
+
+const OWN = 'tn2LQ8uRzX5vKf0WcYb7HjMdE3sGaP9o';
+const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'one' };
+
+test('a client has every option that it was given, in JSON and for people', async () => {
+    const made = await s.ask('client', 'add', 'web', '--name', 'Web shop', '--grant', 'authorization_code', '--grant', 'refresh_token', '--scope', 'openid',
+        '--scope', 'orders:read', '--audience', 'https://api.example', '--audience', 'urn:orders', '--redirect-uri', 'https://app.example/cb',
+        '--redirect-uri', 'http://127.0.0.1/cb', '--auth-method', 'client_secret_post', '--no-rotate', '--trusted', '--require-par', '--require-dpop',
+        '--backchannel-logout-uri', 'https://app.example/bye', '--post-logout-redirect-uri', 'https://app.example/', '--feed');
+    const { client_id, client_secret, created_at, disabled, previous_secret_expires_at, secret_created_at, version, ...options } = made;
+    assert.match(client_secret, SECRET);
+    assert.deepEqual(options, {
+        name: 'Web shop', feed: true, auth_method: 'client_secret_post', grants: ['authorization_code', 'refresh_token'], scopes: ['openid', 'orders:read'],
+        audiences: ['https://api.example', 'urn:orders'], redirect_uris: ['https://app.example/cb', 'http://127.0.0.1/cb'],
+        post_logout_redirect_uris: ['https://app.example/'], backchannel_logout_uri: 'https://app.example/bye', jwks: null, rotate_refresh: false,
+        trusted: true, require_par: true, require_dpop: true,
+    });
+    const shown = (await client('show', 'web')).stdout;
+    for (const text of [/^NAME +Web shop$/m, /^GRANTS +authorization_code, refresh_token$/m, /^REDIRECT URIS +https:\/\/app.example\/cb, http/m, /^TRUSTED +yes$/m, /^ROTATES +no$/m])
+        assert.match(shown, text);
+    assert.match((await client('list')).stdout, /^web +Web shop +client_secret_post +authorization_code, refresh_token +yes +no/m);
+});
+
+test('public clients and clients with keys have no secret', async () => {
+    const app = await client('add', 'app', '--public', '--grant', 'authorization_code', '--redirect-uri', 'com.example.app:/cb');
+    assert.deepEqual([app.status, app.stdout], [0, 'added\n'], app.stderr);
+    assert.equal((await s.ask('client', 'show', 'app')).secret_created_at, null);
+    writeFileSync(at('jwks.json'), JSON.stringify({ keys: [jwk] }));
+    writeFileSync(at('jwk.json'), JSON.stringify(jwk));
+    writeFileSync(at('private.json'), JSON.stringify({ keys: [privateKey.export({ format: 'jwk' })] }));
+    writeFileSync(at('no.json'), 'x');
+    for (const [name, file] of [['signs', 'jwks.json'], ['signs2', 'jwk.json']]) {
+        const made = await s.ask('client', 'add', name, '--auth-method', 'private_key_jwt', '--jwks-file', at(file), '--grant', 'client_credentials');
+        assert.deepEqual(made.jwks, { keys: [jwk] });
+        assert.ok(!('client_secret' in made));
+    }
+    const refused = await client('add', 'signs3', '--auth-method', 'private_key_jwt', '--jwks-file', at('private.json'), '--grant', 'client_credentials');
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /private or a symmetric key.*jwks_private/);
+    for (const file of ['no.json', 'nowhere.json'])
+        assert.equal((await client('add', 'signs3', '--auth-method', 'private_key_jwt', '--jwks-file', at(file), '--feed')).status, 1, file);
+    for (const name of ['app', 'signs']) {
+        const rotated = await client('rotate-secret', name);
+        assert.equal(rotated.status, 1);
+        assert.match(rotated.stderr, /no_secret/);
+    }
+    for (const args of [['--public', '--out', at('x')], ['--public', '--auth-method', 'none'], ['--secret-stdin', '--out', at('x')]])
+        assert.equal((await client('add', 'never', ...args, '--grant', 'authorization_code', '--redirect-uri', 'https://a.example/')).status, 2, args.join(' '));
+    assert.ok(!existsSync(at('x')));
+});
+
+test('a secret of your own works, when it looks random, and is told nowhere', async () => {
+    const made = await s.cli(['client', 'add', 'own', '--feed', '--secret-stdin'], { input: `${OWN}\n` });
+    assert.deepEqual([made.status, made.stdout, made.stderr], [0, 'added\n', '']);
+    assert.equal(await opens(`own:${OWN}`), 200);
+    assert.equal(await opens(`own:${OWN}x`), 401);
+    for (const [input, reason] of [['Xy7-q', 'secret_too_short'], ['password'.repeat(5), 'secret_not_random'], [`${OWN} `, 'secret_characters'], ['', null], ['a'.repeat(129), null]]) {
+        const refused = await s.cli(['client', 'rotate-secret', 'own', '--overlap', '0', '--secret-stdin'], { input: input && `${input}\n` });
+        assert.ok(refused.status !== 0, input);
+        if (reason) assert.match(refused.stderr, new RegExp(reason));
+        if (input) assert.ok(!refused.stderr.includes(input));
+    }
+    const next = OWN.split('').reverse().join('');
+    assert.equal((await s.cli(['client', 'rotate-secret', 'own', '--overlap', '0', '--secret-stdin'], { input: next })).stdout, 'replaced\n');
+    assert.deepEqual([await opens(`own:${OWN}`), await opens(`own:${next}`)], [401, 200]);
+    assert.ok(!s.log.includes(OWN));
+});
+
+test('what a client cannot be made with is refused with a sentence and a reason', async () => {
+    const code = ['--grant', 'authorization_code'];
+    for (const [args, reason] of [
+        [code, 'redirect_uri_missing'], [['--grant', 'password'], 'grant'], [['--grant', 'refresh_token'], 'grant_needs_authorization_code'],
+        [['--public', '--grant', 'client_credentials'], 'grant_needs_confidential'], [['--public', '--feed'], 'feed_needs_secret'],
+        [[...code, '--redirect-uri', 'http://app.example/cb'], 'uri_scheme'], [[...code, '--redirect-uri', 'https://app.example/#x'], 'uri_fragment'],
+        [[...code, '--redirect-uri', 'https://*.example/cb'], 'uri_wildcard'], [[...code, '--redirect-uri', 'https://u@app.example/'], 'uri_userinfo'],
+        [[...code, '--redirect-uri', 'javascript:alert(1)', '--public'], 'uri_scheme'], [['--feed', '--audience', 'orders'], 'audience'],
+        [['--feed', '--auth-method', 'tls_client_auth'], 'auth_method'], [['--grant', 'client_credentials', '--auth-method', 'private_key_jwt'], 'jwks_missing'],
+    ]) {
+        const r = await client('add', 'never-made', ...args);
+        assert.equal(r.status, 1, args.join(' '));
+        assert.match(r.stderr, new RegExp(`: ${reason} \\(invalid_request\\)`), args.join(' '));
+    }
+    assert.equal((await client('show', 'never-made')).status, 1);
+});
+
+test('options are changed one at a time, or all by PUT; what goes takes the tokens along, and all is on record', async () => {
+    await s.ask('client', 'add', 'changing', '--grant', 'client_credentials', '--scope', 'a', '--scope', 'b', '--name', 'First');
+    const set = (...args) => client('set', 'changing', ...args);
+    assert.equal((await set('--name', 'Second')).stdout, 'changed\n');
+    const seq = (await s.ask('status')).revoke_seq;
+    assert.equal((await set('--grant', 'authorization_code', '--grant', 'client_credentials', '--redirect-uri', 'https://app.example/cb', '--trusted')).status, 0);
+    assert.equal((await s.ask('status')).revoke_seq, seq);
+    assert.equal((await set('--scope', 'a', '--no-trusted')).status, 0);
+    assert.equal((await s.ask('status')).revoke_seq, seq + 1);
+    const now = await s.ask('client', 'show', 'changing');
+    assert.deepEqual([now.name, now.scopes, now.trusted, now.redirect_uris, now.version], ['Second', ['a'], false, ['https://app.example/cb'], 4]);
+    assert.equal((await set('--scope', '')).status, 0);
+    assert.deepEqual((await s.ask('client', 'show', 'changing')).scopes, []);
+    for (const args of [[], ['--trusted', '--no-trusted'], ['--no-rotate', '--rotate']]) assert.equal((await set(...args)).status, 2, args.join(' '));
+    assert.equal((await set('--redirect-uri', '')).status, 1); // authorization_code needs one
+    assert.equal((await client('set', 'nobody', '--trusted')).status, 1);
+
+    const url = '/admin/v1/clients/changing';
+    assert.equal((await s.admin('PUT', url, { version: 4, feed: true })).status, 409);
+    const put = await s.admin('PUT', url, { version: 5, feed: true });
+    assert.equal(put.status, 200);
+    assert.deepEqual([put.json.feed, put.json.name, put.json.grants, put.json.version], [true, '', [], 6]);
+    assert.deepEqual(await s.ask('client', 'show', 'changing'), put.json);
+    const changed = (await s.audit('client_changed')).filter((r) => r.target === 'changing');
+    assert.deepEqual(changed.map((r) => r.body.detail.changed), ['name', 'grants redirect_uris trusted', 'scopes trusted', 'scopes', 'name grants redirect_uris feed']);
+
+    // To another method and back: the old secret is not.
+    const keys = await client('set', 'changing', '--no-feed', '--auth-method', 'none');
+    assert.equal(keys.status, 0, keys.stderr);
+    assert.equal((await s.ask('client', 'show', 'changing')).secret_created_at, null);
+    assert.match((await set('--auth-method', 'client_secret_basic')).stderr, /rotate-secret changing/);
+});
 
 test('a credential opens what it is for, until it is replaced, disabled or deleted', async () => {
     const first = await add('watcher');

@@ -18,6 +18,10 @@ const routes = [...text.matchAll(/^R\((\w+), "([^"]+)", (\w+), (\w+), (\w+), (\w
 const json = routes.filter((r) => r.body !== 'NONE');
 
 // The fields of each body: L label, M label or empty, T text, B flag, W words, C count, with the most bytes where that is worth a try; `!`: required.
+const CLIENT = {
+    name: 'M128', feed: 'B', auth_method: 'L64', grants: 'W', scopes: 'W', audiences: 'W', redirect_uris: 'W', post_logout_redirect_uris: 'W',
+    backchannel_logout_uri: 'M512', jwks: 'J', rotate_refresh: 'B', trusted: 'B', require_par: 'B', require_dpop: 'B',
+};
 const FIELDS = {
     login: { 'username!': 'L256', 'password!': 'T1024', device: 'L128', mode: 'L16', device_token: 'M98' },
     register: { 'username!': 'L256', 'password!': 'T1024', device: 'L128', mode: 'L16', device_token: 'M98' },
@@ -32,13 +36,14 @@ const FIELDS = {
     admin_session_add: { 'subject!': 'L', roles: 'W', scope: 'L', amr: 'W', device: 'L128', mode: 'L16', auth_time: 'C' },
     admin_audit_prune: { 'count!': 'C', 'time_ms!': 'C', 'head!': 'L64', 'mac!': 'L64' },
     admin_backup_start: { 'file!': 'L' },
-    admin_client_add: { 'client_id!': 'L64', 'feed!': 'B' },
-    admin_client_rotate: { overlap_s: 'C' },
+    admin_client_add: { 'client_id!': 'L64', client_secret: 'T128', ...CLIENT },
+    admin_client_set: { version: 'C', ...CLIENT },
+    admin_client_rotate: { overlap_s: 'C', client_secret: 'T128' },
     feed_nonce: { 'nonce!': 'L22' },
     feed_ack: { 'verifier!': 'L64', 'epoch!': 'L22', 'seq!': 'C', 'roles!': 'L43', 'keys!': 'L43', 'max_staleness_s!': 'C', leaving: 'B' },
     admin_key_rotate: { use: 'L16', immediately: 'B' },
 };
-const GOOD = { L: 'x', M: '', T: 'x', B: false, W: [], C: 1 };
+const GOOD = { L: 'x', M: '', T: 'x', B: false, W: [], C: 1, J: {} };
 
 let s, token, service;
 before(async () => {
@@ -212,7 +217,7 @@ test('fields: repeated, of another type, empty, too long, with control character
                 assert.equal(r.json.detail, f.name);
             };
             for (const f of fields) {
-                const others = { L: [1, null, true, [], {}, ['x'], 1e300], M: [1, null, true, [], {}], T: [1, null, false, [], {}], B: [0, 1, null, 'true', [], {}], W: ['x', 1, null, true, {}, [1], [null], [['x']]], C: ['1', null, true, [], {}, 1.5] };
+                const others = { L: [1, null, true, [], {}, ['x'], 1e300], M: [1, null, true, [], {}], T: [1, null, false, [], {}], B: [0, 1, null, 'true', [], {}], W: ['x', 1, null, true, {}, [1], [null], [['x']]], C: ['1', null, true, [], {}, 1.5], J: ['{}', 1, null, true, [], [{}]] };
                 for (const value of others[f.type]) await check(f, value, 'wrong_type');
                 refused(await sendJson(route, `{"${f.name}":${JSON.stringify(GOOD[f.type])},"${f.name}":${JSON.stringify(GOOD[f.type])}}`), 400, 'duplicate_field', f.name);
                 if ('LT'.includes(f.type)) await check(f, '', 'bad_value');

@@ -231,6 +231,12 @@ test('what administrators do', async () => {
     const orders = { ...on, params: { client: 'orders' } }, nobody = { ...on, params: { client: 'nobody' } };
     await expect(201, 'clientAdd', { ...on, body: { client_id: 'orders', feed: true } });
     await expect(409, 'clientAdd', { ...on, body: { client_id: 'orders', feed: true } });
+    await expect(400, 'clientAdd', { ...on, body: { client_id: 'web', grants: ['authorization_code'] } });
+    await expect(201, 'clientAdd', { ...on, body: { client_id: 'web', auth_method: 'none', grants: ['authorization_code'], redirect_uris: ['https://app.example/cb'] } });
+    await expect(200, 'clientSet', { ...orders, body: { version: 1, feed: true, scopes: ['orders:read'] } });
+    await expect(400, 'clientSet', { ...orders, body: { grants: ['password'] } });
+    await expect(409, 'clientSet', { ...orders, body: { version: 1 } });
+    await expect(404, 'clientSet', { ...nobody, body: {} });
     await expect(200, 'clientRotateSecret', { ...orders, body: { overlap_s: 60 } });
     await expect(200, 'clientRotateSecret', orders);
     await expect(200, 'client', orders);
