@@ -68,6 +68,18 @@ test('the header is C11, C17 and C++, alone and pedantic', () => {
     assert.deepEqual([...readFileSync(header, 'utf8').matchAll(/^#include <(.*)>$/gm)].map((m) => m[1]), ['stddef.h', 'stdint.h']);
 });
 
+test('what docs/verify.md shows in C compiles as it stands', () => {
+    const blocks = [...readFileSync(path.join(root, 'docs/verify.md'), 'utf8').matchAll(/^```c\n(.*?)^```$/gms)].map((m) => m[1]);
+    assert.ok(blocks.length >= 2);
+    const file = at('docs.c');
+    writeFileSync(file, '#include <poll.h>\n#include <sallyport/verify.h>\n#include <stdio.h>\n#include <string.h>\n'
+        + 'int serve(struct sp_string subject);\nint status(int code);\n'
+        + blocks.map((b, i) => `int block${i}(struct sp_options options, struct sallyport *sp, const char *token);\n`
+            + `int block${i}(struct sp_options options, struct sallyport *sp, const char *token) {\n`
+            + `    (void)options, (void)sp, (void)token;\n    {\n${b}    }\n    return 0;\n}\n`).join(''));
+    execFileSync('cc', ['-std=c11', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', `-I${root}/include`, file]);
+});
+
 test('shared and static library have exactly the public names', plain, () => {
     assert.deepEqual(defined('-D', library), golden);
     if (existsSync(archive)) assert.deepEqual(defined('-g', archive), golden);
