@@ -204,6 +204,9 @@ enum sp_step sp_x_origin_rule(struct sp_exchange *x) {
     h.has_origin = sp_http_req_header(x->req, "Origin", &h.origin) != SP_HTTP_ABSENT;
     h.has_fetch_site = sp_http_req_header(x->req, "Sec-Fetch-Site", &h.fetch_site) != SP_HTTP_ABSENT;
     if (sp_origin_rule(&h, x->api->origins, x->api->n_origins)) return SP_GO_ON;
+    /* Our own pages stand at the issuer, whatever applications are configured beside it. */
+    const sp_slice own = sp_issuer_origin(SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
+    if (x->route->auth == SP_AUTH_PAGE && sp_origin_rule(&h, &own, 1)) return SP_GO_ON;
     sp_x_problem(x, SP_PROBLEM_ORIGIN_REFUSED);
     return SP_ANSWERED;
 }

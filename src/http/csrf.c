@@ -32,11 +32,15 @@ bool sp_origin_valid(sp_slice origin) {
     return origin.n > skip && origin.p[skip] != ':' && origin.p[origin.n - 1] != ':';
 }
 
+sp_slice sp_issuer_origin(sp_slice issuer) {
+    size_t n = 0, slashes = 0;
+    while (n < issuer.n && (slashes += issuer.p[n] == '/') < 3) n++;
+    return sp_slice_of(issuer.p, n);
+}
+
 sp_slice sp_issuer_path(sp_slice issuer) {
-    size_t i = 0, slashes = 0;
-    while (i < issuer.n && slashes < 3) slashes += issuer.p[i++] == '/';
-    if (slashes < 3) return SP_SLICE_EMPTY;
-    sp_slice path = sp_slice_of(issuer.p + i - 1, issuer.n - i + 1);
+    const size_t n = sp_issuer_origin(issuer).n;
+    sp_slice path = sp_slice_of(issuer.p + n, issuer.n - n);
     while (path.n > 0 && path.p[path.n - 1] == '/') path.n--;
     return path;
 }

@@ -26,7 +26,8 @@ bool sp_origin_rule(const struct sp_origin_headers *h, const sp_slice *public_or
  * user. Configuration is held to it, because another form could never match. */
 bool sp_origin_valid(sp_slice origin);
 
-/* The path of an issuer or other URL, without its last slash: "" or "/a/b". */
+/* An issuer's URL in its parts: "https://host:port"; and the path without its last slash, "" or "/a/b". */
+sp_slice sp_issuer_origin(sp_slice issuer);
 sp_slice sp_issuer_path(sp_slice issuer);
 
 /* Methods that change nothing (RFC 9110 section 9.2.1; TRACE, which no browser sends, is left out). Exact

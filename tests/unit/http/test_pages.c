@@ -143,6 +143,19 @@ static void what_a_page_posts_needs_our_origin(void **state) {
     }
 }
 
+static void the_issuer_is_an_origin_of_its_own_pages_and_of_nothing_else(void **state) {
+    (void)state;
+    fake.issuer = SP_SLICE_LIT("https://auth.example/below/");
+    fake.authz = (struct sp_authz_result){.next = SP_AUTHZ_GOODBYE};
+    ask("POST /oauth2/logout", "request=r&csrf=c", FORM, SSO, "Origin: https://auth.example", NULL);
+    assert_page(200);
+    ask("POST /oauth2/logout", "request=r&csrf=c", FORM, SSO, "Origin: https://auth.example",
+        "Sec-Fetch-Site: same-site", NULL);
+    assert_page(403);
+    ask("POST /auth/refresh", "{}", JSON, COOKIES, "Origin: https://auth.example", NULL);
+    assert_problem(403, "origin_refused");
+}
+
 static void a_login_reaches_core_with_what_the_browser_has(void **state) {
     (void)state;
     fake.authz = (struct sp_authz_result){.next = SP_AUTHZ_REDIRECT,
@@ -306,6 +319,7 @@ int main(void) {
         T(the_login_page_can_be_used_by_anybody),
         T(a_login_that_failed_says_so),
         T(what_a_page_posts_needs_our_origin),
+        T(the_issuer_is_an_origin_of_its_own_pages_and_of_nothing_else),
         T(a_login_reaches_core_with_what_the_browser_has),
         T(a_repeated_cookie_is_none_and_expired),
         T(requests_come_by_query_or_form),
