@@ -50,45 +50,88 @@ static enum sp_dpop_fault read_header(sp_slice text, const struct sp_dpop_expect
 
 /* ---- key ---- */
 
-static enum sp_dpop_fault parse_key(sp_slice json, struct sp_dpop_scratch *scratch, struct sp_jwk *ret) {
-    struct sp_json doc = {.nodes = scratch->nodes, .cap = SP_DPOP_NODES};
-    if (json.n == 0 || !sp_ok(sp_json_parse(json, &doc))) return SP_DPOP_BAD_KEY;
-    if (sp_jwk_has_private(&doc, doc.nodes)) return SP_DPOP_PRIVATE_KEY;
-    sp_status s = sp_jwk_parse(json, SP_JWK_PUBLIC_ONLY, ret);
-    if (sp_ok(s)) return SP_DPOP_NONE;
-    return sp_is(s, SP_E_NOMEM) ? SP_DPOP_INTERNAL : SP_DPOP_BAD_KEY;
+void sp_dpop_keys_done(struct sp_dpop_keys *keys) {
+    for (size_t i = 0; i < SP_DPOP_KEYS; i++) {
+        sp_sig_key_free(keys->known[i].key);
+        keys->known[i].key = NULL;
+    }
 }
 
-static enum sp_dpop_fault check_key(const struct sp_jwk *jwk, enum sp_alg alg,
-                                    const struct sp_dpop_expect *expect, char ret_jkt[SP_JKT_CHARS]) {
+/* The place where a key of this text is, or would be. */
+static struct sp_dpop_known_key *place_of(struct sp_dpop_keys *keys, const uint8_t text[SP_SHA256_BYTES]) {
+    return keys == NULL ? NULL : &keys->known[text[0] % SP_DPOP_KEYS];
+}
+
+static bool recall(const struct sp_dpop_known_key *place, struct sp_dpop_known_key *key) {
+    if (place == NULL || place->key == NULL || memcmp(place->text, key->text, sizeof key->text) != 0)
+        return false;
+    *key = *place;
+    key->key = sp_sig_key_ref(place->key);
+    return true;
+}
+
+static enum sp_dpop_fault make_key(sp_slice json, struct sp_dpop_scratch *scratch,
+                                   struct sp_dpop_known_key *ret) {
+    struct sp_json doc = {.nodes = scratch->nodes, .cap = SP_DPOP_NODES};
+    struct sp_jwk jwk;
     uint8_t hash[SP_SHA256_BYTES];
-    if ((jwk->algs & SP_ALG_BIT(alg)) == 0) return SP_DPOP_BAD_KEY;
-    if (sp_sig_bytes(jwk->key) > SP_DPOP_RSA_BITS_MAX / 8) return SP_DPOP_BAD_KEY;
-    if (!sp_ok(sp_jwk_thumbprint(jwk->key, hash))) return SP_DPOP_INTERNAL;
-    sp_base64url_encode(SP_SLICE_ARRAY(hash), ret_jkt);
-    bool is_the_one = expect->jkt.p == NULL || sp_slice_eq(expect->jkt, sp_slice_of(ret_jkt, SP_JKT_CHARS));
+    if (json.n == 0 || !sp_ok(sp_json_parse(json, &doc))) return SP_DPOP_BAD_KEY;
+    if (sp_jwk_has_private(&doc, doc.nodes)) return SP_DPOP_PRIVATE_KEY;
+    sp_status s = sp_jwk_parse(json, SP_JWK_PUBLIC_ONLY, &jwk);
+    if (!sp_ok(s)) return sp_is(s, SP_E_NOMEM) ? SP_DPOP_INTERNAL : SP_DPOP_BAD_KEY;
+    ret->key = jwk.key; /* owned from here on */
+    ret->algs = jwk.algs;
+    if (!sp_ok(sp_jwk_thumbprint(ret->key, hash))) return SP_DPOP_INTERNAL;
+    sp_base64url_encode(SP_SLICE_ARRAY(hash), ret->jkt);
+    return SP_DPOP_NONE;
+}
+
+static enum sp_dpop_fault check_key(const struct sp_dpop_known_key *key, enum sp_alg alg,
+                                    const struct sp_dpop_expect *expect) {
+    if ((key->algs & SP_ALG_BIT(alg)) == 0) return SP_DPOP_BAD_KEY;
+    if (sp_sig_bytes(key->key) > SP_DPOP_RSA_BITS_MAX / 8) return SP_DPOP_BAD_KEY;
+    bool is_the_one = expect->jkt.p == NULL || sp_slice_eq(expect->jkt, SP_SLICE_ARRAY(key->jkt));
     return is_the_one ? SP_DPOP_NONE : SP_DPOP_WRONG_KEY;
 }
 
-static enum sp_dpop_fault check_signature(const struct sp_jwk *jwk, enum sp_alg alg, const struct sp_jws *jws,
-                                          struct sp_dpop_scratch *scratch) {
+static enum sp_dpop_fault check_signature(const struct sp_sig_key *key, enum sp_alg alg,
+                                          const struct sp_jws *jws, struct sp_dpop_scratch *scratch) {
     size_t n = 0;
     sp_status s = sp_base64url_decode(jws->signature, scratch->signature, sizeof scratch->signature, &n);
     if (sp_is(s, SP_E_LIMIT)) return SP_DPOP_BAD_SIGNATURE;
     if (!sp_ok(s)) return SP_DPOP_MALFORMED;
-    s = sp_sig_verify(jwk->key, alg, jws->signing_input, sp_slice_of(scratch->signature, n));
+    s = sp_sig_verify(key, alg, jws->signing_input, sp_slice_of(scratch->signature, n));
     if (sp_ok(s)) return SP_DPOP_NONE;
     return sp_is(s, SP_E_CRYPTO) || sp_is(s, SP_E_REFUSED) ? SP_DPOP_BAD_SIGNATURE : SP_DPOP_INTERNAL;
+}
+
+/* Keeps the key in place of the one that was there: both have clients with good tokens. */
+static void remember(struct sp_dpop_known_key *place, const struct sp_dpop_known_key *key) {
+    sp_sig_key_free(place->key);
+    *place = *key;
+    place->key = sp_sig_key_ref(key->key);
+}
+
+static enum sp_dpop_fault check_with_key(const struct sp_jws *jws, const struct sp_jws_header *header,
+                                         const struct sp_dpop_expect *expect, struct sp_dpop_scratch *scratch,
+                                         struct sp_dpop_known_key *key) {
+    sp_sha256(header->jwk, key->text);
+    struct sp_dpop_known_key *place = place_of(expect->keys, key->text);
+    bool is_known = recall(place, key);
+    if (!is_known) CHECK(make_key(header->jwk, scratch, key));
+    CHECK(check_key(key, header->alg, expect));
+    CHECK(check_signature(key->key, header->alg, jws, scratch));
+    if (!is_known && place != NULL && expect->jkt.p != NULL) remember(place, key);
+    return SP_DPOP_NONE;
 }
 
 static enum sp_dpop_fault check_jwk(const struct sp_jws *jws, const struct sp_jws_header *header,
                                     const struct sp_dpop_expect *expect, struct sp_dpop_scratch *scratch,
                                     char ret_jkt[SP_JKT_CHARS]) {
-    struct sp_jwk jwk;
-    CHECK(parse_key(header->jwk, scratch, &jwk));
-    enum sp_dpop_fault f = check_key(&jwk, header->alg, expect, ret_jkt);
-    if (f == SP_DPOP_NONE) f = check_signature(&jwk, header->alg, jws, scratch);
-    sp_jwk_done(&jwk);
+    struct sp_dpop_known_key key = {.key = NULL};
+    enum sp_dpop_fault f = check_with_key(jws, header, expect, scratch, &key);
+    if (f == SP_DPOP_NONE) memcpy(ret_jkt, key.jkt, sizeof key.jkt);
+    sp_sig_key_free(key.key);
     return f;
 }
 

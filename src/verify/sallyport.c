@@ -103,7 +103,8 @@ static enum sp_dpop_fault check_proof(const struct call *call, const struct sp_c
                                           .urls_n = 1,
                                           .access_token = call->token,
                                           .jkt = claims->jkt,
-                                          .now_s = wall_ms / 1000};
+                                          .now_s = wall_ms / 1000,
+                                          .keys = &call->seat->dpop_keys};
     if (claims->jkt.p == NULL) return SP_DPOP_UNBOUND_TOKEN;
     return sp_proofs_check(&call->sp->proofs, sp_slice_cstr(r->proof), &expect, wall_ms,
                            sp_clock_boot_ms(&sp_clock_system), &call->seat->dpop);

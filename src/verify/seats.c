@@ -24,10 +24,15 @@ static void unlink_from_home(struct sp_seat *seat) {
     for (unsigned i = 0; i < SP_SEAT_COUNTS; i++)
         home->gone[i] += atomic_load_explicit(&seat->counts[i], memory_order_relaxed);
 }
+static void clear(struct sp_seat *seat) {
+    sp_verifier_reader_free(seat->reader);
+    sp_dpop_keys_done(&seat->dpop_keys);
+    seat->reader = NULL;
+}
 static void give_back(struct sp_seat *seat) {
     if (seat->home != NULL) {
         unlink_from_home(seat);
-        sp_verifier_reader_free(seat->reader);
+        clear(seat);
     }
     free(seat);
 }
@@ -78,8 +83,7 @@ void sp_seats_done(struct sp_seats *s) {
     pthread_mutex_lock(&lock);
     for (struct sp_seat *seat = s->first, *next; seat != NULL; seat = next) {
         next = seat->next_of_home;
-        sp_verifier_reader_free(seat->reader);
-        seat->reader = NULL;
+        clear(seat);
         seat->home = NULL;
     }
     s->first = NULL;

@@ -29,6 +29,7 @@ struct sp_seat {
     struct sp_seats *home; /* guarded by the lock; NULL: closed */
     struct sp_seat *next_of_home;
     struct sp_dpop_scratch dpop; /* untouched until the first proof */
+    struct sp_dpop_keys dpop_keys;
 };
 
 /* SP_E_IO: no thread-specific key, or no handler for forks. */

@@ -11,15 +11,15 @@
     "IlAtMjU2In19"
 #define RFC_TOKEN_PROOF                                                                                      \
     RFC_HEADER                                                                                               \
-        ".eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY2"    \
-        "9tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiO"      \
-        "SsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
+    ".eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY2"        \
+    "9tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiO"          \
+    "SsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
 #define RFC_RESOURCE_PROOF                                                                                   \
     RFC_HEADER                                                                                               \
-        ".eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm"    \
-        "9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhX"     \
-        "WG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6F"     \
-        "y1dqd-jfxSYoMxhAJpLjA"
+    ".eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm"        \
+    "9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhX"         \
+    "WG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6F"         \
+    "y1dqd-jfxSYoMxhAJpLjA"
 #define RFC_JKT "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 #define RFC_ACCESS_TOKEN "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"
 
@@ -292,6 +292,72 @@ static void nonce_of_the_first_slot_is_good(void **state) {
     assert_false(sp_dpop_nonce_is_good(&key, 5, SP_SLICE_LIT("AAAAAAAAAAAAAAAAAAAAAA")));
 }
 
+/* A key that is remembered is judged by the same rules as one that comes for the first time. */
+static void known_key_changes_no_answer(void **state) {
+    (void)state;
+    static struct sp_dpop_keys keys;
+    char jkt[SP_JKT_CHARS];
+    struct sp_dpop first, again;
+    struct sp_dpop_expect e = proof_expect();
+    forge_jkt(forge.keys[SP_ALG_RS256], jkt);
+    e.jkt = SP_SLICE_ARRAY(jkt);
+    e.keys = &keys;
+    sp_slice proof = forge_proof((struct proof_parts){.alg = SP_ALG_RS256});
+    assert_fault(proof_check(proof, e, &first), "ok");
+    assert_fault(proof_check(proof, e, &again), "ok");
+    assert_memory_equal(first.id, again.id, sizeof first.id);
+    assert_memory_equal(first.jkt, again.jkt, sizeof first.jkt);
+    assert_fault(proof_check(forge_proof((struct proof_parts){.alg = SP_ALG_RS256, .htm = "PUT"}), e, NULL),
+                 "wrong_method");
+    SP_AUTO(sp_buf) jwk = SP_BUF_INIT(4096);
+    const char *text;
+    forge_jwk(forge.keys[SP_ALG_RS256], &jwk);
+    assert_status(sp_buf_cstr(&jwk, &text), SP_OK);
+    struct proof_parts by_thief = {.alg = SP_ALG_RS256, .key = forge.keys[SP_ALG_PS256], .jwk = text};
+    assert_fault(proof_check(forge_proof(by_thief), e, NULL), "bad_signature");
+    struct proof_parts other_alg = {.alg = SP_ALG_ES256, .jwk = text};
+    assert_fault(proof_check(forge_proof(other_alg), e, NULL), "bad_key");
+    jkt[0] ^= 1;
+    assert_fault(proof_check(proof, e, NULL), "wrong_key");
+    sp_dpop_keys_done(&keys);
+}
+
+static void only_expected_keys_are_remembered(void **state) {
+    (void)state;
+    static struct sp_dpop_keys keys;
+    struct sp_dpop_expect e = proof_expect();
+    e.keys = &keys;
+    for (int with_jkt = 0; with_jkt < 2; with_jkt++) {
+        char jkt[SP_JKT_CHARS];
+        size_t n = 0;
+        forge_jkt(forge.keys[SP_ALG_ES256], jkt);
+        if (with_jkt) e.jkt = SP_SLICE_ARRAY(jkt);
+        assert_fault(proof_check(forge_proof((struct proof_parts){0}), e, NULL), "ok");
+        for (size_t i = 0; i < SP_DPOP_KEYS; i++) n += keys.known[i].key != NULL;
+        assert_int_equal(n, with_jkt);
+    }
+    sp_dpop_keys_done(&keys);
+}
+
+static void keys_push_each_other_out_of_their_places(void **state) {
+    (void)state;
+    static struct sp_dpop_keys keys;
+    for (int i = 0; i < 3 * SP_DPOP_KEYS; i++) {
+        SP_AUTO_FREE(sp_sig_key) key = NULL;
+        char jkt[SP_JKT_CHARS];
+        struct sp_dpop_expect e = proof_expect();
+        assert_status(sp_sig_key_generate(SP_ALG_EDDSA, &sp_random_system, &key), SP_OK);
+        forge_jkt(key, jkt);
+        e.jkt = SP_SLICE_ARRAY(jkt);
+        e.keys = &keys;
+        for (int round = 0; round < 2; round++)
+            assert_fault(
+                proof_check(forge_proof((struct proof_parts){.alg = SP_ALG_EDDSA, .key = key}), e, NULL),
+                "ok");
+    }
+    sp_dpop_keys_done(&keys);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_of_the_rfc_hold),
@@ -316,6 +382,9 @@ int main(void) {
         cmocka_unit_test(jkt_is_43_characters),
         cmocka_unit_test(nonce_is_good_in_its_slot_and_the_next),
         cmocka_unit_test(nonce_of_the_first_slot_is_good),
+        cmocka_unit_test(known_key_changes_no_answer),
+        cmocka_unit_test(only_expected_keys_are_remembered),
+        cmocka_unit_test(keys_push_each_other_out_of_their_places),
     };
     return cmocka_run_group_tests(tests, forge_setup, forge_teardown);
 }
