@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/base64url.h"
+
 #if defined(__SANITIZE_THREAD__)
 #define HAS_TSAN true
 #elif defined(__has_feature)
@@ -229,6 +231,30 @@ static void stepping_does_not_wait_for_a_name_server(void **state) {
     assert_true(fake_http_wait(has_given_up, NULL));
     end();
     hold_resolver(false);
+}
+
+/* ---- tokens ---- */
+
+/* Whoever has it is the feed for verifiers; the tokens of the issuer he cannot make. */
+static void feed_key_signs_no_tokens(void **state) {
+    (void)state;
+    char kid[SP_BASE64URL_CHARS(SP_SHA256_BYTES) + 1] = {0};
+    begin();
+    open_it();
+    assert_int_equal(sp_wait_fresh(w.sp, 20000), 1);
+    sp_base64url_encode(SP_SLICE_ARRAY(w.http.feed.kid), kid);
+    struct sp_jwk feed = {.has_kid = true, .algs = SP_ALG_BIT(SP_ALG_EDDSA), .key = w.http.feed.key};
+    struct sp_claims c = make_claims(&w.ids);
+    c.iat = now_s();
+    c.exp = now_s() + LIFETIME_S;
+    const char *const kids[] = {kid, "k1"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(kids); i++) {
+        assert_true(sp_ok(SP_TEXT_SET(&feed.kid, sp_slice_cstr(kids[i]))));
+        w.token = issue(&feed, &c);
+        enum sp_verdict v = verify_by(NULL);
+        assert_true(v == SP_UNKNOWN_KEY || v == SP_NOT_ALLOWED);
+    }
+    end();
 }
 
 /* ---- a machine without descriptors ---- */
@@ -478,6 +504,7 @@ int main(void) {
         cmocka_unit_test(answers_without_end_to_questions_are_cut_off),
         cmocka_unit_test(closing_does_not_wait_for_a_name_server),
         cmocka_unit_test(stepping_does_not_wait_for_a_name_server),
+        cmocka_unit_test(feed_key_signs_no_tokens),
         cmocka_unit_test(without_descriptors_it_does_not_open_or_waits_for_them),
         cmocka_unit_test(socket_that_could_not_be_watched_is_no_end),
         cmocka_unit_test(many_threads_agree_while_everything_changes),
