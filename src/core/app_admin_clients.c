@@ -237,6 +237,8 @@ static void added(struct sp_op *op, sp_status status) {
         sp_op_fail(op, status);
     } else {
         c->row.version = 1; /* as the store has set it */
+        /* Whatever somebody else of this id has left: nobody inherits sessions. */
+        sp_client_sweep(op->app, op, SP_TEXT_SLICE(&c->id), op->now_ms - 1);
         sp_op_finish(op, SP_OUTCOME_OK);
     }
 }
@@ -276,8 +278,17 @@ static enum sp_outcome add_accept(struct client_op *c, sp_slice id) {
     return fits ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_REQUEST;
 }
 
+static enum sp_client_fault apply_options(const struct client_op *c, const struct sp_client_options *options,
+                                          struct sp_client_row *row) {
+    const enum sp_client_fault fault = sp_client_options_apply(options, row);
+    const bool has_uri = row->backchannel_logout_uri.n != 0;
+    if (fault != SP_CLIENT_FAULT_NONE || !has_uri) return fault;
+    const bool has_openid = sp_oauth_has_openid(c->admin.plain.base.app);
+    return has_openid ? SP_CLIENT_FAULT_NONE : SP_CLIENT_FAULT_BACKCHANNEL_NEEDS_OPENID;
+}
+
 static enum sp_client_fault add_options(struct client_op *c, const struct sp_client_add_request *in) {
-    const enum sp_client_fault fault = sp_client_options_apply(&in->options, &c->row);
+    const enum sp_client_fault fault = apply_options(c, &in->options, &c->row);
     if (fault != SP_CLIENT_FAULT_NONE) return fault;
     if (in->secret.n != 0 && !sp_client_has_secret_method(&c->row)) return SP_CLIENT_FAULT_NO_SECRET;
     return take_secret(c, in->secret);
@@ -411,7 +422,7 @@ void sp_app_client_set(struct sp_app *app, const struct sp_call *call, sp_slice 
                        sp_clients_done *done, void *arg) {
     struct client_op *c = sp_admin_op_new(app, call, &rows_kind, (sp_any_done *)done, arg);
     if (c == NULL) return;
-    const enum sp_client_fault fault = sp_client_options_apply(options, &c->wanted);
+    const enum sp_client_fault fault = apply_options(c, options, &c->wanted);
     if (fault != SP_CLIENT_FAULT_NONE) {
         refuse(c, fault);
         return;
@@ -522,7 +533,7 @@ static bool is_so_already(const struct client_op *c) {
 /* Its sessions are ended once more when it was disabled before: a restart may have kept them from it. */
 static void finish_edit(struct client_op *c) {
     struct sp_op *op = &c->admin.plain.base;
-    if (c->what != SP_CLIENT_ENABLE) sp_client_sweep(op->app, op, SP_TEXT_SLICE(&c->id));
+    if (c->what != SP_CLIENT_ENABLE) sp_client_sweep(op->app, op, SP_TEXT_SLICE(&c->id), op->now_ms);
     sp_op_finish(op, SP_OUTCOME_OK);
 }
 

@@ -5,15 +5,15 @@
  * for the access tokens that it still has of people, and so that nobody finds sessions in a list that are
  * good for nothing. There is one walk at a time, for however many clients; those that come while one is under
  * way wait for the next. It ends what was there when the client went and nothing younger, so it can be begun
- * again: disabling a disabled client does. A restart forgets it.
+ * again: disabling a disabled client does, and so does making a client, for those that an earlier one of its
+ * id has left. A restart forgets it.
  *
  * Turned down: an index of sessions by client (a write more at every login, for what happens once a year). */
 #include "core/app_internal.h"
 #include "token/ids.h"
 
-enum {
-    SWEEP_PAGE = 256
-}; /* sessions read at a time: half a megabyte, and milliseconds of the writer's time */
+/* Sessions that are read at a time: half a megabyte, and milliseconds of the writer's time. */
+enum { SWEEP_PAGE = 256 };
 
 struct sp_swept_client {
     sp_text64 id, actor;
@@ -70,9 +70,9 @@ static void log_trouble(struct sp_app *app, const char *reason) {
            SP_LOGF_TEXT("reason", sp_slice_cstr(reason)));
 }
 
-void sp_client_sweep(struct sp_app *app, const struct sp_op *like, sp_slice client_id) {
+void sp_client_sweep(struct sp_app *app, const struct sp_op *like, sp_slice client_id, int64_t until_ms) {
     struct sp_client_sweep *sweep = &app->client_sweep;
-    struct sp_swept_client client = {.actor = like->actor, .until_ms = like->now_ms};
+    struct sp_swept_client client = {.actor = like->actor, .until_ms = until_ms};
     if (!sp_ok(SP_TEXT_SET(&client.id, client_id))) return; /* it is a client's id */
     pthread_mutex_lock(&app->background_mutex);
     const bool is_put = put(sweep, &client), begins = is_put && !sweep->is_under_way;

@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "core/app.h"
 #include "core/audit.h"
+#include "core/backchannel.h"
 #include "core/directory.h"
 #include "core/feed.h"
 #include "core/keys.h"
@@ -64,7 +65,8 @@ struct sp_refusal {
 /* Counts since start; relaxed: each is exact, together they are not one moment. */
 struct sp_app_counters {
     _Atomic uint64_t logins, login_failures, throttled, registrations, sessions_added, refreshes, reissues,
-        superseded, trips, heals, codes_redeemed, code_replays, client_tokens;
+        superseded, trips, heals, codes_redeemed, code_replays, client_tokens, logouts_delivered,
+        logouts_failed, logouts_given_up;
 };
 
 /* Housekeeping (app_tick.c). `last_` are the ticking loop's alone; a busy flag is cleared by whoever
@@ -105,8 +107,9 @@ struct sp_client_sweep {
     size_t n, cap;
     bool is_under_way;
 };
-/* Ends the sessions that the client had until now, in the background. `like`: who wanted that. */
-void sp_client_sweep(struct sp_app *app, const struct sp_op *like, sp_slice client_id);
+/* Ends the sessions of the client that began at until_ms or before, in the background. `like`: who wanted
+ * that. */
+void sp_client_sweep(struct sp_app *app, const struct sp_op *like, sp_slice client_id, int64_t until_ms);
 void sp_client_sweep_done(struct sp_app *app);
 
 /* The proof that a pruning in several requests has come to (app_prune.c): a checkpoint's MAC tells whose. */
@@ -178,6 +181,7 @@ struct sp_app {
     struct sp_under_way under_way;
     struct sp_prune_proof prune_proof;
     struct sp_client_sweep client_sweep;
+    struct sp_backchannel backchannel;
     atomic_bool is_stopping; /* long work in the background ends at its next step */
 
     struct sp_executor inline_executor; /* runs a task where it is posted: for work in the background */
@@ -265,6 +269,9 @@ void *sp_op_new(struct sp_app *app, const struct sp_call *call, const struct sp_
 /* An op that answers nobody; NULL: no memory, which its caller may ignore. `like` (may be NULL) lends who
  * calls and from where. */
 void *sp_op_background(struct sp_app *app, const struct sp_op *like, const struct sp_op_kind *kind);
+/* For what is done in the background and is no op: sp_app_free waits until it has ended. */
+void sp_background_began(struct sp_app *app);
+void sp_background_ended(struct sp_app *app);
 /* The kind for an op in the background that has nothing of its own. */
 extern const struct sp_op_kind sp_op_kind_background;
 void sp_background_say(struct sp_op *op, sp_any_done *done, void *arg,

@@ -563,6 +563,19 @@ static void walk_that_was_broken_off_is_begun_again_by_disabling_again(void **st
     assert_int_equal(bench_records(b, "client_sessions_ended"), 1);
 }
 
+/* The walk after the deletion was broken off: a restart, a store that failed. */
+static void client_inherits_no_sessions_of_an_earlier_one_of_its_name(void **state) {
+    struct bench *b = *state;
+    assert_outcome(add(b, "web", true).outcome, OK);
+    put_sessions(b, "web", 1, 5);
+    sp_store_memory_fail(b->store, 2, 1, SP_MEMORY_FAULT_UNAVAILABLE);
+    assert_outcome(edit(b, "web", SP_CLIENT_DELETE), OK);
+    assert_sessions(b, "web", 5, 0);
+    b->now_ms += 1000;
+    assert_outcome(add(b, "web", true).outcome, OK);
+    assert_sessions(b, "web", 0, 5);
+}
+
 static void sessions_that_began_after_the_end_are_not_meant(void **state) {
     struct bench *b = *state;
     assert_outcome(add(b, "web", true).outcome, OK);
@@ -598,6 +611,7 @@ int main(void) {
         BENCH_TEST(own_tokens_end_with_their_client_and_not_those_of_the_next_of_its_name),
         BENCH_TEST(sessions_of_a_client_that_goes_are_ended_and_nobody_elses),
         BENCH_TEST(walk_that_was_broken_off_is_begun_again_by_disabling_again),
+        BENCH_TEST(client_inherits_no_sessions_of_an_earlier_one_of_its_name),
         BENCH_TEST(sessions_that_began_after_the_end_are_not_meant),
     };
     return cmocka_run_group_tests_name("app clients", tests, NULL, NULL);
