@@ -6,7 +6,6 @@
 #include "base/buf.h"
 #include "base/ports.h"
 #include "token/claims.h"
-#include "token/id_token.h"
 #include "token/jwk.h"
 #include "token/reject.h"
 
@@ -31,8 +30,6 @@ struct sp_authn {
     void (*release)(void *arg);
     /* Replaces the whole set of verification keys. */
     sp_status (*set_keys)(void *arg, const struct sp_jwk *keys, size_t n);
-    /* An id_token of ours that comes back as a hint (token/id_token.h), expired or not; release as above. */
-    enum sp_reject (*read_hint)(void *arg, sp_slice id_token, struct sp_id_token_hint *ret);
     void *arg;
 };
 

@@ -74,22 +74,11 @@ static void release(void *arg) {
     sp_verifier_exit(pthread_getspecific(a->reader_key));
 }
 
-static enum sp_reject read_hint(void *arg, sp_slice id_token, struct sp_id_token_hint *ret) {
-    struct sp_authn_local *a = arg;
-    struct sp_verifier_reader *reader;
-    if (!sp_ok(reader_of_thread(a, &reader))) return SP_REJECT_INTERNAL;
-    sp_verifier_enter(reader);
-    enum sp_reject verdict = sp_verifier_read_hint(a->verifier, reader, id_token, ret);
-    if (verdict != SP_REJECT_NONE) sp_verifier_exit(reader);
-    return verdict;
-}
-
 static sp_status set_keys(void *arg, const struct sp_jwk *keys, size_t n) {
     struct sp_authn_local *a = arg;
     return sp_verifier_set_keys(a->verifier, keys, n);
 }
 
 struct sp_authn sp_authn_local_port(struct sp_authn_local *a) {
-    return (struct sp_authn){
-        .check = check, .release = release, .set_keys = set_keys, .read_hint = read_hint, .arg = a};
+    return (struct sp_authn){.check = check, .release = release, .set_keys = set_keys, .arg = a};
 }

@@ -65,6 +65,15 @@ bool sp_permissions_grant(sp_slice granted_words, sp_slice wanted) {
     return false;
 }
 
+bool sp_scope_is_protocol_word(sp_slice word) {
+    return sp_slice_eq_cstr(word, "openid") || sp_slice_eq_cstr(word, "profile") ||
+           sp_slice_eq_cstr(word, "offline_access");
+}
+
+static bool may_be_common(sp_slice word) {
+    return sp_permission_valid(word, SP_PERMISSION_GRANTED) && !sp_scope_is_protocol_word(word);
+}
+
 /* Appends a word that is not in out[begin..) yet. */
 static sp_status append_once(struct sp_buf *out, size_t begin, sp_slice word) {
     if (out->n == begin) return sp_buf_append(out, word);
@@ -77,7 +86,7 @@ static sp_status append_once(struct sp_buf *out, size_t begin, sp_slice word) {
 static sp_status append_common(struct sp_buf *out, size_t begin, sp_slice a, sp_slice b_words) {
     sp_slice b;
     while (sp_words_next(&b_words, &b)) {
-        if (!sp_permission_valid(b, SP_PERMISSION_GRANTED)) continue;
+        if (!may_be_common(b)) continue;
         if (granted_covers(b, a))
             SP_TRY(append_once(out, begin, a));
         else if (granted_covers(a, b))
@@ -90,18 +99,13 @@ sp_status sp_permissions_intersect(sp_slice a_words, sp_slice b_words, struct sp
     size_t before = out->n;
     sp_slice a;
     while (sp_words_next(&a_words, &a)) {
-        if (!sp_permission_valid(a, SP_PERMISSION_GRANTED)) continue;
+        if (!may_be_common(a)) continue;
         sp_status s = append_common(out, before, a, b_words);
         if (sp_ok(s)) continue;
         sp_buf_truncate(out, before);
         return s;
     }
     return SP_SUCCESS;
-}
-
-bool sp_scope_is_protocol_word(sp_slice word) {
-    return sp_slice_eq_cstr(word, "openid") || sp_slice_eq_cstr(word, "profile") ||
-           sp_slice_eq_cstr(word, "offline_access");
 }
 
 bool sp_scope_grants(sp_slice scope_words, sp_slice wanted) {

@@ -20,15 +20,16 @@ bool sp_permission_valid(sp_slice permission, enum sp_permission_kind kind);
 bool sp_permission_matches(sp_slice granted, sp_slice wanted);
 /* Does any word of `granted_words` match? */
 bool sp_permissions_grant(sp_slice granted_words, sp_slice wanted);
-/* Appends the granted permissions that both lists grant, in the order of `a`, each once: of `documents:*` and
- * `documents:read` it is the latter. Words that are not permissions are left out. */
-sp_status sp_permissions_intersect(sp_slice a_words, sp_slice b_words, struct sp_buf *out);
-
 /* Scopes (RFC 6749 section 3.3). A word of a scope is a granted permission, except for those that the
  * protocol has for itself: openid, profile, offline_access. */
 bool sp_scope_is_protocol_word(sp_slice word);
 /* Does any word of the scope, those of the protocol aside, match? */
 bool sp_scope_grants(sp_slice scope_words, sp_slice wanted);
+
+/* Appends what both lists grant, in the order of `a`, each once: of `documents:*` and `documents:read` it is
+ * the latter. For a role's permissions within a scope: the protocol's words, and what is no permission, are
+ * left out. */
+sp_status sp_permissions_intersect(sp_slice a_words, sp_slice b_words, struct sp_buf *out);
 
 /* What limits a token, beside its roles. */
 struct sp_permission_limit {

@@ -188,15 +188,6 @@ enum sp_reject sp_verifier_check(struct sp_verifier *v, struct sp_verifier_reade
     return sp_verifier_check_flags(v, reader, SP_VERIFY_STRICT, token, now_s, ret_claims);
 }
 
-enum sp_reject sp_verifier_read_hint(struct sp_verifier *v, struct sp_verifier_reader *reader,
-                                     sp_slice id_token, struct sp_id_token_hint *ret) {
-    sp_assert(reader->v == v && sp_reclaim_is_inside(reader->seat));
-    const struct sp_keyset *keys = atomic_load_explicit(&v->keys, memory_order_seq_cst);
-    struct sp_key_lookup lookup = sp_keyset_lookup(keys);
-    reader->memo.text_n = 0; /* the scratch is about to be written over */
-    return sp_id_token_hint_read(id_token, &lookup, v->policy.issuer, &reader->scratch, ret);
-}
-
 sp_slice sp_verifier_claims_block(const struct sp_verifier_reader *reader) {
     return reader->block;
 }

@@ -23,7 +23,6 @@
 #include "revoke/reclaim.h"
 #include "revoke/set.h"
 #include "token/check.h"
-#include "token/id_token.h"
 #include "verify/keyset.h"
 #include "verify/token_cache.h"
 
@@ -91,12 +90,6 @@ enum sp_reject sp_verifier_check(struct sp_verifier *v, struct sp_verifier_reade
 enum sp_reject sp_verifier_check_flags(struct sp_verifier *v, struct sp_verifier_reader *reader,
                                        unsigned flags, sp_slice token, int64_t now_s,
                                        const struct sp_claims **ret_claims)
-    __attribute__((warn_unused_result));
-
-/* An id_token of this issuer that comes back as a hint, by the current keys; see token/id_token.h. Inside
- * enter/exit; what it says is good until exit or the reader's next check. */
-enum sp_reject sp_verifier_read_hint(struct sp_verifier *v, struct sp_verifier_reader *reader,
-                                     sp_slice id_token, struct sp_id_token_hint *ret)
     __attribute__((warn_unused_result));
 
 /* The bytes that the claims of the reader's last accepted check borrow: every slice in them is NULL or lies

@@ -80,14 +80,6 @@ static sp_status authn_set_keys(void *arg, const struct sp_jwk *keys, size_t n) 
     return sp_verifier_set_keys(((struct bench *)arg)->verifier, keys, n);
 }
 
-static enum sp_reject authn_read_hint(void *arg, sp_slice id_token, struct sp_id_token_hint *ret) {
-    struct bench *b = arg;
-    sp_verifier_enter(b->reader);
-    const enum sp_reject r = sp_verifier_read_hint(b->verifier, b->reader, id_token, ret);
-    if (r != SP_REJECT_NONE) sp_verifier_exit(b->reader);
-    return r;
-}
-
 /* ---- beginning and end ---- */
 
 #define OK(expr) assert_int_equal((expr).code, SP_OK)
@@ -138,7 +130,6 @@ sp_status bench_start_app(struct bench *b) {
                                .authn = {.check = authn_check,
                                          .release = authn_release,
                                          .set_keys = authn_set_keys,
-                                         .read_hint = authn_read_hint,
                                          .arg = b},
                                .hasher = {hash_submit, b},
                                .revoked = sp_verifier_revoke_set(b->verifier),

@@ -94,6 +94,8 @@ static void intersection_is_what_both_grant(void **state) {
     assert_common("a:*", "a", "");
     assert_common("a", "", "");
     assert_common("", "a", "");
+    assert_common("*", "openid profile a:read offline_access", "a:read"); /* nobody is granted those */
+    assert_common("openid a:read", "*", "a:read");
     assert_common("a!b before", "a!b before", "before"); /* not a permission */
 }
 

@@ -447,34 +447,6 @@ static void any_audience_forgives_the_audience_alone(void **state) {
     fixture_done(&f);
 }
 
-static enum sp_reject read_hint(struct fixture *f, const struct token *t, struct sp_id_token_hint *ret) {
-    sp_verifier_enter(f->reader);
-    enum sp_reject r = sp_verifier_read_hint(f->v, f->reader, slice_of(t), ret);
-    sp_verifier_exit(f->reader);
-    return r;
-}
-static void hint_is_read_between_checks(void **state) {
-    (void)state;
-    struct fixture f;
-    struct sp_id_token_hint hint;
-    fixture_init(&f, SP_ALG_ES256, CACHE_BYTES);
-    f.claims.aud = sp_strings_one(SP_SLICE_LIT("shop"));
-    struct token id_token = issue_typ(&f.key, &f.claims, "JWT");
-    for (int i = 0; i < 2; i++) { /* the header that the reader remembers is not the hint's, nor vice versa */
-        assert_verdict(check(&f, &f.token, T0), NONE);
-        assert_verdict(read_hint(&f, &id_token, &hint), NONE);
-        assert_verdict(read_hint(&f, &f.token, &hint), BAD_TYP);
-        assert_verdict(check(&f, &id_token, T0), BAD_TYP);
-        sp_verifier_enter(f.reader);
-        assert_verdict(sp_verifier_read_hint(f.v, f.reader, slice_of(&id_token), &hint), NONE);
-        assert_true(sp_slice_eq_cstr(hint.client_id, "shop"));
-        assert_true(sp_slice_eq(hint.sub, SP_SLICE_ARRAY(f.ids.sub_text)));
-        assert_true(sp_slice_eq(hint.sid, SP_SLICE_ARRAY(f.ids.sid_text)));
-        sp_verifier_exit(f.reader);
-    }
-    fixture_done(&f);
-}
-
 static void closed_verifier_refuses_all_until_opened_as_often(void **state) {
     (void)state;
     struct fixture f;
@@ -625,7 +597,6 @@ int main(void) {
         cmocka_unit_test(bound_token_needs_its_proof),
         cmocka_unit_test(client_acting_on_its_own_is_raised_by_its_derived_subject),
         cmocka_unit_test(any_audience_forgives_the_audience_alone),
-        cmocka_unit_test(hint_is_read_between_checks),
         cmocka_unit_test(closed_verifier_refuses_all_until_opened_as_often),
         cmocka_unit_test(verifier_without_issuer_or_audience_cannot_be_made),
         cmocka_unit_test(counts_outlive_their_reader),
