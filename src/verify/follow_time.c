@@ -113,9 +113,18 @@ static void ask_again(struct sp_follower *f, struct sp_now now) {
     f->question.due_ms = now.boot_ms + sp_follower_delay_ms(f, f->question.failures);
 }
 
+/* The distance of the clocks belongs to the anchor that it was noted with: with a younger one beside an old
+ * anchor, jumps too short to be seen would add up. */
+static void take_distance(struct sp_follower *f, struct sp_now now) {
+    f->offset_ms = offset_of(now);
+    f->is_anchored = true;
+    f->has_jumped = false;
+    sp_freshness_anchor(f->opts.freshness, now.boot_ms, now.wall_ms);
+}
 /* An anchor of another node than the stream's proves nothing, and does not replace one that does. */
-static void take_anchor(struct sp_follower *f, const struct sp_feed_nonce_answer *a) {
+static void take_anchor(struct sp_follower *f, struct sp_now now, const struct sp_feed_nonce_answer *a) {
     bool is_ours = memcmp(a->node, f->node, sizeof f->node) == 0;
+    if (is_ours || !f->anchor.is_set) take_distance(f, now);
     if (!is_ours) {
         f->question.due_ms = f->asked.boot_ms + QUESTION_SPACING_MS;
         return;
@@ -127,11 +136,7 @@ static void take_anchor(struct sp_follower *f, const struct sp_feed_nonce_answer
 static void take_answer(struct sp_follower *f, struct sp_now now, const struct sp_feed_nonce_answer *a) {
     f->question.failures = 0;
     f->question.due_ms = now.boot_ms + QUESTION_PERIOD_MS - sp_follower_delay_ms(f, 16);
-    f->offset_ms = offset_of(now);
-    f->is_anchored = true;
-    f->has_jumped = false;
-    sp_freshness_anchor(f->opts.freshness, now.boot_ms, now.wall_ms);
-    take_anchor(f, a);
+    take_anchor(f, now, a);
     sp_follower_note(f, SP_FOLLOWER_NONCE);
     prove(f, now);
 }

@@ -875,6 +875,36 @@ static void our_clock_that_stood_still_is_noticed_by_the_next_beat(void **state)
     rig_done(&rig);
 }
 
+static void answer_as_another_node(struct rig *r, enum sp_exchange x, struct sp_buf *b) {
+    uint8_t node[SP_FEED_NODE_BYTES];
+    if (x != SP_EX_NONCE) return;
+    memcpy(node, r->server.node, sizeof node);
+    memset(r->server.node, 0x77, sizeof r->server.node);
+    sp_buf_clear(b);
+    assert_true(fake_write_answer(&r->server, sp_slice_cstr(r->question), rig_server_ms(r), b));
+    memcpy(r->server.node, node, sizeof node);
+}
+/* Each for less than a second, and each time another node answers before the next one. */
+static void short_pauses_add_up_while_other_nodes_answer(void **state) {
+    (void)state;
+    enum { HELD_MS = 10000, PAUSE_MS = 900, PAUSES = 5 };
+    rig_init_fresh(&rig);
+    rig.alter = answer_as_another_node;
+    rig.beats_held_ms = HELD_MS;
+    rig_pass(&rig, 300 * 1000);
+    uint64_t answers = counted(&rig, SP_FOLLOWER_NONCE), jumps = counted(&rig, SP_FOLLOWER_CLOCK_JUMP);
+    assert_true(is_fresh(&rig));
+    for (int i = 0; i < PAUSES; i++) {
+        rig.wall_ms += PAUSE_MS; /* our boot-time clock stood still, the server's went on */
+        rig.server_behind_ms -= PAUSE_MS;
+        rig_pass(&rig, 3000);
+    }
+    assert_true(counted(&rig, SP_FOLLOWER_NONCE) > answers);
+    assert_true(counted(&rig, SP_FOLLOWER_CLOCK_JUMP) > jumps);
+    assert_true(!is_fresh(&rig) || staleness(&rig) > HELD_MS - 2000);
+    rig_done(&rig);
+}
+
 static void servers_clock_that_stood_still_costs_a_question(void **state) {
     (void)state;
     rig_init_fresh(&rig);
@@ -1071,6 +1101,7 @@ int main(void) {
         cmocka_unit_test(slow_steering_of_the_wall_clock_is_no_jump),
         cmocka_unit_test(suspended_machine_is_stale_when_it_wakes),
         cmocka_unit_test(our_clock_that_stood_still_is_noticed_by_the_next_beat),
+        cmocka_unit_test(short_pauses_add_up_while_other_nodes_answer),
         cmocka_unit_test(servers_clock_that_stood_still_costs_a_question),
         cmocka_unit_test(forged_answer_to_a_nonce_anchors_nothing),
         cmocka_unit_test(replayed_answer_to_a_nonce_anchors_nothing),
