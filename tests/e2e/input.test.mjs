@@ -6,6 +6,7 @@ import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { basic } from './feed.mjs';
 import { ORIGIN, PASSWORD, raw, refused, request, Server, sleep, slowness } from './harness.mjs';
+import { oauthRefused } from './oauth.mjs';
 
 const BODY_MAX = 16 * 1024;
 const SID = Buffer.alloc(20, 9).toString('base64url');
@@ -15,7 +16,7 @@ const text = readFileSync(new URL('../../src/http/routes.def', import.meta.url),
 const routes = [...text.matchAll(/^R\((\w+), "([^"]+)", (\w+), (\w+), (\w+), (\w+),\s+"([^"]*)"\)/gm)].map((m) => ({
     method: m[1], path: m[2].replace(/\{(\w+)\}/g, (_, name) => SEGMENTS[name] ?? 'x'), pattern: m[2], name: m[3], auth: m[4], body: m[5],
     parameters: m[7].split(' ').filter(Boolean) }));
-const json = routes.filter((r) => r.body !== 'NONE');
+const json = routes.filter((r) => r.body.startsWith('JSON')); // forms: oauth_input.test.mjs
 
 // The fields of each body: L label, M label or empty, T text, B flag, W words, C count, with the most bytes where that is worth a try; `!`: required.
 const CLIENT = {
@@ -55,6 +56,18 @@ before(async () => {
 });
 after(() => s.stop());
 
+// The same refusal in the words of the route: a problem, an error of OAuth, or a page.
+function refusedBy(route, r, status, code, note) {
+    if (['CLIENT', 'TOKEN'].includes(route.auth)) {
+        oauthRefused(r, status, 'invalid_request', note);
+    } else if (route.auth === 'PAGE') {
+        assert.equal(r.status, status, note);
+        assert.match(r.text, /<h1>This did not work<\/h1>/, note);
+    } else {
+        refused(r, status, code, note);
+    }
+}
+
 // `work` leaves everything as it was.
 async function harmless(work) {
     const was = await s.state();
@@ -88,7 +101,7 @@ test('methods that a path does not offer are 405 with the exact Allow; OPTIONS i
                 assert.deepEqual(r.headers.allow.split(', ').sort(), allow, `${method} ${pattern}`);
                 if (method === 'OPTIONS') assert.equal(r.status, 204);
                 else if (method === 'HEAD') assert.equal(r.status, 405);
-                else refused(r, 405, 'method_not_allowed', `${method} ${pattern}`);
+                else refusedBy(here[0], r, 405, 'method_not_allowed', `${method} ${pattern}`);
             }
         }
     });
@@ -105,9 +118,9 @@ test('HEAD answers like GET, without the body', async () => {
 
 test('unknown, repeated, empty and badly encoded query parameters', async () => {
     await harmless(async () => {
-        for (const route of routes) {
+        for (const route of routes.filter((r) => r.auth !== 'PAGE' || r.method !== 'GET')) { // those ignore what they do not know
             const body = route.body === 'NONE' ? {} : { headers: { 'content-type': 'application/json' }, body: '{}' };
-            const query = (q, code) => send(route, { path: `${route.path}?${q}`, ...body }).then((r) => refused(r, 400, code, `${route.pattern}?${q}`));
+            const query = (q, code) => send(route, { path: `${route.path}?${q}`, ...body }).then((r) => refusedBy(route, r, 400, code, `${route.pattern}?${q}`));
             await query('nope=1', 'unknown_parameter');
             await query('__proto__=1', 'unknown_parameter');
             for (const q of ['&', '=', '=1', 'x', '%', 'a=1;b=2'.replace('a=1;', '&&')]) await query(q, 'bad_parameter');
@@ -162,7 +175,7 @@ test('a body where none belongs', async () => {
     await harmless(async () => {
         for (const route of routes.filter((r) => r.body === 'NONE'))
             for (const type of ['application/json', 'text/plain'])
-                refused(await send(route, { headers: { 'content-type': type }, body: '{}' }), 400, 'body_not_allowed', `${route.method} ${route.pattern}`);
+                refusedBy(route, await send(route, { headers: { 'content-type': type }, body: '{}' }), 400, 'body_not_allowed', `${route.method} ${route.pattern}`);
     });
 });
 
@@ -301,7 +314,7 @@ test('headers that decide must not come twice', async () => {
                 ['Content-Encoding', 'identity', 'identity']]) {
                 const auth = name === 'authorization' ? [] : ['authorization', `Bearer ${token}`];
                 const r = await request(s.port, route.method, route.path, { headers: [...basic, ...auth, name, a, name.toUpperCase(), b], body });
-                refused(r, 400, 'repeated_header', `${route.pattern} ${name}`);
+                refusedBy(route, r, 400, 'repeated_header', `${route.pattern} ${name}`);
             }
         }
     });
@@ -348,7 +361,7 @@ const wire = [
     ['a tab', 'GET\t/healthz HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['HTTP/0.9', 'GET /healthz\r\n\r\n', 400], ['lower-case method', 'get /healthz HTTP/1.1\r\nHost: a\r\n\r\n', 400, 501],
     ['HTTP/1.2', 'GET /healthz HTTP/1.2\r\nHost: a\r\n\r\n', 505, 400], ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 501, 505], ['http/1.1', 'GET /healthz http/1.1\r\nHost: a\r\n\r\n', 400],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', 400, 501], ['a TLS greeting', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
-    ['a long target', `GET /${'a'.repeat(5000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 414], ['many headers', `GET /healthz HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(120)}\r\n`, 431],
+    ['a long target', `GET /${'a'.repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 414], ['many headers', `GET /healthz HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(120)}\r\n`, 431],
     ['large headers', `GET /healthz HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(20000)}\r\n\r\n`, 431], ['an expectation', framing('Expect: the-unexpected\r\nContent-Length: 2', '{}'), 417],
     ['a target with a space', 'GET /healthz x HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['a relative target', 'GET healthz HTTP/1.1\r\nHost: a\r\n\r\n', 400],
     ['control characters in the target', 'GET /health\x01z HTTP/1.1\r\nHost: a\r\n\r\n', 400], ['* for GET', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n', 400, 404],

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 import { basic, follow } from './feed.mjs';
 import { Browser, PASSWORD, Server, payload, request } from './harness.mjs';
+import { addClient, basicAuth, CALLBACK, encode, pkce, readForm, Visitor } from './oauth.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const doc = JSON.parse(execFileSync('python3', ['-c', 'import json,sys,yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)',
@@ -104,11 +105,15 @@ test('every route is documented, and nothing else is', () => {
         assert.deepEqual(names.filter((p) => p.in === 'query').map((p) => p.name).sort(), parameters.split(' ').filter(Boolean).sort(), where);
         assert.deepEqual(names.filter((p) => p.in === 'path').map((p) => p.name), [...where.matchAll(/\{(\w+)\}/g)].map((m) => m[1]), where);
         assert.equal(op.requestBody === undefined, body === 'NONE', where);
-        if (op.requestBody) assert.equal(op.requestBody.required === true, body === 'JSON', where);
+        if (op.requestBody) assert.equal(op.requestBody.required === true, !body.endsWith('_OPTIONAL'), where);
+        if (op.requestBody) assert.deepEqual(Object.keys(op.requestBody.content), [body.startsWith('FORM') ? 'application/x-www-form-urlencoded' : 'application/json'], where);
         const schemes = (op.security ?? []).flatMap((x) => Object.keys(x));
-        if (auth === 'ADMIN' || auth === 'METRICS') assert.deepEqual(schemes, ['bearer', 'cookie', 'socket'], where);
+        if (auth === 'ADMIN' || auth === 'METRICS') assert.deepEqual(schemes, ['bearer', 'dpop', 'cookie', 'socket'], where);
         if (auth === 'FEED') assert.deepEqual(schemes, ['service'], where);
-        if (auth === 'USER') assert.deepEqual(schemes, ['bearer', 'cookie'], where);
+        if (auth === 'USER') assert.deepEqual(schemes, ['bearer', 'dpop', 'cookie'], where);
+        if (auth === 'CLIENT') assert.deepEqual(schemes, ['client'], where);
+        if (auth === 'TOKEN') assert.deepEqual(schemes, ['bearer', 'dpop'], where);
+        if (auth === 'PAGE') assert.deepEqual(schemes, [], where);
     }
 });
 
@@ -118,13 +123,16 @@ test('every code is documented, and nothing else is', () => {
         ...of('src/http/json_in.c', /\[SP_JSON_IN_\w+\] = \{"(\w+)"/g)]);
     codes.delete('ok');
     assert.deepEqual([...new Set(doc.components.schemas.Problem.properties.code.enum)].sort(), [...codes].sort());
+    const errors = new Set(of('src/core/oauth_errors.def', /^X\(\w+, \d+, "(\w+)"/gm));
+    assert.deepEqual([...doc.components.schemas.OAuthError.properties.error.enum].sort(), [...errors].sort());
 });
 
 test('the common refusals of every operation', async () => {
     for (const [id, op] of operations) {
         const params = { sid: 'x', user: 'alice', role: 'reader', kid: 'x', client: 'x' };
+        if (id === 'authorizeLogout') continue; // takes anything, and shows a page
         await expect(400, id, { params, query: 'surely_not_known=1' });
-        const secured = op.security !== undefined && op.operationId !== 'register';
+        const secured = op.security !== undefined && op.operationId !== 'register' && !op.tags.includes('oauth'); // those: below
         const body = op.requestBody ? {} : undefined;
         if (op.responses[401] && secured) await expect(401, id, { params, body });
         const isAdmin = op.security?.some((x) => x.socket) ?? false;
@@ -184,10 +192,96 @@ test('what applications do', async () => {
     await expect(200, 'readyz');
 });
 
+// A form; `headers` as they are.
+async function fill(status, id, fields, headers = {}) {
+    const body = encode(fields);
+    const r = await request(s.port, 'POST', operations.get(id).where, { headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': body.length, ...headers }, body });
+    conforms(id, r);
+    assert.equal(r.status, status, `${id}: ${r.text}`);
+    return r;
+}
+
+test('what clients of OAuth and their people do', async () => {
+    const shop = await addClient(s, 'shop', '--grant', 'authorization_code', '--grant', 'refresh_token', '--grant', 'client_credentials', '--redirect-uri', CALLBACK, '--scope', 'openid', '--scope', 'profile', '--scope', 'documents:read',
+        '--post-logout-redirect-uri', 'https://shop.example.test/bye');
+    await s.addUser('oscar', ['reader']);
+    const who = basicAuth(shop.id, shop.secret), wrong = basicAuth(shop.id, 'wrong'), v = new Visitor(s);
+    const { verifier, challenge } = pkce();
+    const params = { client_id: 'shop', response_type: 'code', redirect_uri: CALLBACK, scope: 'openid profile documents:read', nonce: 'n', code_challenge: challenge, code_challenge_method: 'S256' };
+    const page = { origin: v.origin, 'sec-fetch-site': 'same-origin' };
+    const get = async (status, id, query) => {
+        const r = await request(s.port, 'GET', `${operations.get(id).where}?${encode(query)}`, { headers: v.headers() });
+        conforms(id, r);
+        assert.equal(r.status, status, r.text);
+        return v.keep(r);
+    };
+    for (const id of ['oauthToken', 'oauthIntrospect', 'oauthRevoke', 'oauthPar']) {
+        await fill(401, id, { token: 'x', ...params, grant_type: 'client_credentials' }, wrong);
+        await fill(400, id, {}, who);
+    }
+    await fill(200, 'oauthToken', { grant_type: 'client_credentials' }, who);
+    await fill(201, 'oauthPar', params, who);
+
+    const login = await get(200, 'authorize', params);
+    await fill(200, 'authorizePost', params);
+    await fill(400, 'authorizePost', {});
+    const typed = { ...readForm(login).fields, username: 'oscar', password: PASSWORD };
+    await fill(403, 'authorizeLogin', typed);
+    await fill(400, 'authorizeLogin', { ...typed, password: 'wrong' }, page);
+    let r;
+    for (let i = 0; i < 8; i++) r = await request(s.port, 'POST', '/oauth2/login', { headers: { ...page, 'content-type': 'application/x-www-form-urlencoded' }, body: encode({ ...typed, username: 'trudy', password: 'x' }) });
+    conforms('authorizeLogin', r);
+    v.keep(await fill(303, 'authorizeLogin', typed, page));
+    const consent = await get(200, 'authorize', params);
+    const answer = { ...readForm(consent).fields, decision: 'allow' };
+    await fill(403, 'authorizeConsent', answer, v.headers());
+    await fill(400, 'authorizeConsent', { ...answer, decision: '' }, v.headers(page));
+    await fill(303, 'authorizeConsent', answer, page); // without the cookie: to the login
+    const { searchParams } = new URL((await fill(303, 'authorizeConsent', answer, v.headers(page))).headers.location);
+    await get(303, 'authorize', params);
+    await fill(303, 'authorizePost', params, v.headers());
+
+    const tokens = (await fill(200, 'oauthToken', { grant_type: 'authorization_code', code: searchParams.get('code'), code_verifier: verifier, redirect_uri: CALLBACK }, who)).json;
+    const own = (await s.login('oscar')).access_token;
+    for (const token of [tokens.access_token, tokens.refresh_token, 'junk']) await fill(200, 'oauthIntrospect', { token }, who);
+    for (const id of ['userinfoGet', 'userinfoPost']) {
+        await expect(200, id, { token: tokens.access_token });
+        await expect(401, id, { token: 'junk' });
+        await expect(401, id);
+        await expect(403, id, { token: own });
+    }
+    await expect(403, 'sessions', { token: tokens.access_token });
+    await expect(403, 'consents', { token: tokens.access_token });
+    await expect(200, 'consents', { token: own });
+    await expect(403, 'consentEnd', { params: { client: 'shop' }, token: tokens.access_token });
+    await expect(204, 'consentEnd', { params: { client: 'shop' }, token: own });
+    await expect(404, 'consentEnd', { params: { client: 'shop' }, token: own });
+    await fill(200, 'oauthRevoke', { token: tokens.refresh_token }, who);
+
+    const question = await get(200, 'authorizeLogout', {});
+    await get(400, 'authorizeLogout', { state: ['1', '2'] });
+    await fill(400, 'authorizeLogoutPost', { state: ['1', '2'] });
+    await fill(200, 'authorizeLogoutPost', {});
+    await fill(403, 'authorizeLogoutPost', readForm(question).fields, v.headers());
+    const bye = { client_id: 'shop', post_logout_redirect_uri: 'https://shop.example.test/bye' };
+    await fill(303, 'authorizeLogoutPost', readForm(await get(200, 'authorizeLogout', bye)).fields, v.headers(page));
+    delete v.jar['__Host-sp_sso'];
+    await get(303, 'authorizeLogout', bye);
+    await expect(200, 'openidConfiguration');
+    await expect(200, 'authorizationServer');
+});
+
 test('where nobody may register there is no such route', async () => {
     const other = await Server.start();
     try {
         conforms('register', await other.post('/auth/register', { username: 'zoe', password: 'long and winding road' }));
+    } finally { await other.stop(); }
+});
+
+test('without a key that others can check there is no OpenID Connect', async () => {
+    const other = await Server.start({ 'tokens.alg': 'HS256' });
+    try {
+        conforms('openidConfiguration', await other.get('/.well-known/openid-configuration'));
     } finally { await other.stop(); }
 });
 
@@ -297,6 +391,8 @@ test('what services do, and receipts', async () => {
     const two = await login();
     await receipt('sessionEnd', { token: two.access_token, params: { sid: two.session_id } });
     await receipt('adminSessionEnd', { ...on, params: { sid: (await login()).session_id } });
+    await new Visitor(s).signIn({ client_id: 'shop', response_type: 'code', redirect_uri: CALLBACK, scope: 'openid', code_challenge: pkce().challenge, code_challenge_method: 'S256' }, 'paula');
+    await receipt('consentEnd', { ...await token(), params: { client: 'shop' } });
     await receipt('revoke', { ...on, body: { jti: 'A'.repeat(22) } });
     await receipt('password', { ...await token(), body: { current_password: PASSWORD, new_password: 'long and winding road' } });
     const paula = { ...on, params: { user: 'paula' } };
