@@ -7,6 +7,8 @@
  * not ours, or of another version.
  *
  * The key is derived at each use: microseconds, against a secret more in memory for as long as the server. */
+#include "core/oauth_seal.h"
+
 #include "core/oauth_internal.h"
 
 #include "base/base64url.h"
