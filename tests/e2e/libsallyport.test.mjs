@@ -4,9 +4,11 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { program, request, Server, temporaryFolder } from './harness.mjs';
+import { PASSWORD, program, request, Server, temporaryFolder } from './harness.mjs';
+import { addClient, basicAuth, Key, post } from './oauth.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const build = path.dirname(realpathSync(program));
@@ -73,7 +75,8 @@ test('what docs/verify.md shows in C compiles as it stands', () => {
     assert.ok(blocks.length >= 2);
     const file = at('docs.c');
     writeFileSync(file, '#include <poll.h>\n#include <sallyport/verify.h>\n#include <stdio.h>\n#include <string.h>\n'
-        + 'int serve(struct sp_string subject);\nint status(int code);\n'
+        + 'int serve(struct sp_string subject);\nint status(int code);\nconst char *field(const char *name);\n'
+        + 'void set_field(const char *name, const char *value);\n'
         + blocks.map((b, i) => `int block${i}(struct sp_options options, struct sallyport *sp, const char *token);\n`
             + `int block${i}(struct sp_options options, struct sallyport *sp, const char *token) {\n`
             + `    (void)options, (void)sp, (void)token;\n    {\n${b}    }\n    return 0;\n}\n`).join(''));
@@ -153,6 +156,69 @@ test('a service follows its server over kills, and forgets nothing', plain, asyn
         assert.equal(r.json.confirmed, 1, r.text);
         assert.equal(await ask(token), 401);
     }
+});
+
+// tests/e2e/prover.c: a line in, a line out.
+class Prover {
+    constructor(t, needNonce) {
+        this.child = spawn(at('prover'), [`http://127.0.0.1:${s.port}`, ISSUER, credential, needNonce ? '1' : '0'],
+            { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, LD_LIBRARY_PATH: path.dirname(library) } });
+        t.after(() => this.child.kill());
+        this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    }
+
+    async ask({ scheme = 'DPoP', method = 'GET', url = `${ISSUER}/orders`, token, proof, permission = 'documents:read' }) {
+        this.child.stdin.write(`${[scheme, method, url, token, proof ?? '-', permission].join(' ')}\n`);
+        const [verdict, fault, permits, who, nonce] = (await this.lines.next()).value.split(' ');
+        this.nonce = nonce;
+        return { said: [verdict, fault, permits, who].join(' ') };
+    }
+
+    async says(question, answer) { assert.equal((await this.ask(question)).said, answer); }
+}
+const buildProver = () => compile(path.join(root, 'tests/e2e/prover.c'), '-D_GNU_SOURCE', '-o', at('prover'), ...config('--cflags', '--libs', 'sallyport'));
+
+test('a token that is bound to a key passes at a service with a proof, once', plain, async (t) => {
+    buildProver();
+    const key = new Key(), service = new Prover(t, false);
+    const enter = (nonce) => s.post('/auth/login', { username: 'alice', password: PASSWORD }, { dpop: key.proof('POST', '/auth/login', { nonce }) });
+    let r = await enter();
+    if (r.headers['dpop-nonce'] && r.status !== 200) r = await enter(r.headers['dpop-nonce']);
+    assert.equal(r.status, 200, r.text);
+    const token = r.json.access_token, proof = key.proof('GET', '/orders', { token });
+    await service.says({ token, proof }, 'accepted ok permits user');
+    await service.says({ token, proof }, 'bad_proof replayed - -');
+    await service.says({ token, proof: key.proof('GET', '/orders', { token }), url: `${ISSUER.toUpperCase().replace('HTTPS', 'https')}:443/orders?page=2` },
+        'accepted ok permits user');
+    await service.says({ token }, 'proof_required missing - -');
+    await service.says({ token, scheme: 'Bearer', proof: key.proof('GET', '/orders', { token }) }, 'proof_required ok - -');
+    await service.says({ token, proof: new Key().proof('GET', '/orders', { token }) }, 'bad_proof wrong_key - -');
+    await service.says({ token, proof: key.proof('GET', '/orders') }, 'bad_proof wrong_token - -');
+    await service.says({ token, proof: key.proof('POST', '/orders', { token }) }, 'bad_proof wrong_method - -');
+    await service.says({ token, proof: key.proof('GET', '/other', { token }) }, 'bad_proof wrong_url - -');
+    await service.says({ token: await login('alice'), proof }, 'bad_proof unbound_token - -');
+
+    const strict = new Prover(t, true), asked = key.proof('GET', '/orders', { token });
+    await strict.says({ token, proof: asked }, 'nonce_required nonce_required - -');
+    await strict.says({ token, proof: key.proof('GET', '/orders', { token, nonce: strict.nonce }) }, 'accepted ok permits user');
+    await service.says({ token, proof: asked }, 'accepted ok permits user'); // another process: it has not seen it
+});
+
+test("a client's own token is permitted what its scope says, until the client is disabled", plain, async (t) => {
+    buildProver();
+    const service = new Prover(t, false), scheme = 'Bearer';
+    const client = await addClient(s, 'reports', '--grant', 'client_credentials', '--scope', 'documents:read', '--scope', 'drafts:*');
+    const obtain = (scope) => post(s, '/oauth2/token', { grant_type: 'client_credentials', scope }, basicAuth(client.id, client.secret));
+    const all = (await obtain()).json.access_token, some = await obtain('drafts:*');
+    assert.equal(some.status, 200, some.text);
+    await service.says({ scheme, token: all }, 'accepted ok permits client');
+    await service.says({ scheme, token: some.json.access_token }, 'accepted ok forbids client');
+    await service.says({ scheme, token: some.json.access_token, permission: 'drafts:read' }, 'accepted ok permits client');
+    await service.says({ scheme, token: all, permission: 'documents:write' }, 'accepted ok forbids client');
+    assert.equal((await s.cli(['client', 'disable', 'reports'])).status, 0);
+    for (let i = 0; (await service.ask({ scheme, token: all })).said !== 'revoked ok - -'; i++) assert.ok(i < 100000, 'is told to services');
+    assert.equal((await s.cli(['client', 'enable', 'reports'])).status, 0);
+    await service.says({ scheme, token: all }, 'revoked ok - -');
 });
 
 test('the archive links into a program with names like ours', plain, (t) => {
