@@ -167,7 +167,7 @@ enum sp_authz_next {
 };
 struct sp_authz_result {
     enum sp_authz_next next;
-    struct sp_oauth_trouble trouble; /* ERROR; and LOGIN after a failed attempt: see `failed` */
+    struct sp_oauth_trouble trouble; /* ERROR; of LOGIN after a failed attempt retry_after_s alone */
     sp_slice location;               /* REDIRECT: whole, ours or a registered one */
     /* LOGIN, CONSENT, LOGOUT: for the form. */
     sp_slice request;                /* sealed */

@@ -39,7 +39,7 @@ static void signin_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp
     sp_login_settle(&op->login, outcome);
     if (op->b.may_redirect && is_for_the_page(outcome) && sp_ok(sp_browser_build_login(&op->b))) {
         op->b.failed = outcome;
-        op->b.trouble = sp_oauth_trouble_told(base, outcome);
+        op->b.trouble.retry_after_s = sp_oauth_trouble_told(base, outcome).retry_after_s;
         outcome = SP_OUTCOME_OK;
     }
     sp_browser_say(&op->b, done, arg, outcome);

@@ -141,7 +141,7 @@ static void addresses_that_are_not_registered_are_shown(void **state) {
         "https://evil.example/cb",     "https://app.example/cb/",
         "https://app.example/cb?x=1",  "https://app.example/CB",
         "https://app.example",         "http://app.example/cb",
-        "https://app.example/cb#",     "https://app.example/cb " CALLBACK,
+        "https://app.example/cb#",     (CALLBACK " " CALLBACK),
         "https://app.example:443/cb",  "https://APP.example/cb",
         "https://app.example/cb\r\nx", "https://app.example/x/../cb",
         "https://app.example.evil/cb", "https://app.example/c%62",
