@@ -13,7 +13,10 @@
 struct waiting_store {
     struct sp_store store;
     struct sp_store *inner;
-    char dir[64];
+    char dir[64];     /* empty: the inner one has none */
+    uint32_t fail_in; /* so many requests from now the store fails once; 0: never */
+    enum sp_code fail_with;
+    bool failed;
 };
 
 static struct waiting_store *waiting_of(struct sp_store *s) {
@@ -24,8 +27,19 @@ static void commit_run(struct sp_task *task) {
     struct sp_store_commit *c = SP_CONTAINER_OF(task, struct sp_store_commit, task);
     c->done(c);
 }
+static bool is_to_fail(struct waiting_store *w) {
+    const bool now = w->fail_in == 1;
+    if (w->fail_in != 0) w->fail_in--;
+    w->failed |= now;
+    return now;
+}
+/* UNKNOWN: it has happened, but nobody knows. */
 static void waiting_commit(struct sp_store *s, struct sp_store_commit *c) {
-    c->status = sp_store_commit_wait(waiting_of(s)->inner, c->changes, c->n, &c->failed);
+    struct waiting_store *w = waiting_of(s);
+    const bool fails = is_to_fail(w);
+    if (!fails || w->fail_with == SP_E_UNKNOWN)
+        c->status = sp_store_commit_wait(w->inner, c->changes, c->n, &c->failed);
+    if (fails) c->status = sp_err(w->fail_with);
     c->task.run = commit_run;
     sp_executor_post(c->executor, &c->task);
 }
@@ -37,7 +51,11 @@ static void read_run(struct sp_task *task) {
 static void waiting_read(struct sp_store *s, struct sp_store_read *r) {
     struct sp_executor *executor = r->executor;
     void (*done)(struct sp_store_read *) = r->done;
-    r->status = sp_store_read_wait(waiting_of(s)->inner, r);
+    if (is_to_fail(waiting_of(s))) {
+        r->status = sp_err(SP_E_UNAVAILABLE);
+    } else {
+        r->status = sp_store_read_wait(waiting_of(s)->inner, r);
+    }
     r->executor = executor;
     r->done = done;
     r->task.run = read_run;
@@ -56,11 +74,11 @@ static void waiting_close(struct sp_store *s) {
     char command[128];
     sp_store_close(w->inner);
     snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
-    assert_int_equal(system(command), 0);
+    if (w->dir[0] != 0) assert_int_equal(system(command), 0);
     free(w);
 }
 
-static struct sp_store *waiting_new(void) {
+static struct sp_store *waiting_new(bool sqlite) {
     static const struct sp_store_ops ops = {.name = "waiting sqlite",
                                             .commit = waiting_commit,
                                             .read = waiting_read,
@@ -70,6 +88,10 @@ static struct sp_store *waiting_new(void) {
     struct waiting_store *w = calloc(1, sizeof(*w));
     assert_non_null(w);
     w->store.ops = &ops;
+    if (!sqlite) {
+        OK(sp_store_memory_new(&w->inner));
+        return &w->store;
+    }
     snprintf(w->dir, sizeof(w->dir), "/tmp/oauth-bench-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     const struct sp_sqlite_opts opts = {.dir = w->dir};
@@ -156,26 +178,46 @@ static void open_over(struct bench *b, struct sp_store *store) {
     oauth_client_put(b, &row);
 }
 
-static int setup(void **state, bool sqlite) {
+void oauth_store_fail(struct bench *b, uint32_t in, enum sp_code with) {
+    struct waiting_store *w = waiting_of(b->store);
+    w->fail_in = in;
+    w->fail_with = with;
+    w->failed = false;
+}
+bool oauth_store_failed(struct bench *b) {
+    waiting_of(b->store)->fail_in = 0;
+    return waiting_of(b->store)->failed;
+}
+
+void oauth_run_some(struct bench *b, uint32_t n) {
+    struct bench_queue *q = &b->queue;
+    for (; n != 0 && q->head != NULL; n--) {
+        struct sp_task *t = q->head;
+        q->head = t->next;
+        if (q->head == NULL) q->tail = &q->head;
+        t->run(t);
+    }
+}
+
+static int setup(void **state, struct sp_store *store) {
     struct bench *b = calloc(1, sizeof(*b));
-    struct sp_store *store = NULL;
     assert_non_null(b);
     bench_defaults(b);
-    if (sqlite) {
-        store = waiting_new();
-    } else {
-        OK(sp_store_memory_new(&store));
-    }
     open_over(b, store);
     b->now_ms += 1000; /* a proof or an assertion from now on is from after the start */
     *state = b;
     return 0;
 }
 int oauth_setup_memory(void **state) {
-    return setup(state, false);
+    struct sp_store *store;
+    OK(sp_store_memory_new(&store));
+    return setup(state, store);
 }
 int oauth_setup_sqlite(void **state) {
-    return setup(state, true);
+    return setup(state, waiting_new(true));
+}
+int oauth_setup_faulty(void **state) {
+    return setup(state, waiting_new(false));
 }
 int oauth_teardown(void **state) {
     return bench_teardown(state);

@@ -31,10 +31,19 @@ struct page {
 
 int oauth_setup_memory(void **state);
 int oauth_setup_sqlite(void **state);
+int oauth_setup_faulty(void **state); /* memory, in a store that can be told to fail */
 int oauth_teardown(void **state);
 #define OAUTH_TESTS(f)                                                                                       \
     cmocka_unit_test_setup_teardown(f, oauth_setup_memory, oauth_teardown),                                  \
         cmocka_unit_test_setup_teardown(f, oauth_setup_sqlite, oauth_teardown)
+
+/* oauth_setup_faulty: the request to the store that comes as number `in` from now fails (reads with
+ * UNAVAILABLE; commits with `with`, of which UNKNOWN happens all the same). */
+void oauth_store_fail(struct bench *b, uint32_t in, enum sp_code with);
+/* From now on none fails. Whether one did. */
+bool oauth_store_failed(struct bench *b);
+/* At most n of the tasks that are posted. */
+void oauth_run_some(struct bench *b, uint32_t n);
 
 /* A public client with the code flow and everything that the tests ask for. */
 struct sp_client_row oauth_client_row(struct bench *b, const char *id);
