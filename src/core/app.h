@@ -80,6 +80,7 @@ struct sp_app_deps {
     struct sp_log log;
     struct sp_authn authn;
     struct sp_hasher hasher;
+    struct sp_deliver deliver;     /* submit NULL: logouts stay in the outbox */
     struct sp_revoke_set *revoked; /* the verifier's own; filled by publish and at start */
     struct sp_epochs *epochs;      /* likewise */
     struct sp_reclaim *reclaim;    /* for the role table's readers */
@@ -120,7 +121,7 @@ struct sp_principal {
     uint8_t sid[SP_ROW_SID_BYTES]; /* zeros: is_client */
     uint8_t jti[SP_ROW_ID_BYTES];
     int64_t exp_s;
-    int64_t auth_time_s;
+    int64_t auth_time_s; /* 0: not told */
     sp_text128 client_id;
     sp_text1024 roles;
     bool has_scope; /* the token has a scope, perhaps "", and may no more than that */
@@ -220,6 +221,7 @@ struct sp_register_request {
     sp_slice password;
     sp_slice device; /* may be empty */
     enum sp_session_mode mode;
+    const struct sp_dpop_shown *dpop; /* as at login */
 };
 void sp_app_register(struct sp_app *app, const struct sp_call *call, const struct sp_register_request *in,
                      sp_tokens_done *done, void *arg);
@@ -549,6 +551,9 @@ struct sp_measures {
     uint64_t throttled; /* logins, registrations and changes of password refused with TOO_MANY_ATTEMPTS */
     uint64_t refreshes, reissues; /* all that gave tokens; of those, the ones that did not rotate */
     uint64_t superseded, trips, heals;
+    uint64_t codes_redeemed, code_replays, client_tokens; /* /oauth2/token */
+    uint64_t logouts_delivered, logouts_failed, logouts_given_up; /* failed: tries */
+    uint64_t logouts_waiting;                                     /* now */
     uint64_t revoked_entries;
     struct sp_feed_counts feed;
     bool is_ready;

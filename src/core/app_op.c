@@ -105,6 +105,12 @@ void sp_background_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_o
 }
 const struct sp_op_kind sp_op_kind_background = {.size = sizeof(struct sp_op), .say = sp_background_say};
 
+void sp_background_began(struct sp_app *app) {
+    pthread_mutex_lock(&app->background_mutex);
+    app->background_n++;
+    pthread_mutex_unlock(&app->background_mutex);
+}
+
 void *sp_op_background(struct sp_app *app, const struct sp_op *like, const struct sp_op_kind *kind) {
     struct sp_op *op = op_alloc(app, kind);
     if (op == NULL) return NULL;
@@ -119,15 +125,13 @@ void *sp_op_background(struct sp_app *app, const struct sp_op *like, const struc
     } else {
         SP_IGNORE(SP_TEXT_SET(&op->actor, SP_AUDIT_ACTOR_SYSTEM)); /* fits */
     }
-    pthread_mutex_lock(&app->background_mutex);
-    app->background_n++;
-    pthread_mutex_unlock(&app->background_mutex);
+    sp_background_began(app);
     return op;
 }
 
 /* ---- end ---- */
 
-static void background_ended(struct sp_app *app) {
+void sp_background_ended(struct sp_app *app) {
     pthread_mutex_lock(&app->background_mutex);
     sp_assert(app->background_n > 0);
     if (--app->background_n == 0) pthread_cond_broadcast(&app->background_idle);
@@ -142,7 +146,7 @@ static void op_free(struct sp_op *op) {
     for (size_t i = 0; i < SP_ARRAY_LEN(op->secret); i++) sp_buf_done(&op->secret[i]);
     for (size_t i = 0; i < SP_OP_AUDITS_MAX; i++) sp_audit_entry_done(&op->audits[i]);
     sp_free_wiped(op, op->kind->size);
-    if (is_background) background_ended(app);
+    if (is_background) sp_background_ended(app);
 }
 
 static void deliver(struct sp_task *task) {

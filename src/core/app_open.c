@@ -18,7 +18,9 @@ enum {
 
 static void on_event(void *arg, const struct sp_store_event *event) {
     struct sp_app *app = arg;
-    if (app->is_live) app->publisher.publish(app->publisher.arg, event);
+    if (!app->is_live) return;
+    app->publisher.publish(app->publisher.arg, event);
+    if (event->kind == SP_EVENT_LOGOUT) sp_backchannel_hear(app, event->logout);
 }
 
 static void on_link(void *arg, uint64_t seq, const uint8_t *prev, sp_slice body, uint8_t *ret_hash) {
@@ -266,6 +268,7 @@ static sp_status load(struct sp_app *app, struct sp_key_set *made) {
     SP_TRY(load_revocations(app));
     SP_TRY(sp_publish_keys(&app->publish));
     sp_device_key_init(app);
+    sp_backchannel_begin(app, meta.logout_seq);
     app->is_live = true; /* read on the store's thread: the next submission orders it */
     SP_TRY(commit_boot(app, &meta, made));
     SP_TRY(place_feed(app));
@@ -309,6 +312,7 @@ sp_status sp_app_open(const struct sp_app_config *config, const struct sp_app_de
     sp_assert(pthread_mutex_init(&app->background_mutex, NULL) == 0);
     sp_assert(pthread_cond_init(&app->background_idle, NULL) == 0);
     sp_app_backup_init(app);
+    sp_backchannel_init(app);
     sp_status s = open_app(app, deps->master_key);
     if (!sp_ok(s)) {
         sp_app_free(app);
@@ -329,6 +333,7 @@ void sp_app_free(struct sp_app *app) {
     pthread_mutex_destroy(&app->background_mutex);
     sp_app_backup_done(app);
     sp_client_sweep_done(app);
+    sp_backchannel_done(app);
     sp_audit_coalescer_free(app->coalescer);
     sp_ratelimit_free(app->limits);
     sp_replay_free(app->proofs);

@@ -62,6 +62,13 @@ static void count(struct sp_app *app, struct sp_measures *m) {
     m->superseded = count_of(&c->superseded);
     m->trips = count_of(&c->trips);
     m->heals = count_of(&c->heals);
+    m->codes_redeemed = count_of(&c->codes_redeemed);
+    m->code_replays = count_of(&c->code_replays);
+    m->client_tokens = count_of(&c->client_tokens);
+    m->logouts_delivered = count_of(&c->logouts_delivered);
+    m->logouts_failed = count_of(&c->logouts_failed);
+    m->logouts_given_up = count_of(&c->logouts_given_up);
+    m->logouts_waiting = sp_backchannel_waiting(app);
 }
 
 static void measure_store(struct sp_app *app, struct sp_measures *m) {

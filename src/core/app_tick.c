@@ -265,5 +265,6 @@ void sp_app_tick(struct sp_app *app, struct sp_executor *executor) {
     checkpoint(app, now_ms);
     sp_app_prune_scheduled(app, now_ms);
     rotate_keys(app, now_ms);
+    sp_backchannel_tick(app);
     sp_feed_tick(app->feed);
 }

@@ -82,6 +82,8 @@ struct sp_client_options {
       "jwks has a key that cannot be used: of another type or alg, or weak")                                 \
     X(FEED_NEEDS_SECRET, "feed_needs_secret", "The feed is followed with a secret")                          \
     X(ROTATION_NEEDED, "rotation_needed", "The refresh tokens of a public client are rotated")               \
+    X(BACKCHANNEL_NEEDS_OPENID, "backchannel_needs_openid",                                                  \
+      "Logout tokens are for others to check, which they cannot while tokens.alg is HS256")                  \
     X(NO_SECRET, "no_secret", "This client does not authenticate itself by a secret")                        \
     X(SECRET_TOO_SHORT, "secret_too_short", "A secret has 32 characters at least")                           \
     X(SECRET_TOO_LONG, "secret_too_long", "A secret has 128 characters at most")                             \

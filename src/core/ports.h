@@ -56,4 +56,29 @@ struct sp_hasher {
     bool has_word_list; /* new passwords are looked up; false: is_common never happens */
 };
 
+/* A message to a client's own address: POST of a form. The job is the caller's until `task.run`, which is
+ * posted to `executor`. */
+enum sp_delivery_result {
+    SP_DELIVERY_ANSWERED, /* `http_status` says what */
+    SP_DELIVERY_FAILED,   /* no answer; `reason` says why */
+    SP_DELIVERY_UNABLE,   /* nothing can be sent from here at all at the moment */
+    SP_DELIVERY_STOPPED,  /* we are stopping: whether it arrived is not known */
+};
+struct sp_delivery {
+    struct sp_task task; /* set task.run */
+    struct sp_executor *executor;
+    sp_slice url;                   /* borrowed until finished, as is body */
+    sp_slice body;                  /* application/x-www-form-urlencoded */
+    int64_t timeout_ms;             /* for all of it */
+    enum sp_delivery_result result; /* out, and what follows */
+    int http_status;
+    const char *reason; /* static text */
+};
+struct sp_deliver {
+    /* SP_E_BUSY: it stops, the job was not taken. */
+    sp_status (*submit)(void *arg, struct sp_delivery *job);
+    struct sp_executor *executor; /* its own thread: where what is to be delivered is got ready */
+    void *arg;
+};
+
 #endif

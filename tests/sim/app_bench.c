@@ -132,6 +132,7 @@ sp_status bench_start_app(struct bench *b) {
                                          .set_keys = authn_set_keys,
                                          .arg = b},
                                .hasher = {hash_submit, b},
+                               .deliver = b->deliver,
                                .revoked = sp_verifier_revoke_set(b->verifier),
                                .epochs = sp_verifier_epochs(b->verifier),
                                .reclaim = b->reclaim,

@@ -39,6 +39,7 @@ struct bench {
     bool hash_full;
     _Atomic uint32_t hashes;
     _Atomic uint32_t checkpoints; /* lines of the server's log */
+    struct sp_deliver deliver;    /* set before the app is started; nothing: logouts wait */
     const void *lanes_tick;       /* whichever thread does the housekeeping, for tests with threads */
 };
 
