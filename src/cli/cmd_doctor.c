@@ -19,6 +19,7 @@
 #include "cli/load_config.h"
 #include "cli/output.h"
 #include "http/query_values.h"
+#include "server/deliver.h"
 
 enum {
     ACCESS_TTL_MAX_S = 15 * 60,       /* what an unconnected service keeps accepting after a revocation */
@@ -478,6 +479,32 @@ static void check_backup(struct doctor *d) {
     mend(d, "sallyport backup FILE, and keep it and the master key apart");
 }
 
+static bool has_backchannel(const json_t *clients) {
+    size_t i;
+    json_t *client;
+    json_array_foreach(clients, i, client) {
+        const char *uri = json_string_value(json_object_get(client, "backchannel_logout_uri"));
+        if (uri != NULL && *uri != 0) return true;
+    }
+    return false;
+}
+
+/* Of more than a thousand clients, the first thousand are looked at. */
+static void check_deliver(struct doctor *d) {
+    struct sp_answer a = {0};
+    if (!ask(d, "/admin/v1/clients?limit=1000", &a)) return;
+    const bool wanted = has_backchannel(json_object_get(a.body, "clients"));
+    sp_answer_done(&a);
+    if (!wanted) {
+        say(d, GOOD, "no client asks for it");
+    } else if (sp_deliverer_has_library()) {
+        say(d, GOOD, "libcurl is there");
+    } else {
+        say(d, FAIL, "clients ask for it, and libcurl.so.4 cannot be loaded: logouts wait");
+        mend(d, "apt-get install libcurl4");
+    }
+}
+
 /* ---- the table ---- */
 
 static const struct check {
@@ -494,7 +521,7 @@ static const struct check {
     {"clock", check_clock},           {"open files", check_nofile},
     {"store", check_store},           {"signing key", check_keys},
     {"audit log", check_audit},       {"time of records", check_future},
-    {"backup", check_backup},
+    {"backup", check_backup},         {"back-channel", check_deliver},
 };
 
 static void run_check(struct doctor *d, const struct check *c) {

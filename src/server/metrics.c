@@ -274,7 +274,24 @@ static void put_sessions(struct text *t, const struct sp_measures *a) {
         a->trips);
     one(t, "sallyport_store_heals_total", "counter",
         "Sessions that were ahead of a store that had gone back in time.", a->heals);
+    one(t, "sallyport_oauth_codes_redeemed_total", "counter",
+        "Sessions that OAuth clients got for authorization codes.", a->codes_redeemed);
+    one(t, "sallyport_oauth_code_replays_total", "counter",
+        "Sessions ended because their authorization code was redeemed a second time.", a->code_replays);
+    one(t, "sallyport_oauth_client_tokens_total", "counter",
+        "Access tokens that clients got for themselves (client_credentials).", a->client_tokens);
     one(t, "sallyport_revocation_entries", "gauge", "Entries in the revocation set.", a->revoked_entries);
+}
+
+static void put_logouts(struct text *t, const struct sp_measures *a) {
+    family(t, "sallyport_backchannel_logouts_total", "counter",
+           "Back-channel logouts that are done with: delivered to their client, or given up.");
+    labelled(t, "sallyport_backchannel_logouts_total", "result", "delivered", a->logouts_delivered);
+    labelled(t, "sallyport_backchannel_logouts_total", "result", "given_up", a->logouts_given_up);
+    one(t, "sallyport_backchannel_failed_tries_total", "counter",
+        "Back-channel logouts that a client did not take, and that are tried again.", a->logouts_failed);
+    one(t, "sallyport_backchannel_waiting", "gauge", "Back-channel logouts that wait to be delivered.",
+        a->logouts_waiting);
 }
 
 /* ---- the feed ---- */
@@ -482,6 +499,7 @@ sp_status sp_metrics_write(struct sp_metrics *m, const struct sp_measures *a, st
     put_latency(&t, m);
     put_connections(&t, m);
     put_sessions(&t, a);
+    put_logouts(&t, a);
     put_hashpool(&t, m->sources.hashpool);
     put_verifier(&t, m->sources.verifier);
     put_feed(&t, &a->feed);

@@ -131,7 +131,9 @@ static sp_status open_verifier(struct server *s) {
     SP_TRY(sp_hashpool_new(&params, (uint32_t)number(s, SP_CFG_passwords_threads),
                            (uint32_t)number(s, SP_CFG_passwords_queue), &s->hashpool));
     sp_wire_dictionary_open(s);
-    return SP_SUCCESS;
+    const struct sp_deliver_opts deliver = {.ca_file = text(s, SP_CFG_oauth_backchannel_ca_file),
+                                            .log = s->log};
+    return sp_deliverer_new(&deliver, &s->deliverer);
 }
 
 static sp_status app_config(const struct server *s, struct sp_app_config *ret) {
@@ -176,6 +178,7 @@ static sp_status open_app(struct server *s) {
                                      .log = s->log,
                                      .authn = sp_authn_local_port(s->authn),
                                      .hasher = sp_hashpool_port(s->hashpool),
+                                     .deliver = sp_deliverer_port(s->deliverer),
                                      .revoked = sp_verifier_revoke_set(s->verifier),
                                      .epochs = sp_verifier_epochs(s->verifier),
                                      .reclaim = s->reclaim,
@@ -321,12 +324,14 @@ static void close_server(struct server *s) {
         sp_http_server_free(s->fronts[i].http);
         sp_http_api_free(s->fronts[i].api);
     }
+    sp_deliverer_stop(s->deliverer);
     sp_app_free(s->app); /* waits for its own work in the background, so the store is still there */
     sp_marker_free(s->marker);
     sp_store_close(s->store);
     sp_heartbeat_free(s->heartbeat);
     sp_wire_change_over_free(s->change_over);
     sp_hashpool_free(s->hashpool);
+    sp_deliverer_free(s->deliverer);
     sp_dictionary_free(s->dictionary);
     sp_metrics_free(s->metrics);
     for (size_t i = 0; i < s->n_fronts; i++) sp_loop_free(s->fronts[i].loop);

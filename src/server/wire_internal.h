@@ -11,6 +11,7 @@
 
 #include "http/api.h"
 #include "server/authn.h"
+#include "server/deliver.h"
 #include "server/dictionary.h"
 #include "server/hashpool.h"
 #include "server/heartbeat.h"
@@ -54,6 +55,7 @@ struct server {
     struct sp_authn_local *authn;
     struct sp_dictionary *dictionary; /* NULL: none */
     struct sp_hashpool *hashpool;
+    struct sp_deliverer *deliverer;
     struct sp_metrics *metrics;
     struct sp_app *app;
     struct sp_marker *marker;
