@@ -7,19 +7,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { TEXT_MAX = 32, LABEL_MAX = 16, WORDS_MAX = 64 };
+enum { TEXT_MAX = 32, LABEL_MAX = 16, WORDS_MAX = 64, OBJECT_MAX = 256 };
 
 struct seen {
     sp_slice text, label;
     bool flag;
-    struct sp_buf words;
+    struct sp_buf words, object;
 };
 
 static enum sp_json_in_error parse(struct sp_json_in *doc, sp_slice in, struct seen *s) {
-    struct sp_json_in_field fields[] = {{"text", SP_JSON_IN_TEXT, true, TEXT_MAX, {.text = &s->text}},
-                                        {"label", SP_JSON_IN_LABEL, false, LABEL_MAX, {.text = &s->label}},
-                                        {"flag", SP_JSON_IN_BOOL, false, 0, {.flag = &s->flag}},
-                                        {"words", SP_JSON_IN_WORDS, false, WORDS_MAX, {.words = &s->words}}};
+    struct sp_json_in_field fields[] = {
+        {"text", SP_JSON_IN_TEXT, true, TEXT_MAX, {.text = &s->text}},
+        {"label", SP_JSON_IN_LABEL, false, LABEL_MAX, {.text = &s->label}},
+        {"flag", SP_JSON_IN_BOOL, false, 0, {.flag = &s->flag}},
+        {"words", SP_JSON_IN_WORDS, false, WORDS_MAX, {.words = &s->words}},
+        {"object", SP_JSON_IN_OBJECT, false, OBJECT_MAX, {.words = &s->object}}};
     return sp_json_in_parse(doc, in, fields, SP_ARRAY_LEN(fields));
 }
 
@@ -40,23 +42,28 @@ static void write_and_read_again(const struct seen *s) {
     if (s->label.n != 0) sp_json_out_text(&o, "label", s->label);
     sp_json_out_bool(&o, "flag", s->flag);
     sp_json_out_words(&o, "words", sp_buf_slice(&s->words));
+    if (s->object.n != 0) sp_json_out_raw(&o, "object", sp_buf_slice(&s->object));
     sp_json_out_object_end(&o);
     sp_assert(!o.failed);
     struct seen again = {.flag = false};
     sp_buf_init(&again.words, WORDS_MAX);
+    sp_buf_init(&again.object, OBJECT_MAX);
     struct sp_json_in doc = SP_JSON_IN_INIT;
     sp_assert(parse(&doc, sp_buf_slice(&out), &again) == SP_JSON_IN_OK);
     sp_assert(sp_slice_eq(again.text, s->text) && sp_slice_eq(again.label, s->label) &&
               again.flag == s->flag);
     sp_assert(sp_slice_eq(sp_buf_slice(&again.words), sp_buf_slice(&s->words)));
+    sp_assert(sp_slice_eq(sp_buf_slice(&again.object), sp_buf_slice(&s->object)));
     sp_json_in_done(&doc);
     sp_buf_done(&again.words);
+    sp_buf_done(&again.object);
     sp_buf_done(&out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct seen s = {.flag = false};
     sp_buf_init(&s.words, WORDS_MAX);
+    sp_buf_init(&s.object, OBJECT_MAX);
     struct sp_json_in doc = SP_JSON_IN_INIT;
     enum sp_json_in_error e = parse(&doc, sp_slice_of(data, size), &s);
     if (e == SP_JSON_IN_OK) {
@@ -67,5 +74,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     sp_json_in_done(&doc);
     sp_buf_done(&s.words);
+    sp_buf_done(&s.object);
     return 0;
 }
