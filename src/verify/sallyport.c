@@ -59,7 +59,8 @@ static void copy_claims(struct sallyport *sp, const struct sp_claims *from, sp_s
     to->acr = string_of(c.acr);
     to->key = string_of(c.jkt);
     sp_id id;
-    to->is_client = sp_subject_of(c.sub, c.client_id, &id) == SP_SUBJECT_CLIENT;
+    to->is_client = sp_slice_eq(c.sub, c.client_id) &&
+                    sp_subject_of(c.sub, c.client_id, &id) == SP_SUBJECT_CLIENT; /* seldom even asked */
     to->issued_at = c.iat;
     to->expires_at = c.exp;
     to->authenticated_at = c.auth_time;
