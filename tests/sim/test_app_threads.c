@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/client_auth.h"
+
 enum { THREADS = 4, ROUNDS = 50 };
 
 /* An executor that belongs to a thread, which waits for its own tasks. */
@@ -15,6 +17,7 @@ struct lane {
     struct bench *b;
     const struct tokens *shared;
     struct tokens got_shared;
+    const struct lane *first; /* of all */
     uint32_t bad;
     pthread_t thread;
 };
@@ -130,6 +133,72 @@ static void many_loops_share_one_app(void **state) {
     assert_int_equal(bench_records(b, "refresh_reuse_detected"), 0);
 }
 
+/* ---- clients that come and go ---- */
+
+static void client_done(void *arg, const struct sp_clients_result *r) {
+    struct plain *p = arg;
+    p->outcome = r->outcome;
+    p->answers++;
+}
+
+static enum sp_outcome client_edit(struct lane *l, sp_slice id, enum sp_client_edit what) {
+    struct plain p = {0};
+    struct sp_call call = bench_call_admin(l->b);
+    call.executor = &l->executor;
+    sp_app_client_edit(l->b->app, &call, id, what, bench_plain_done, &p);
+    lane_until(l, &p.answers);
+    return p.outcome;
+}
+
+static enum sp_outcome client_add(struct lane *l, sp_slice id) {
+    struct plain p = {0};
+    struct sp_call call = bench_call_admin(l->b);
+    call.executor = &l->executor;
+    const struct sp_client_add_request in = {.id = id, .options = {.auth_method = SP_SLICE_LIT("none")}};
+    sp_app_client_add(l->b->app, &call, &in, client_done, &p);
+    lane_until(l, &p.answers);
+    return p.outcome;
+}
+
+static bool is_let_in(struct lane *l, sp_slice id) {
+    const struct sp_client *c = NULL;
+    const struct sp_call call = call_of(l);
+    const struct sp_client_proof shown = {.how = SP_CLIENT_SHOWS_NOTHING, .id = id};
+    const struct sp_oauth_trouble t =
+        sp_client_authenticate(l->b->app, &call, &shown, SP_SLICE_LIT("/oauth2/token"), &c);
+    sp_client_release(c);
+    return t.error == SP_OAUTH_NONE;
+}
+
+/* Everybody has a client, which comes and goes, and looks at everybody's. */
+static void *lane_clients(void *arg) {
+    struct lane *l = arg;
+    const char letters[] = "abcd";
+    const sp_slice own = sp_slice_of(&letters[l - l->first], 1);
+    for (int i = 0; i < ROUNDS; i++) {
+        bool fine = client_add(l, own) == SP_OUTCOME_OK && is_let_in(l, own);
+        for (int k = 0; k < THREADS; k++) (void)is_let_in(l, sp_slice_of(&letters[k], 1));
+        fine = fine && client_edit(l, own, SP_CLIENT_DISABLE) == SP_OUTCOME_OK && !is_let_in(l, own);
+        fine = fine && client_edit(l, own, SP_CLIENT_DELETE) == SP_OUTCOME_OK && !is_let_in(l, own);
+        l->bad += !fine;
+    }
+    return NULL;
+}
+
+static void clients_come_and_go_from_many_loops_at_once(void **state) {
+    struct bench *b = *state;
+    static struct lane lanes[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        lane_begin(&lanes[i], b, NULL);
+        lanes[i].first = lanes;
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&lanes[i].thread, NULL, lane_clients, &lanes[i]), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(lanes[i].thread, NULL);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(lanes[i].bad, 0);
+    assert_int_equal(bench_records(b, "client_deleted"), THREADS * ROUNDS);
+}
+
 static int setup(void **state) {
     static struct bench b;
     bench_defaults(&b);
@@ -144,6 +213,7 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(many_loops_share_one_app, setup, teardown)};
+        cmocka_unit_test_setup_teardown(many_loops_share_one_app, setup, teardown),
+        cmocka_unit_test_setup_teardown(clients_come_and_go_from_many_loops_at_once, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,34 @@ static void words_beyond_the_bound_stop(void **state) {
     assert_int_equal(parse("{\"w\":[\"abc\",\"def\",\"g\"]}", fields, 1, &field), SP_JSON_IN_TOO_LONG);
 }
 
+static void object_is_written_again_within_its_bound(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) object = SP_BUF_INIT(64);
+    struct sp_json_in_field fields[] = {{"o", SP_JSON_IN_OBJECT, true, 20, {.words = &object}}};
+    const char *field;
+    assert_int_equal(parse("{\"o\": { \"b\" : [1, null],\n\"a\": \"\\u00e9\" }}", fields, 1, &field),
+                     SP_JSON_IN_OK);
+    assert_true(sp_slice_eq_cstr(sp_buf_slice(&object), "{\"b\":[1,null],\"a\":\"\xc3\xa9\"}"));
+    static const struct {
+        const char *body;
+        enum sp_json_in_error error;
+    } cases[] = {
+        {"{\"o\":{}}", SP_JSON_IN_OK},
+        {"{\"o\":{\"a\":\"0123456789abc\"}}", SP_JSON_IN_OK},
+        {"{\"o\":{\"a\":\"0123456789abcd\"}}", SP_JSON_IN_TOO_LONG},
+        {"{\"o\":{\"a\":\"0123456789012345678901234567890123456789012345678901234567890123\"}}",
+         SP_JSON_IN_TOO_LONG}, /* beyond the buffer, too */
+        {"{\"o\":{\"a\":1,\"a\":1}}", SP_JSON_IN_DUPLICATE},
+        {"{\"o\":[]}", SP_JSON_IN_WRONG_TYPE},
+        {"{\"o\":\"{}\"}", SP_JSON_IN_WRONG_TYPE},
+        {"{\"o\":null}", SP_JSON_IN_WRONG_TYPE},
+    };
+    for (size_t i = 0; i < SP_ARRAY_LEN(cases); i++) {
+        sp_buf_clear(&object);
+        assert_int_equal(parse(cases[i].body, fields, 1, &field), cases[i].error);
+    }
+}
+
 static void answers_are_json_whatever_is_in_them(void **state) {
     (void)state;
     SP_AUTO(sp_buf) b = SP_BUF_INIT(4096);
@@ -149,6 +177,7 @@ int main(void) {
         cmocka_unit_test(lengths_are_bytes),
         cmocka_unit_test(not_json),
         cmocka_unit_test(words_beyond_the_bound_stop),
+        cmocka_unit_test(object_is_written_again_within_its_bound),
         cmocka_unit_test(answers_are_json_whatever_is_in_them),
         cmocka_unit_test(a_full_answer_says_so_and_stays_so),
     };
