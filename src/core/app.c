@@ -47,7 +47,8 @@ static bool ids_fit(const struct sp_claims *c, struct sp_principal *p) {
 }
 
 static enum sp_reject principal_of(const struct sp_claims *c, struct sp_principal *ret) {
-    struct sp_principal p = {.exp_s = c->exp, .auth_time_s = c->auth_time};
+    struct sp_principal p = {.exp_s = c->exp};
+    if (c->auth_time != SP_CLAIM_NO_DATE) p.auth_time_s = c->auth_time;
     if (!ids_fit(c, &p) || !texts_fit(c, &p)) return SP_REJECT_BAD_PAYLOAD;
     *ret = p;
     return SP_REJECT_NONE;

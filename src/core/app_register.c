@@ -6,6 +6,7 @@
  * at, so that the time of the answer tells no more than its status does. */
 #include "core/app_internal.h"
 
+#include "core/oauth_internal.h"
 #include "token/ids.h"
 
 struct register_op {
@@ -81,7 +82,8 @@ static sp_status add_changes(struct register_op *op) {
                                            .device = SP_TEXT_SLICE(&op->device),
                                            .amr = SP_SLICE_LIT("pwd"), /* RFC 8176 */
                                            .acr = SP_SLICE_LIT(SP_ACR_PASSWORD),
-                                           .auth_time_s = base->now_ms / 1000};
+                                           .auth_time_s = base->now_ms / 1000,
+                                           .jkt = SP_TEXT_SLICE(&op->t.jkt)};
     SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
     sp_op_change(base, SP_CHANGE_USER_INSERT)->user_insert.row = &op->user;
     op->expect = sp_op_change(base, SP_CHANGE_USER_EXPECT);
@@ -129,12 +131,23 @@ static enum sp_outcome accept_user(struct register_op *op, const struct sp_regis
     return SP_OUTCOME_OK;
 }
 
+/* Last, because it is remembered. A browser with cookies has no key of its own. */
+static enum sp_outcome accept_proof(struct register_op *op, const struct sp_dpop_shown *dpop) {
+    struct sp_op *base = &op->t.base;
+    if (dpop == NULL || dpop->proof.p == NULL) return SP_OUTCOME_OK;
+    if (op->mode == SP_MODE_COOKIE) return SP_OUTCOME_INVALID_REQUEST;
+    base->trouble = sp_oauth_dpop_check(base->app, dpop, SP_DPOP_NONCE_AS_CONFIGURED, SP_SLICE_EMPTY,
+                                        SP_SLICE_EMPTY, &op->t.jkt);
+    return base->trouble.error == SP_OAUTH_NONE ? SP_OUTCOME_OK : SP_OUTCOME_INVALID_PROOF;
+}
+
 static enum sp_outcome accept(struct register_op *op, const struct sp_register_request *in) {
     bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
     if (!mode || !sp_utf8_printable(in->device) || !sp_ok(SP_TEXT_SET(&op->device, in->device)))
         return SP_OUTCOME_INVALID_REQUEST;
     op->mode = in->mode;
-    return accept_user(op, in);
+    const enum sp_outcome o = accept_user(op, in);
+    return o == SP_OUTCOME_OK ? accept_proof(op, in->dpop) : o;
 }
 
 void sp_app_register(struct sp_app *app, const struct sp_call *call, const struct sp_register_request *in,

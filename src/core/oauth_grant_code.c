@@ -214,9 +214,16 @@ static bool redirect_matches(const struct sp_authz_code *code, sp_slice redirect
     return memcmp(hash, code->redirect_uri_hash, sizeof(hash)) == 0; /* public */
 }
 
+/* A client that was deleted and made again under its id is another one. */
+static bool is_of_former_client(const struct code_op *op) {
+    const int64_t made_s = op->code.expires_s - SP_OAUTH_CODE_TTL_S;
+    return made_s < op->t.client->row.created_ms / 1000;
+}
+
 /* NULL, or why a code of this client does not redeem. */
 static const char *fault_of(const struct code_op *op, const struct sp_oauth_token_request *in) {
     if (op->t.base.now_ms / 1000 >= op->code.expires_s) return "expired";
+    if (is_of_former_client(op)) return "former_client";
     if (!redirect_matches(&op->code, in->redirect_uri)) return "redirect_uri";
     if (!verifier_matches(&op->code, in->code_verifier)) return "code_verifier";
     return NULL;

@@ -128,6 +128,9 @@ void sp_h_register(struct sp_exchange *x) {
     };
     if (sp_x_read_body(x, fields, SP_ARRAY_LEN(fields)) == SP_ANSWERED) return;
     if (choose_mode(x, mode, &in.mode) == SP_ANSWERED) return;
+    struct sp_dpop_shown dpop;
+    if (sp_x_read_dpop(x, &dpop) == SP_ANSWERED) return;
+    if (dpop.proof.p != NULL) in.dpop = &dpop;
     x->wants_device_token = fields[SP_ARRAY_LEN(fields) - 1].present;
     sp_app_register(x->app, &x->call, &in, register_done, x);
 }

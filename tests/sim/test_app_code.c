@@ -240,6 +240,18 @@ static void disabled_client_gets_nothing(void **state) {
     assert_error(redeem(b, as_svc(), &code), INVALID_CLIENT);
 }
 
+static void code_of_a_client_that_was_deleted_is_worth_nothing_to_its_namesake(void **state) {
+    BENCH;
+    const struct sp_authz_code code = code_new(b, "app");
+    b->now_ms += 1000;
+    oauth_client_delete(b, "app");
+    const struct sp_client_row row = oauth_client_row(b, "app");
+    oauth_client_put(b, &row);
+    assert_error(redeem(b, as_public("app"), &code), INVALID_GRANT);
+    const struct sp_authz_code fresh = code_new(b, "app");
+    assert_error(redeem(b, as_public("app"), &fresh), NONE);
+}
+
 static void nobody_gets_a_child_of_a_sign_in_that_has_ended(void **state) {
     BENCH;
     const struct tokens sign_in = bench_login(b);
@@ -317,6 +329,7 @@ int main(void) {
         TOKEN_TESTS(what_is_no_code_of_ours_gives_nothing),
         TOKEN_TESTS(disabled_user_gets_nothing),
         TOKEN_TESTS(disabled_client_gets_nothing),
+        TOKEN_TESTS(code_of_a_client_that_was_deleted_is_worth_nothing_to_its_namesake),
         TOKEN_TESTS(nobody_gets_a_child_of_a_sign_in_that_has_ended),
         TOKEN_TESTS(end_of_the_sign_in_ends_the_session),
         TOKEN_TESTS(client_may_only_what_it_was_made_for),

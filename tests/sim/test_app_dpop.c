@@ -261,6 +261,26 @@ static void login_with_a_bad_proof_is_none_and_says_nothing_of_the_password(void
     assert_int_equal(login_with(b, SP_MODE_TOKEN, &once, "wrong horse").outcome, SP_OUTCOME_INVALID_PROOF);
 }
 
+static void account_that_is_made_with_a_proof_begins_bound(void **state) {
+    BENCH;
+    struct tokens t = {0};
+    const struct sp_call call = bench_call(b);
+    struct sp_dpop_shown proof = proof_new(b, (struct proof){.path = "/auth/register"});
+    struct sp_register_request in = {.username = SP_SLICE_LIT("eve"),
+                                     .password = SP_SLICE_LIT("correct horse battery"),
+                                     .mode = SP_MODE_TOKEN,
+                                     .dpop = &proof};
+    sp_app_register(b->app, &call, &in, bench_tokens_done, &t);
+    bench_run(b);
+    assert_int_equal(t.outcome, SP_OUTCOME_OK);
+    const struct sp_session_row row = bench_session(b, t.sid);
+    assert_true(sp_slice_eq(SP_TEXT_SLICE(&row.jkt), proof_jkt(false)));
+    in.username = SP_SLICE_LIT("mallory"); /* the proof again */
+    sp_app_register(b->app, &call, &in, bench_tokens_done, &t);
+    bench_run(b);
+    assert_int_equal(t.outcome, SP_OUTCOME_INVALID_PROOF);
+}
+
 static void cookies_have_no_key(void **state) {
     BENCH;
     struct sp_dpop_shown proof = proof_new(b, (struct proof){.path = "/auth/login"});
@@ -353,6 +373,7 @@ int main(void) {
         TOKEN_TESTS(after_a_restart_an_older_proof_needs_a_nonce),
         TOKEN_TESTS(login_with_a_proof_binds_the_session),
         TOKEN_TESTS(login_with_a_bad_proof_is_none_and_says_nothing_of_the_password),
+        TOKEN_TESTS(account_that_is_made_with_a_proof_begins_bound),
         TOKEN_TESTS(cookies_have_no_key),
         TOKEN_TESTS(bound_session_can_be_logged_out_without_its_key),
         TOKEN_TESTS(bound_token_passes_with_its_proof_alone),
