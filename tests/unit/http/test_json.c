@@ -100,7 +100,7 @@ static void words_beyond_the_bound_stop(void **state) {
 static void object_is_written_again_within_its_bound(void **state) {
     (void)state;
     SP_AUTO(sp_buf) object = SP_BUF_INIT(64);
-    struct sp_json_in_field fields[] = {{"o", SP_JSON_IN_OBJECT, true, 22, {.words = &object}}};
+    struct sp_json_in_field fields[] = {{"o", SP_JSON_IN_OBJECT, true, 23, {.words = &object}}};
     const char *field;
     assert_int_equal(parse("{\"o\": { \"b\" : [1, null],\n\"a\": \"\\u00e9\" }}", fields, 1, &field),
                      SP_JSON_IN_OK);
@@ -110,8 +110,8 @@ static void object_is_written_again_within_its_bound(void **state) {
         enum sp_json_in_error error;
     } cases[] = {
         {"{\"o\":{}}", SP_JSON_IN_OK},
-        {"{\"o\":{\"a\":\"0123456789abcd\"}}", SP_JSON_IN_OK},
-        {"{\"o\":{\"a\":\"0123456789abcde\"}}", SP_JSON_IN_TOO_LONG},
+        {"{\"o\":{\"a\":\"0123456789abcde\"}}", SP_JSON_IN_OK},
+        {"{\"o\":{\"a\":\"0123456789abcdef\"}}", SP_JSON_IN_TOO_LONG},
         {"{\"o\":{\"a\":\"0123456789012345678901234567890123456789012345678901234567890123\"}}",
          SP_JSON_IN_TOO_LONG}, /* beyond the buffer, too */
         {"{\"o\":{\"a\":1,\"a\":1}}", SP_JSON_IN_DUPLICATE},
