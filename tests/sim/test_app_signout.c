@@ -2,8 +2,6 @@
  * runs over memory and over SQLite. */
 #include "oauth_bench.h"
 
-#include "token/ids.h"
-
 #define S(text) sp_slice_cstr(text)
 #define APP_BYE "https://app.example/bye?x=1"
 
