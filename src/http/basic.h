@@ -5,8 +5,8 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-/* Of "user:password". Ours have at most 64 + 1 + 128 (a secret that somebody brought); a client of /oauth2 may
- * encode each of these characters as three (RFC 6749 section 2.3.1). */
+/* Of "user:password". Ours have at most 64 + 1 + 128 (a secret that somebody brought); a client of /oauth2
+ * may encode each of these characters as three (RFC 6749 section 2.3.1). */
 enum { SP_BASIC_BYTES_MAX = 3 * 64 + 1 + 3 * 128 };
 
 struct sp_basic {

@@ -129,7 +129,7 @@ static void app_start(struct sim *s, uint64_t expected_boots) {
                                .clock = {clock_ms, clock_ms, s},
                                .random = random,
                                .log = sp_log_none,
-                               .authn = {authn_check, authn_release, authn_set_keys, NULL, s},
+                               .authn = {authn_check, authn_release, authn_set_keys, s},
                                .hasher = {hash_submit, s},
                                .revoked = sp_verifier_revoke_set(a->verifier),
                                .epochs = sp_verifier_epochs(a->verifier),
