@@ -121,14 +121,37 @@ static sp_status drop_word(sp_text512 *list, sp_slice word) {
     return SP_SUCCESS;
 }
 
+/* What OpenID Connect Core section 5.4 asks claims with that this server has for nobody. Libraries ask for
+ * `openid profile email` unless they are told otherwise, and section 3.1.2.1 has such words ignored. */
+static bool is_of_absent_claims(sp_slice word) {
+    static const char *const words[] = {"email", "address", "phone"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(words); i++) {
+        if (sp_slice_eq_cstr(word, words[i])) return true;
+    }
+    return false;
+}
+
+/* Beside openid only; one that is malformed is left as it is, for the check to refuse. */
+static sp_status without_absent_claims(sp_slice asked, sp_text512 *ret) {
+    sp_slice rest = asked, word;
+    const bool as_it_is = !sp_words_valid(asked, asked.n) || !sp_words_contain(asked, SP_SLICE_LIT("openid"));
+    ret->n = 0;
+    if (as_it_is) return SP_TEXT_SET(ret, asked);
+    while (sp_words_next(&rest, &word)) {
+        if (!is_of_absent_claims(word)) SP_TRY(SP_OAUTH_WORDS_ADD(ret, word));
+    }
+    return SP_SUCCESS;
+}
+
 /* offline_access is left out for a client that could do nothing with it, as OpenID Connect Core section 11
  * says; and of a client's scopes as a whole, openid is left out where there is no OpenID Connect. */
 static struct sp_oauth_trouble check_scope(const struct check *c) {
     const struct sp_client *client = c->facts->client;
-    const sp_slice asked = c->params->scope;
-    sp_text512 *scope = &c->request->scope;
+    sp_text512 *scope = &c->request->scope, meant;
     const struct sp_oauth_trouble bad =
         sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE, "a scope is malformed, or not one of the client's");
+    if (!sp_ok(without_absent_claims(c->params->scope, &meant))) return bad;
+    const sp_slice asked = SP_TEXT_SLICE(&meant);
     if (!sp_ok(sp_client_scope(client, asked, scope))) return bad;
     const bool openid = sp_words_contain(asked, SP_SLICE_LIT("openid"));
     if (openid && !c->facts->openid)

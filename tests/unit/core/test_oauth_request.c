@@ -308,6 +308,21 @@ static void scopes_are_the_clients(void **state) {
     assert_good(w);
 }
 
+/* What libraries ask for unless they are told otherwise. */
+static void scopes_of_claims_that_nobody_has_are_ignored_beside_openid(void **state) {
+    WORLD;
+    w->params.scope = SP_SLICE_LIT("openid profile email");
+    TEXT_IS(check(w).request.scope, "openid profile");
+    w->params.scope = SP_SLICE_LIT("email phone openid address");
+    TEXT_IS(check(w).request.scope, "openid");
+    static const char *const others[] = {"email", "profile email", "openid emails", "openid email admin",
+                                         "openid  email"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(others); i++) {
+        w->params.scope = sp_slice_cstr(others[i]);
+        assert_told(w, SP_OAUTH_INVALID_SCOPE);
+    }
+}
+
 static void openid_needs_keys_that_others_can_check(void **state) {
     WORLD;
     w->facts.openid = false;
@@ -480,6 +495,7 @@ int main(void) {
         T(a_client_that_must_push_must_push),
         T(pkce_is_required_and_only_s256),
         T(scopes_are_the_clients),
+        T(scopes_of_claims_that_nobody_has_are_ignored_beside_openid),
         T(openid_needs_keys_that_others_can_check),
         T(offline_access_is_left_out_for_a_client_that_cannot_refresh),
         T(resources_are_the_clients),
