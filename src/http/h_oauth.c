@@ -96,6 +96,9 @@ static enum sp_step read_about(struct sp_exchange *x, struct sp_client_form *cli
 static void revoke_done(void *arg, const struct sp_oauth_plain_result *r) {
     struct sp_exchange *x = arg;
     if (is_trouble(x, &r->trouble)) return;
+    /* RFC 7009 has the body ignored; simple-oauth2 takes none that is not JSON. */
+    sp_json_out_object(&x->json, NULL);
+    sp_json_out_object_end(&x->json);
     reply(x, 200);
 }
 

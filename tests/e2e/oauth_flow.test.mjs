@@ -80,7 +80,7 @@ test('login, consent, code, tokens, userinfo, refresh, introspection, revocation
     assert.equal((await post(s, '/oauth2/introspect', { token: 'junk' }, basicAuth(shop.id, shop.secret))).text, '{"active":false}');
 
     const revoked = await post(s, '/oauth2/revoke', { token: refreshed.json.refresh_token }, basicAuth(shop.id, shop.secret));
-    assert.deepEqual([revoked.status, revoked.text], [200, '']);
+    assert.deepEqual([revoked.status, revoked.text], [200, '{}']);
     assert.equal((await post(s, '/oauth2/introspect', { token: refreshed.json.access_token }, basicAuth(shop.id, shop.secret))).text, '{"active":false}');
     oauthRefused(await post(s, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: refreshed.json.refresh_token }, basicAuth(shop.id, shop.secret)), 400, 'invalid_grant');
 });

@@ -180,11 +180,11 @@ static void a_challenge_comes_to_whoever_used_the_header(void **state) {
 
 /* ---- the others ---- */
 
-static void revocation_answers_with_nothing(void **state) {
+static void revocation_says_nothing(void **state) {
     (void)state;
     ask("POST /oauth2/revoke", "token=t&token_type_hint=refresh_token", FORM, BASIC, NULL);
     assert_status(200);
-    assert_int_equal(reply.body_n, 0);
+    assert_body("{}"); /* some clients take nothing but JSON */
     assert_calls("revoke basic shop|secret|\ntoken=t\nhint=refresh_token\n");
 }
 
@@ -303,7 +303,7 @@ int main(void) {
         T(each_way_of_authentication_is_read),
         T(two_ways_at_once_are_refused),
         T(a_challenge_comes_to_whoever_used_the_header),
-        T(revocation_answers_with_nothing),
+        T(revocation_says_nothing),
         T(introspection_says_nothing_of_what_is_not_active),
         T(a_pushed_request_has_all_its_parameters),
         T(userinfo_takes_one_token),
