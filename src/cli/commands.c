@@ -31,7 +31,7 @@ static const struct sp_option passwd_options[] = {
 };
 static const struct sp_option session_add_options[] = {
     {"role", "ROLE", true, "the subject's roles from now on; without it they stay as they are"},
-    {"scope", "SCOPE", false, "scope of the session: words separated by spaces"},
+    {"scope", "SCOPE", false, "permissions that the session is limited to: words separated by spaces"},
     {"device", "TEXT", false, "what the session's device is called in lists"},
     END,
 };

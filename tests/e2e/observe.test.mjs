@@ -208,16 +208,17 @@ test('a server that stops is not ready', async () => {
 test('an application that checks passwords itself gets sessions', async () => {
     const s = await Server.start();
     try {
-        await s.cli(['role', 'set', 'customer', 'cart:read']);
-        const made = await s.admin('POST', '/admin/v1/sessions', { subject: 'shop/7', roles: ['customer'], scope: 'cart', amr: ['pwd', 'otp'], device: 'till' });
+        await s.cli(['role', 'set', 'customer', 'cart:read', 'cart:write']);
+        const made = await s.admin('POST', '/admin/v1/sessions', { subject: 'shop/7', roles: ['customer'], scope: 'cart:read', amr: ['pwd', 'otp'], device: 'till' });
         assert.equal(made.status, 201, made.text);
         assert.equal(made.headers['cache-control'], 'no-store');
         const claims = payload(made.json.access_token);
         assert.equal(claims.sub, made.json.user_id);
         assert.deepEqual(claims.amr, ['pwd', 'otp']);
-        assert.equal(claims.scope, 'cart');
+        assert.equal(claims.scope, 'cart:read'); // and no more, whatever the roles grant
         assert.deepEqual(claims.permissions, ['cart:read']);
         assert.equal((await s.get('/auth/verify?permission=cart:read', made.json.access_token)).status, 204);
+        assert.equal((await s.get('/auth/verify?permission=cart:write', made.json.access_token)).status, 403);
         const next = (await s.refresh(made.json.refresh_token)).json;
         assert.equal((await s.ask('session', 'list', '--user', 'ext:shop/7')).length, 1);
         refused(await s.post('/auth/login', { username: 'ext:shop/7', password: PASSWORD }), 401, 'invalid_credentials');
