@@ -72,32 +72,31 @@ static void decide(struct sp_browser_op *op) {
 
 /* ---- the request ---- */
 
-/* Page errors, because a request_uri that is none tells no address either. */
-static bool open_request_uri(struct sp_browser_op *op, const struct sp_authz_params *params) {
-    struct sp_browser *b = &op->b;
+/* SP_E_MALFORMED, SP_E_REFUSED: none of ours, expired, or another client's. */
+static sp_status unseal(struct sp_browser *b, const struct sp_authz_params *params) {
     const sp_slice prefix = SP_SLICE_LIT(SP_OAUTH_REQUEST_URI_PREFIX);
     const sp_slice uri = params->request_uri;
-    const bool is_ours = sp_slice_starts(uri, prefix);
-    const sp_slice sealed = is_ours ? sp_slice_of(uri.p + prefix.n, uri.n - prefix.n) : SP_SLICE_EMPTY;
-    const int64_t now_s = op->base.now_ms / 1000;
-    sp_status s = sp_unseal_request(op->base.app, SP_SEAL_PUSHED, sealed, now_s, &b->request);
-    if (sp_is(s, SP_E_MALFORMED))
-        s = sp_unseal_request(op->base.app, SP_SEAL_PAGE, sealed, now_s, &b->request);
+    const int64_t now_s = b->op->now_ms / 1000;
+    if (!sp_slice_starts(uri, prefix)) return sp_err(SP_E_MALFORMED);
+    const sp_slice sealed = sp_slice_of(uri.p + prefix.n, uri.n - prefix.n);
+    sp_status s = sp_unseal_request(b->op->app, SP_SEAL_PUSHED, sealed, now_s, &b->request);
+    if (sp_is(s, SP_E_MALFORMED)) s = sp_unseal_request(b->op->app, SP_SEAL_PAGE, sealed, now_s, &b->request);
+    SP_TRY(s);
+    const bool is_theirs = sp_slice_eq(params->client_id, SP_TEXT_SLICE(&b->request.client_id));
+    return is_theirs ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+}
+
+/* Page errors, because a request_uri that is none tells no address either. */
+static bool open_request_uri(struct sp_browser_op *op, const struct sp_authz_params *params) {
+    sp_status s = unseal(&op->b, params);
+    if (sp_ok(s)) return sp_browser_accept(&op->b);
     if (sp_is(s, SP_E_NOMEM)) {
         sp_op_fail(&op->base, s);
-        return false;
-    }
-    const bool good = sp_ok(s) && sp_slice_eq(params->client_id, SP_TEXT_SLICE(&b->request.client_id));
-    if (!good) {
-        sp_browser_error(b, SP_OAUTH_INVALID_REQUEST_URI,
+    } else {
+        sp_browser_error(&op->b, SP_OAUTH_INVALID_REQUEST_URI,
                          "request_uri has expired, or is not one that this client was given here");
-        return false;
     }
-    sp_browser_find_client(b, params->client_id);
-    const char *fault = sp_authz_still_good(b->client, &b->request);
-    b->may_redirect = fault == NULL;
-    if (fault != NULL) sp_browser_error(b, SP_OAUTH_INVALID_REQUEST, fault);
-    return b->may_redirect;
+    return false;
 }
 
 static bool take_params(struct sp_browser_op *op, const struct sp_authz_params *params) {

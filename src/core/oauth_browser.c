@@ -92,6 +92,14 @@ void sp_browser_find_client(struct sp_browser *b, sp_slice client_id) {
     b->client = sp_live_clients_get(b->op->app->clients, client_id);
 }
 
+bool sp_browser_accept(struct sp_browser *b) {
+    sp_browser_find_client(b, SP_TEXT_SLICE(&b->request.client_id));
+    const char *fault = sp_authz_still_good(b->client, &b->request);
+    b->may_redirect = fault == NULL;
+    if (fault != NULL) sp_browser_error(b, SP_OAUTH_INVALID_REQUEST, fault);
+    return b->may_redirect;
+}
+
 bool sp_browser_open(struct sp_browser *b, enum sp_seal_kind kind, sp_slice text) {
     struct sp_app *app = b->op->app;
     sp_status s = sp_unseal_request(app, kind, text, b->op->now_ms / 1000, &b->request);
@@ -104,11 +112,7 @@ bool sp_browser_open(struct sp_browser *b, enum sp_seal_kind kind, sp_slice text
                          "this page is too old, or was not made here: go back to where you came from");
         return false;
     }
-    sp_browser_find_client(b, SP_TEXT_SLICE(&b->request.client_id));
-    const char *fault = sp_authz_still_good(b->client, &b->request);
-    b->may_redirect = fault == NULL;
-    if (fault != NULL) sp_browser_error(b, SP_OAUTH_INVALID_REQUEST, fault);
-    return b->may_redirect;
+    return sp_browser_accept(b);
 }
 
 static enum sp_reject read_hint(struct sp_app *app, sp_slice id_token, struct sp_check_scratch *scratch,

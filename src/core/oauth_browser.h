@@ -65,6 +65,8 @@ void sp_browser_say(struct sp_browser *b, sp_any_done *done, void *arg, enum sp_
 /* Opens a sealed request and finds its client again. False: the op is finished, with a page, because nobody
  * knows where to. */
 bool sp_browser_open(struct sp_browser *b, enum sp_seal_kind kind, sp_slice text);
+/* b->request was opened: finds its client, and holds the one against the other. False as above. */
+bool sp_browser_accept(struct sp_browser *b);
 /* b->client = the client of this id, or NULL. */
 void sp_browser_find_client(struct sp_browser *b, sp_slice client_id);
 /* Whom an id_token of ours, which may have expired, names. SP_E_REFUSED: it is none, or (client_id not empty)
