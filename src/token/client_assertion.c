@@ -42,23 +42,32 @@ static bool typ_is_good(const struct sp_jws_header *h) {
            sp_jws_typ_is(h->typ, SP_SLICE_LIT("client-authentication+jwt"));
 }
 
+/* Looked at before the client's keys are made of their text, so that junk does not buy that. */
+static enum sp_client_assertion_fault check_header(sp_slice assertion, uint32_t algs,
+                                                   struct sp_check_scratch *scratch) {
+    struct sp_jws jws;
+    struct sp_jws_header header;
+    CHECK(fault_of(sp_jws_split(assertion, &jws)));
+    CHECK(fault_of(sp_jws_header_parse(jws.header, &scratch->header, &header)));
+    if ((algs & SP_ALG_BIT(header.alg)) == 0) return SP_CLIENT_ASSERTION_BAD_ALG;
+    return typ_is_good(&header) ? SP_CLIENT_ASSERTION_NONE : SP_CLIENT_ASSERTION_BAD_TYP;
+}
+
 static enum sp_client_assertion_fault check_signature(sp_slice assertion,
                                                       const struct sp_client_assertion_expect *expect,
                                                       struct sp_check_scratch *scratch,
                                                       struct sp_claims *ret) {
-    struct sp_jwks jwks = SP_JWKS_INIT;
+    SP_AUTO(sp_jwks) jwks = SP_JWKS_INIT;
     struct sp_checked checked;
     const struct sp_check_policy policy = {
         .algs = expect->algs == 0 ? SP_ALG_PUBLIC : expect->algs & SP_ALG_PUBLIC,
         .kid = SP_CHECK_KID_OPTIONAL,
         .raw = true /* the claims are read below, in another profile */
     };
+    CHECK(check_header(assertion, policy.algs, scratch));
     if (!sp_ok(sp_jwks_parse(expect->jwks, SP_JWK_PUBLIC_ONLY, &jwks))) return SP_CLIENT_ASSERTION_INTERNAL;
     const struct sp_key_lookup lookup = sp_key_lookup_jwks(&jwks);
-    enum sp_reject r = sp_check_signature(assertion, &lookup, &policy, scratch, &checked);
-    sp_jwks_done(&jwks);
-    CHECK(fault_of(r));
-    if (!typ_is_good(&checked.header)) return SP_CLIENT_ASSERTION_BAD_TYP;
+    CHECK(fault_of(sp_check_signature(assertion, &lookup, &policy, scratch, &checked)));
     return fault_of(sp_claims_parse(checked.payload, SP_CLAIMS_JWT, &scratch->claims, ret));
 }
 
