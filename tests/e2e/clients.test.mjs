@@ -1,12 +1,12 @@
 // Clients: made, given other secrets, disabled and deleted; and their secrets, which are nowhere but where they were shown.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Server, request } from './harness.mjs';
+import { payload, request, Server, sleep } from './harness.mjs';
 
 let s;
 before(async () => { s = await Server.start(); });
@@ -281,6 +281,58 @@ test('a stream of a client that is disabled ends', async () => {
     await client('disable', 'streamer');
     await ended;
     assert.equal(await opens(credential), 401);
+});
+
+const token = (headers, fields) => request(s.port, 'POST', '/oauth2/token', {
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers }, body: new URLSearchParams({ grant_type: 'client_credentials', ...fields }).toString(),
+});
+function assertion(id, { aud, jti = String(Math.random()), key = privateKey } = {}) {
+    const now = Math.floor(Date.now() / 1000);
+    const parts = [{ alg: 'EdDSA', kid: 'one' }, { iss: id, sub: id, aud, jti, iat: now, exp: now + 60 }]
+        .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'));
+    return [...parts, sign(null, Buffer.from(parts.join('.')), key).toString('base64url')].join('.');
+}
+const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+test('at the token endpoint a client is let in by its own method, and its tokens end with it', async () => {
+    const odd = `${OWN}%:&+=/`; // form-encoded first, in Basic, too
+    assert.equal((await s.cli(['client', 'add', 'job', '--grant', 'client_credentials', '--scope', 'orders:read', '--secret-stdin'], { input: odd })).status, 0);
+    const encoded = { authorization: `Basic ${Buffer.from(`job:${encodeURIComponent(odd)}`).toString('base64')}` };
+    const good = await token(encoded, {});
+    assert.equal(good.status, 200, good.text);
+    assert.equal((await token({}, { client_id: 'job', client_secret: odd })).status, 200);
+    const same = await token(encoded, {}), claims = payload(same.json.access_token);
+    assert.deepEqual([claims.sub, claims.client_id, claims.scope], ['job', 'job', 'orders:read']);
+
+    writeFileSync(at('job.json'), JSON.stringify(jwk));
+    await s.ask('client', 'add', 'signer', '--grant', 'client_credentials', '--auth-method', 'private_key_jwt', '--jwks-file', at('job.json'));
+    const { issuer } = (await s.get('/.well-known/oauth-authorization-server')).json;
+    const by = (client_assertion) => token({}, { client_assertion_type: ASSERTION, client_assertion });
+    // What was signed before the start, or within the seconds that clocks may differ by, might have been used before it.
+    let first;
+    for (let i = 0; i < 100; i++) {
+        first = assertion('signer', { aud: issuer });
+        const r = await by(first);
+        if (r.status === 200) break;
+        assert.equal(r.json.error, 'invalid_client');
+        await sleep(100);
+    }
+    for (const bad of [first, assertion('signer', { aud: 'https://other.example' }), assertion('job', { aud: issuer }), assertion('nobody', { aud: issuer }),
+        assertion('signer', { aud: issuer, key: generateKeyPairSync('ed25519').privateKey })]) {
+        const r = await by(bad);
+        assert.deepEqual([r.status, r.json.error], [401, 'invalid_client'], bad);
+    }
+    assert.equal((await by(assertion('signer', { aud: `${issuer}/oauth2/token` }))).status, 200);
+
+    const active = async () => (await request(s.port, 'POST', '/oauth2/introspect', {
+        headers: { 'content-type': 'application/x-www-form-urlencoded', ...encoded }, body: new URLSearchParams({ token: good.json.access_token }).toString(),
+    })).json.active;
+    assert.equal(await active(), true);
+    await client('disable', 'job');
+    assert.equal((await token(encoded, {})).status, 401);
+    await client('enable', 'job');
+    assert.equal(await active(), false); // the old token stays refused
+    assert.equal((await token(encoded, {})).status, 200);
 });
 
 test('administration of clients needs the permission', async () => {
