@@ -7,7 +7,7 @@ RELEASE := build/release
 PROGRAM := build/sallyport
 
 SUITES := unit vectors attacks store sim torture e2e
-PARTS := fuzz format lint layers
+PARTS := clients fuzz format lint layers
 
 .DEFAULT_GOAL := help
 .PHONY: help build run check bench clean packages $(addprefix test-,$(SUITES)) $(PARTS)
@@ -40,14 +40,15 @@ test-attacks: ## known attacks on tokens, sessions and HTTP
 test-store: ## one conformance suite for every store
 test-sim: ## simulated clocks, faults and schedules
 test-torture: ## failing allocations and writes, kills
-test-e2e: ## the program, with real clients
+test-e2e: ## the program from outside
 $(addprefix test-,$(SUITES)):
 	@tools/check suite $(@:test-%=%)
 
+clients: ## clients of other projects and a browser (Node 20 or newer)
 fuzz: ## each fuzzer for FUZZ_SECONDS (a share of three minutes) on its kept corpus
 lint: ## clang-tidy
 layers: ## who may include whom
-fuzz lint layers:
+clients fuzz lint layers:
 	@tools/check $@
 
 format: ## formats the sources in place

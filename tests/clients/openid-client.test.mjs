@@ -1,0 +1,90 @@
+// openid-client: the same flows as with oauth4webapi, in its words.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import * as client from 'openid-client';
+
+import { addClient, API, BYE, CALLBACK, Person, startServer, USUAL } from './person.mjs';
+
+const execute = [client.allowInsecureRequests]; // the test server is on loopback, without TLS
+const redirect_uri = CALLBACK;
+let s, issuer, config, secret;
+
+before(async () => {
+    s = await startServer();
+    issuer = new URL(s.issuer);
+    ({ secret } = await addClient(s, 'shop', ...USUAL));
+    await addClient(s, 'spa', '--public', ...USUAL.filter((word, i) => word !== 'client_credentials' && USUAL[i + 1] !== 'client_credentials'));
+    config = await client.discovery(issuer, 'shop', secret, undefined, { execute });
+});
+after(() => s.stop());
+
+async function signIn(configuration, { par, DPoP, ...more } = {}) {
+    const code_verifier = client.randomPKCECodeVerifier(), state = client.randomState(), nonce = client.randomNonce();
+    const parameters = { redirect_uri, scope: 'openid profile documents:read', state, nonce, code_challenge: await client.calculatePKCECodeChallenge(code_verifier),
+        code_challenge_method: 'S256', ...more };
+    const url = par ? await client.buildAuthorizationUrlWithPAR(configuration, parameters, { DPoP }) : client.buildAuthorizationUrl(configuration, parameters);
+    const person = new Person();
+    const back = await person.signIn(url.href, CALLBACK);
+    const tokens = await client.authorizationCodeGrant(configuration, back, { pkceCodeVerifier: code_verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true },
+        undefined, { DPoP });
+    return { person, tokens };
+}
+
+test('openid-client: a confidential client: code, userinfo, refresh, introspection, revocation, sign-out', async () => {
+    client.enableNonRepudiationChecks(config); // the id_token's signature too
+    const { person, tokens } = await signIn(config);
+    const { sub } = tokens.claims();
+    assert.deepEqual(tokens.scope.split(' ').sort(), ['documents:read', 'openid', 'profile']);
+    assert.equal((await client.fetchUserInfo(config, tokens.access_token, sub)).preferred_username, 'alice');
+    const fresh = await client.refreshTokenGrant(config, tokens.refresh_token);
+    assert.equal(fresh.claims()?.sub ?? sub, sub);
+    assert.equal((await client.tokenIntrospection(config, fresh.access_token)).username, 'alice');
+    await client.tokenRevocation(config, fresh.refresh_token);
+    assert.equal((await client.tokenIntrospection(config, fresh.access_token)).active, false);
+    await assert.rejects(client.fetchUserInfo(config, fresh.access_token, sub), { code: 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' });
+    await assert.rejects(client.refreshTokenGrant(config, fresh.refresh_token), { error: 'invalid_grant' });
+    const end = client.buildEndSessionUrl(config, { id_token_hint: tokens.id_token, post_logout_redirect_uri: BYE, state: 'kept' });
+    assert.equal((await person.open(end.href, BYE)).url, `${BYE}?state=kept`);
+});
+
+test('openid-client: a public client: pushed request, and all that it gets is bound to a key', async () => {
+    const spa = await client.discovery(issuer, 'spa', undefined, client.None(), { execute });
+    const DPoP = client.getDPoPHandle(spa, await client.randomDPoPKeyPair('ES256')), stranger = client.getDPoPHandle(spa, await client.randomDPoPKeyPair('ES256'));
+    const { tokens } = await signIn(spa, { par: true, DPoP });
+    assert.equal(tokens.token_type, 'dpop');
+    const { sub } = tokens.claims();
+    assert.equal((await client.fetchUserInfo(spa, tokens.access_token, sub, { DPoP })).sub, sub);
+    await assert.rejects(client.fetchUserInfo(spa, tokens.access_token, sub, { DPoP: stranger }), { code: 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' });
+    await assert.rejects(client.refreshTokenGrant(spa, tokens.refresh_token, undefined, { DPoP: stranger }), { error: 'invalid_grant' });
+    assert.equal((await client.refreshTokenGrant(spa, tokens.refresh_token, undefined, { DPoP })).token_type, 'dpop');
+});
+
+test('openid-client: client credentials for one resource; another resource, a wrong secret', async () => {
+    const tokens = await client.clientCredentialsGrant(config, { scope: 'documents:read', resource: API });
+    assert.equal(tokens.expires_in, 900);
+    await assert.rejects(client.clientCredentialsGrant(config, { resource: 'https://elsewhere.example.test' }), { error: 'invalid_target' });
+    const wrong = await client.discovery(issuer, 'shop', 'wrong', undefined, { execute });
+    await assert.rejects(client.clientCredentialsGrant(wrong), { error: 'invalid_client' });
+});
+
+test('openid-client: a private key instead of a secret (RFC 7523)', async () => {
+    const { publicKey, privateKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
+    const file = s.file('keys.jwks', { keys: [{ ...await crypto.subtle.exportKey('jwk', publicKey), kid: 'one' }] });
+    await addClient(s, 'machine', '--auth-method', 'private_key_jwt', '--jwks-file', file, '--grant', 'client_credentials', '--scope', 'documents:read', '--audience', API);
+    const by = (key) => client.discovery(issuer, 'machine', { [client.clockSkew]: 5 }, client.PrivateKeyJwt({ key, kid: 'one' }), { execute });
+    assert.equal((await client.clientCredentialsGrant(await by(privateKey), { scope: 'documents:read' })).scope, 'documents:read');
+    const other = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
+    await assert.rejects(client.clientCredentialsGrant(await by(other.privateKey)), { error: 'invalid_client' });
+});
+
+test('openid-client: who does not allow it is sent back with access_denied; an answer of another issuer is not taken', async () => {
+    const url = client.buildAuthorizationUrl(config, { redirect_uri, scope: 'openid', code_challenge: await client.calculatePKCECodeChallenge('x'.repeat(43)), code_challenge_method: 'S256',
+        prompt: 'login consent', state: 's' });
+    const person = new Person();
+    const consent = await person.submit(await person.open(url.href), { username: person.username, password: person.password }, CALLBACK);
+    const back = new URL((await person.submit(consent, { decision: 'deny' }, CALLBACK)).url);
+    await assert.rejects(client.authorizationCodeGrant(config, back, { expectedState: 's', pkceCodeVerifier: 'x'.repeat(43) }), { error: 'access_denied' });
+    back.searchParams.set('iss', 'https://mixed-up.example.test');
+    await assert.rejects(client.authorizationCodeGrant(config, back, { expectedState: 's', pkceCodeVerifier: 'x'.repeat(43) }), (e) => e.code === 'OAUTH_INVALID_RESPONSE' && /"iss"/.test(e.cause.message));
+});
