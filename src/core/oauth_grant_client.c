@@ -1,11 +1,12 @@
 /* grant_type=client_credentials (RFC 6749 section 4.4): a client acts on its own.
  *
- *   meta (global epoch) -> the client's row (epoch) -> signed
+ *   meta (global epoch) -> the client's row (is it still there?) -> signed
  *
  * No session and no refresh token: whoever has the credential asks again. The token is revocable by its jti,
  * by everyone's epoch and by the client's own, which is on the feed under the subject that is derived from
- * its id. The global epoch is read before the row, so that a token never carries one that is newer than what
- * it was decided on. */
+ * its id. Neither epoch is newer than what the token was decided on: the global one is read before the row,
+ * and the client's is that of the client that was let in, whose scopes these are. Was it narrowed meanwhile,
+ * the token is refused wherever it is shown. */
 #include "core/oauth_internal.h"
 
 #include "token/ids.h"
@@ -82,7 +83,7 @@ static void row_read(struct sp_op *base, sp_status status) {
         sp_oauth_refuse(base, SP_OAUTH_INVALID_CLIENT, "client authentication failed");
         return;
     }
-    op->epoch = row->epoch;
+    op->epoch = op->t.client->row.epoch; /* not the row's */
     const sp_status issued = issue(op);
     if (!sp_ok(issued)) {
         sp_op_fail(base, issued);
