@@ -89,7 +89,7 @@ static void authorization_is_one_scheme_and_one_token(void **state) {
         ask("GET /auth/me", NULL, bad[i], NULL);
         assert_problem(400, "malformed_authorization");
     }
-    static const char *const other[] = {"Authorization: Basic YTpi", "Authorization: Bearer\t" GOOD " x",
+    static const char *const other[] = {"Authorization: Basic YTpi", ("Authorization: Bearer\t" GOOD " x"),
                                         "Authorization: Bearerx " GOOD};
     for (size_t i = 0; i < SP_ARRAY_LEN(other); i++) {
         ask("GET /auth/me", NULL, other[i], NULL);
