@@ -365,11 +365,13 @@ static sp_status check(const struct sp_http_server *s, const struct sp_http_resp
     return opts->pending_bytes_max > s->opts.response_bytes_max / 2 ? sp_err(SP_E_LIMIT) : SP_SUCCESS;
 }
 
-/* The kernel's share of the bound and of the deadline. Failing would only leave them to us alone. */
+/* The kernel's share of the bound and of the deadline. Failing would only leave them to us alone. Its
+ * patience outlasts ours, which counts who was cut: from the kernel it would look as if the client had gone.
+ */
 static void set_socket(const struct sp_http_conn *c) {
     if (c->peer.kind != SP_HTTP_PEER_TCP) return;
     const unsigned unsent = SP_HTTP_STREAM_UNSENT_BYTES,
-                   patience = (unsigned)c->server->opts.write_deadline_ms;
+                   patience = 2 * (unsigned)c->server->opts.write_deadline_ms;
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
 }
