@@ -489,12 +489,26 @@ static bool has_backchannel(const json_t *clients) {
     return false;
 }
 
-/* Of more than a thousand clients, the first thousand are looked at. */
+/* false: said already. */
+static bool find_backchannel(struct doctor *d, bool *ret_wanted) {
+    char path[PATH_BYTES] = "/admin/v1/clients?limit=200";
+    bool wanted = false;
+    for (bool more = true; more && !wanted;) {
+        struct sp_answer a = {0};
+        if (!ask(d, path, &a)) return false;
+        const char *next = json_string_value(json_object_get(a.body, "next")); /* an id: nothing to escape */
+        wanted = has_backchannel(json_object_get(a.body, "clients"));
+        more = next != NULL;
+        if (more) snprintf(path, sizeof(path), "/admin/v1/clients?limit=200&after=%s", next);
+        sp_answer_done(&a);
+    }
+    *ret_wanted = wanted;
+    return true;
+}
+
 static void check_deliver(struct doctor *d) {
-    struct sp_answer a = {0};
-    if (!ask(d, "/admin/v1/clients?limit=1000", &a)) return;
-    const bool wanted = has_backchannel(json_object_get(a.body, "clients"));
-    sp_answer_done(&a);
+    bool wanted;
+    if (!find_backchannel(d, &wanted)) return;
     if (!wanted) {
         say(d, GOOD, "no client asks for it");
     } else if (sp_deliverer_has_library()) {
