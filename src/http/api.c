@@ -168,10 +168,10 @@ static enum sp_step read_target(struct sp_exchange *x, const struct sp_route_mat
 static sp_slice without_issuer_path(const struct sp_exchange *x, sp_slice path) {
     static const char *const documents[] = {"/.well-known/oauth-authorization-server",
                                             "/.well-known/openid-configuration"};
-    const sp_slice own = sp_issuer_path(SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
-    for (size_t i = 0; i < SP_ARRAY_LEN(documents) && own.n != 0; i++) {
+    for (size_t i = 0; i < SP_ARRAY_LEN(documents); i++) {
         const sp_slice name = sp_slice_cstr(documents[i]);
         if (!sp_slice_starts(path, name)) continue;
+        const sp_slice own = sp_issuer_path(SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
         if (sp_slice_eq(sp_slice_of(path.p + name.n, path.n - name.n), own)) return name;
     }
     return path;

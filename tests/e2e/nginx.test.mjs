@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { follow } from './feed.mjs';
 import { Browser, ORIGIN, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
+import { addClient, CALLBACK, pkce, post, Visitor } from './oauth.mjs';
 
 const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs/proxies/nginx.conf');
 const nginx = ['/usr/sbin/nginx', 'nginx'].find((x) => !spawnSync(x, ['-v']).error);
@@ -95,6 +96,24 @@ test('the refresh cookie stays away from the application, and nothing else does'
         assert.ok(r.json.headers.cookie.includes('theme=dark') && r.json.headers.cookie.includes(access), r.json.headers.cookie);
     }
     assert.equal((await through('GET', '/', { cookie: `__Host-sp_access=${access}; __Host-sp_refresh=${refresh}; __Host-sp_refresh=${refresh}` })).status, 401);
+});
+
+test('the pages of a sign-in and the endpoints of OAuth go through, and their cookie goes no further', { skip: !nginx && 'nginx is not installed' }, async () => {
+    await addClient(s, 'shop', '--trusted', '--public', '--grant', 'authorization_code', '--redirect-uri', CALLBACK, '--scope', 'openid');
+    const { verifier, challenge } = pkce(), front = { port }, v = new Visitor(front);
+    // As large as a request may be: what is sealed of it stands in a redirect.
+    const { code } = await v.signIn({ client_id: 'shop', response_type: 'code', redirect_uri: CALLBACK, scope: 'openid', state: 's'.repeat(1024), nonce: 'n'.repeat(256), code_challenge: challenge, code_challenge_method: 'S256' }, 'alice');
+    const r = await post(front, '/oauth2/token', { grant_type: 'authorization_code', client_id: 'shop', code, code_verifier: verifier, redirect_uri: CALLBACK });
+    assert.equal(r.status, 200, r.text);
+    assert.equal((await through('GET', '/oauth2/userinfo', { authorization: `Bearer ${r.json.access_token}` })).status, 200);
+    assert.equal((await through('GET', '/.well-known/openid-configuration', {})).status, 200);
+    const b = new Browser(s);
+    await b.login('alice');
+    for (const cookie of [`${b.cookieHeader}; ${v.cookieHeader}; theme=dark`, `${v.cookieHeader}; theme=dark; ${b.cookieHeader}`, `theme=dark; ${v.cookieHeader}; ${b.cookieHeader}`]) {
+        const seen = (await through('GET', '/', { cookie })).json.headers.cookie;
+        assert.ok(!seen.includes('sp_sso') && !seen.includes('sp_refresh') && !seen.includes(v.sso), seen);
+        assert.ok(seen.includes('theme=dark') && seen.includes(b.access), seen);
+    }
 });
 
 test('by cookie, what changes something must come from our own pages', { skip: !nginx && 'nginx is not installed' }, async () => {
