@@ -1,19 +1,15 @@
 /* Several loops over one app: for the thread sanitizer, and for what must hold whatever the order. */
 #include "app_bench.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "core/client_auth.h"
+#include "lane.h"
 
 enum { THREADS = 4, ROUNDS = 50 };
 
-/* An executor that belongs to a thread, which waits for its own tasks. */
 struct lane {
-    struct sp_executor executor;
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    struct sp_task *head, **tail;
+    struct lane_queue queue;
     struct bench *b;
     const struct tokens *shared;
     struct tokens got_shared;
@@ -22,36 +18,9 @@ struct lane {
     pthread_t thread;
 };
 
-static void lane_post(struct sp_executor *self, struct sp_task *task) {
-    struct lane *l = SP_CONTAINER_OF(self, struct lane, executor);
-    pthread_mutex_lock(&l->mutex);
-    task->next = NULL;
-    *l->tail = task;
-    l->tail = &task->next;
-    pthread_cond_signal(&l->cond);
-    pthread_mutex_unlock(&l->mutex);
-}
-
-static struct sp_task *lane_take(struct lane *l) {
-    pthread_mutex_lock(&l->mutex);
-    while (l->head == NULL) pthread_cond_wait(&l->cond, &l->mutex);
-    struct sp_task *t = l->head;
-    l->head = t->next;
-    if (l->head == NULL) l->tail = &l->head;
-    pthread_mutex_unlock(&l->mutex);
-    return t;
-}
-
-static void lane_until(struct lane *l, const uint32_t *answers) {
-    while (*answers == 0) {
-        struct sp_task *t = lane_take(l);
-        t->run(t);
-    }
-}
-
 static struct sp_call call_of(struct lane *l) {
     struct sp_call call = bench_call(l->b);
-    call.executor = &l->executor;
+    call.executor = &l->queue.executor;
     return call;
 }
 
@@ -61,7 +30,7 @@ static struct tokens login(struct lane *l) {
     struct sp_login_request in = {
         .username = SP_SLICE_LIT("ada"), .password = SP_SLICE_LIT("correct horse"), .mode = SP_MODE_TOKEN};
     sp_app_login(l->b->app, &call, &in, bench_tokens_done, &t);
-    lane_until(l, &t.answers);
+    lane_until(&l->queue, &t.answers);
     return t;
 }
 
@@ -71,7 +40,7 @@ static struct tokens refresh(struct lane *l, const struct tokens *with) {
     struct sp_refresh_request in = {.refresh_token = sp_slice_of(with->refresh, with->refresh_n),
                                     .mode = SP_MODE_TOKEN};
     sp_app_refresh(l->b->app, &call, &in, bench_tokens_done, &t);
-    lane_until(l, &t.answers);
+    lane_until(&l->queue, &t.answers);
     return t;
 }
 
@@ -80,7 +49,7 @@ static struct plain logout(struct lane *l, const struct tokens *with) {
     struct sp_call call = call_of(l);
     struct sp_logout_request in = {.refresh_token = sp_slice_of(with->refresh, with->refresh_n)};
     sp_app_logout(l->b->app, &call, &in, bench_plain_done, &p);
-    lane_until(l, &p.answers);
+    lane_until(&l->queue, &p.answers);
     return p;
 }
 
@@ -102,16 +71,14 @@ static void *lane_run(void *arg) {
     l->got_shared = refresh(l, l->shared);
     for (int i = 0; i < ROUNDS; i++) {
         one_round(l);
-        if (l->b->lanes_tick == l) sp_app_tick(l->b->app, &l->executor);
+        if (l->b->lanes_tick == l) sp_app_tick(l->b->app, &l->queue.executor);
     }
     return NULL;
 }
 
 static void lane_begin(struct lane *l, struct bench *b, const struct tokens *shared) {
-    *l = (struct lane){.executor = {lane_post}, .b = b, .shared = shared};
-    l->tail = &l->head;
-    assert_int_equal(pthread_mutex_init(&l->mutex, NULL), 0);
-    assert_int_equal(pthread_cond_init(&l->cond, NULL), 0);
+    *l = (struct lane){.b = b, .shared = shared};
+    lane_init(&l->queue);
 }
 
 static void many_loops_share_one_app(void **state) {
@@ -144,19 +111,19 @@ static void client_done(void *arg, const struct sp_clients_result *r) {
 static enum sp_outcome client_edit(struct lane *l, sp_slice id, enum sp_client_edit what) {
     struct plain p = {0};
     struct sp_call call = bench_call_admin(l->b);
-    call.executor = &l->executor;
+    call.executor = &l->queue.executor;
     sp_app_client_edit(l->b->app, &call, id, what, bench_plain_done, &p);
-    lane_until(l, &p.answers);
+    lane_until(&l->queue, &p.answers);
     return p.outcome;
 }
 
 static enum sp_outcome client_add(struct lane *l, sp_slice id) {
     struct plain p = {0};
     struct sp_call call = bench_call_admin(l->b);
-    call.executor = &l->executor;
+    call.executor = &l->queue.executor;
     const struct sp_client_add_request in = {.id = id, .options = {.auth_method = SP_SLICE_LIT("none")}};
     sp_app_client_add(l->b->app, &call, &in, client_done, &p);
-    lane_until(l, &p.answers);
+    lane_until(&l->queue, &p.answers);
     return p.outcome;
 }
 
