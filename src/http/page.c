@@ -27,9 +27,10 @@ const char sp_page_style[] =
     "font:inherit;font-weight:600}"
     "button.other{background:var(--paper);color:var(--act)}"
     ":focus-visible{outline:3px solid var(--act);outline-offset:2px}"
-    ".problem{padding:.75rem 1rem;border-left:.25rem solid var(--bad);background:var(--bad-paper)}"
+    ".problem{margin:0 0 1rem;padding:.75rem 1rem;border-left:.25rem solid var(--bad);"
+    "background:var(--bad-paper)}"
     ".problem p{margin:0}";
-const char sp_page_style_hash[] = "sha256-G7kSOoL9ihiq7VTW3d+Kcp4DfPORKpM8xjeGbTRnN4w=";
+const char sp_page_style_hash[] = "sha256-ZVAiWPTRGMSZ/pu+hWh/J7hG8ctyedDjG1UM5enPDiM=";
 
 enum { POLICY_BYTES_MAX = 1024, SOURCE_BYTES_MAX = 512 }; /* SP_OAUTH's longest address, and our own words */
 
