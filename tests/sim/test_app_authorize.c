@@ -136,8 +136,11 @@ static void a_client_that_was_made_anew_is_asked_for_again(void **state) {
     const struct sp_client_row row = oauth_client_row(b, "app");
     oauth_client_put(b, &row);
     assert_int_equal(oauth_ask(b, &params, in.cookie).next, SP_AUTHZ_CONSENT);
+    params.scope = S("openid"); /* allowed now; what the first one was allowed besides stays its own */
     oauth_code(b, &params, in.cookie);
     assert_int_equal(oauth_ask(b, &params, in.cookie).next, SP_AUTHZ_REDIRECT);
+    params.scope = S("documents:read");
+    assert_int_equal(oauth_ask(b, &params, in.cookie).next, SP_AUTHZ_CONSENT);
 }
 
 /* ---- consent ---- */

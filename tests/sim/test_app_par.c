@@ -87,7 +87,8 @@ static void faults_are_told_when_it_is_pushed(void **state) {
     params = oauth_params("app");
     params.request_uri = S(SP_OAUTH_REQUEST_URI_PREFIX "x");
     assert_int_equal(push(b, "app", &params).error, SP_OAUTH_INVALID_REQUEST);
-    params = oauth_params("other");
+    params = oauth_params("app");
+    params.client_id = S("other");
     assert_int_equal(push(b, "app", &params).error, SP_OAUTH_INVALID_REQUEST);
     params = oauth_params("app");
     params.client_id = SP_SLICE_EMPTY; /* the client has said who it is otherwise */
