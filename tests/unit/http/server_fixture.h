@@ -32,7 +32,7 @@ struct fixture {
     struct sp_http_req *parked[PARKED_MAX];
     size_t n_parked;
     /* of the last request */
-    char method[32], path[5000], query[64], host[64], body[20000];
+    char method[32], path[SP_HTTP_URL_BYTES_MAX + 1], query[64], host[64], body[20000];
     size_t body_n;
     enum sp_http_presence x_one;
     struct sp_http_peer peer;
