@@ -274,7 +274,8 @@ void sp_tokens_issue(struct sp_tokens_op *op) {
     if (sp_ok(s)) {
         sp_op_finish(&op->base, SP_OUTCOME_OK);
     } else if (sp_is(s, SP_E_REFUSED)) {
-        sp_oauth_refuse(&op->base, SP_OAUTH_INVALID_TARGET, "the client may no longer have this audience");
+        /* Not invalid_target, upon which clients try again with the token that they have: it was rotated. */
+        sp_oauth_refuse(&op->base, SP_OAUTH_INVALID_GRANT, "the client may no longer have this audience");
     } else {
         sp_op_finish(&op->base, SP_OUTCOME_INTERNAL); /* whatever it was: the store has done its part */
     }

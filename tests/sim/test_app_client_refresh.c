@@ -210,6 +210,15 @@ static void resource_must_be_one_of_the_sessions(void **state) {
     assert_error(token_ask(b, in), NONE);
 }
 
+static void audience_that_the_client_lost_gives_no_token(void **state) {
+    BENCH;
+    const struct granted first = token_session(b, as_svc());
+    struct sp_client_row row = token_svc_row(b);
+    assert_true(sp_ok(SP_TEXT_SET(&row.audiences, SP_SLICE_LIT("https://files.example"))));
+    oauth_client_put(b, &row);
+    assert_error(token_refresh(b, as_svc(), &first), INVALID_GRANT);
+}
+
 /* ---- without rotation ---- */
 
 static void keep_tokens(struct bench *b, struct sp_client_row row) {
@@ -284,6 +293,7 @@ int main(void) {
         TOKEN_TESTS(asking_for_too_much_does_not_save_a_thief),
         TOKEN_TESTS(scope_shrinks_with_the_client_and_with_the_user),
         TOKEN_TESTS(resource_must_be_one_of_the_sessions),
+        TOKEN_TESTS(audience_that_the_client_lost_gives_no_token),
         TOKEN_TESTS(client_that_does_not_rotate_keeps_its_token),
         TOKEN_TESTS(token_that_is_kept_can_be_narrowed),
         TOKEN_TESTS(public_client_always_rotates),
