@@ -249,6 +249,13 @@ static const size_t string_at[SP_CLAIMS_STRINGS] = {
     [SP_CLAIMS_JKT] = STRING(jkt),
     [SP_CLAIMS_ACR] = STRING(acr),
 };
+/* These loops are worth 40 of 700 ns of a cold check when the places are constants in them; with the twelfth
+ * string gcc stopped unrolling them by itself. */
+#ifdef __clang__
+#define EACH_STRING _Pragma("unroll") for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++)
+#else
+#define EACH_STRING _Pragma("GCC unroll 16") for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++)
+#endif
 static sp_slice *string_of(struct sp_claims *claims, size_t i) {
     return (sp_slice *)(void *)((char *)claims + string_at[i]);
 }
@@ -258,12 +265,12 @@ static sp_slice string_in(const struct sp_claims *claims, size_t i) {
 
 size_t sp_claims_bytes(const struct sp_claims *claims) {
     size_t n = 0;
-    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) n += string_in(claims, i).n;
+    EACH_STRING n += string_in(claims, i).n;
     return n;
 }
 
 void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *dst) {
-    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+    EACH_STRING {
         sp_slice *s = string_of(claims, i);
         if (s->p != NULL) s->p = dst + (s->p - block.p);
     }
@@ -296,7 +303,7 @@ sp_status sp_claims_pack(const struct sp_claims *claims, uint8_t *dst, struct sp
                                  .epu = claims->has_epu ? claims->epu : 0,
                                  .epg = claims->has_epg ? claims->epg : 0};
     unsigned flags = flags_of(claims);
-    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+    EACH_STRING {
         sp_slice s = string_in(claims, i);
         if (s.n > UINT16_MAX) return sp_err(SP_E_LIMIT);
         if (s.p == NULL) continue;
@@ -312,7 +319,7 @@ sp_status sp_claims_pack(const struct sp_claims *claims, uint8_t *dst, struct sp
 
 void sp_claims_unpack(const struct sp_claims_packed *packed, const uint8_t *block,
                       struct sp_claims *ret_claims) {
-    for (size_t i = 0; i < SP_CLAIMS_STRINGS; i++) {
+    EACH_STRING {
         bool present = (packed->flags >> i & 1) != 0;
         *string_of(ret_claims, i) = (sp_slice){present ? block : NULL, packed->string_n[i]};
         block += packed->string_n[i];
