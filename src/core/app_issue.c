@@ -192,7 +192,7 @@ static void fill_id_token(const struct sp_tokens_op *op, const struct claim_text
 }
 
 /* at_hash depends on the key's algorithm, so the payload is written for the key that then signs it. */
-static sp_status sign_id_token(struct sp_tokens_op *op, struct sp_id_token *token) {
+static sp_status sign_id_token(struct sp_tokens_op *op, struct sp_id_token token) {
     struct sp_app *app = op->base.app;
     SP_AUTO(sp_buf) payload = SP_BUF_INIT(SP_PAYLOAD_BYTES_MAX);
     char at_hash[SP_AT_HASH_CHARS_MAX];
@@ -202,8 +202,8 @@ static sp_status sign_id_token(struct sp_tokens_op *op, struct sp_id_token *toke
     SP_TRY(signing_key(app, &kid, &alg));
     if (alg == SP_ALG_HS256) return SP_SUCCESS; /* nobody but us could check it: there is no OpenID Connect */
     SP_TRY(sp_at_hash(alg, sp_buf_slice(&op->access), at_hash, &at_hash_n));
-    token->at_hash = sp_slice_of(at_hash, at_hash_n);
-    SP_TRY(sp_id_token_write_json(token, &payload));
+    token.at_hash = sp_slice_of(at_hash, at_hash_n);
+    SP_TRY(sp_id_token_write_json(&token, &payload));
     sp_buf_clear(&op->id_token);
     return sign_with(app, SP_TEXT_SLICE(&kid), alg, SP_SLICE_LIT(SP_ID_TOKEN_TYP), sp_buf_slice(&payload),
                      &op->id_token);
@@ -216,7 +216,7 @@ static sp_status issue_id_token(struct sp_tokens_op *op) {
     SP_TRY(texts_of(op->base.app, &op->session, &texts));
     fill_id_token(op, &texts, &token);
     sp_status s = sp_err(SP_E_NOT_FOUND);
-    for (int i = 0; i < SIGN_TRIES && sp_is(s, SP_E_NOT_FOUND); i++) s = sign_id_token(op, &token);
+    for (int i = 0; i < SIGN_TRIES && sp_is(s, SP_E_NOT_FOUND); i++) s = sign_id_token(op, token);
     return s;
 }
 
