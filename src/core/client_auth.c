@@ -43,11 +43,14 @@ static struct refusal judge_secret(const struct sp_app *app, const struct sp_cli
 
 struct assertion_check {
     struct sp_check_scratch scratch;
-    struct sp_buf url; /* of the endpoint */
+    struct sp_buf url;       /* of the endpoint */
+    struct sp_buf token_url; /* of /oauth2/token */
 };
 
 static void assertion_check_free(struct assertion_check *a) {
-    if (a != NULL) sp_buf_done(&a->url);
+    if (a == NULL) return;
+    sp_buf_done(&a->url);
+    sp_buf_done(&a->token_url);
     free(a);
 }
 
@@ -66,7 +69,10 @@ static struct assertion_check *assertion_check_new(const struct sp_app *app, sp_
     struct assertion_check *a = malloc(sizeof(*a));
     if (a == NULL) return NULL;
     a->url = (struct sp_buf)SP_BUF_INIT(ENDPOINT_URL_BYTES_MAX);
-    if (sp_ok(write_url(app, path, &a->url))) return a;
+    a->token_url = (struct sp_buf)SP_BUF_INIT(ENDPOINT_URL_BYTES_MAX);
+    sp_status s = write_url(app, path, &a->url);
+    if (sp_ok(s)) s = write_url(app, SP_SLICE_LIT("/oauth2/token"), &a->token_url);
+    if (sp_ok(s)) return a;
     assertion_check_free(a);
     return NULL;
 }
@@ -88,7 +94,10 @@ static struct refusal remember(struct sp_app *app, const struct sp_client_assert
 static struct refusal judge_assertion(struct sp_app *app, const struct sp_client *c, sp_slice text,
                                       struct assertion_check *a) {
     const int64_t now_ms = sp_app_now_ms(app);
-    const sp_slice audiences[] = {SP_TEXT_SLICE(&app->config.issuer), sp_buf_slice(&a->url)};
+    /* The token endpoint stands for the whole server: RFC 7523 section 3, and for pushed requests RFC 9126
+     * section 2, which asks for all three. */
+    const sp_slice audiences[] = {SP_TEXT_SLICE(&app->config.issuer), sp_buf_slice(&a->url),
+                                  sp_buf_slice(&a->token_url)};
     const struct sp_client_assertion_expect expect = {
         .client_id = SP_TEXT_SLICE(&c->row.id),
         .jwks = SP_TEXT_SLICE(&c->row.jwks),

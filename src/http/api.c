@@ -39,6 +39,27 @@ static sp_status set_proxies(struct sp_http_api *api, const struct sp_http_api_c
     return SP_SUCCESS;
 }
 
+/* A browser that has seen the header on localhost asks whatever else runs there for HTTPS, too. */
+static bool is_local(sp_slice origin) {
+    static const char *const names[] = {"localhost", "127.", "[::1]"};
+    const sp_slice scheme = SP_SLICE_LIT("https://");
+    const sp_slice host = sp_slice_of(origin.p + scheme.n, origin.n - scheme.n);
+    for (size_t i = 0; i < SP_ARRAY_LEN(names); i++) {
+        if (sp_slice_starts(host, sp_slice_cstr(names[i]))) return true;
+    }
+    return false;
+}
+
+/* RFC 6797. Not includeSubDomains: which names stand below ours is for their owner to say. */
+static sp_status set_hsts(struct sp_http_api *api, int64_t max_age_s) {
+    const sp_slice origin = sp_issuer_origin(SP_TEXT_SLICE(&sp_app_config(api->app)->issuer));
+    if (max_age_s <= 0 || !sp_slice_starts(origin, SP_SLICE_LIT("https://")) || is_local(origin))
+        return SP_SUCCESS;
+    char text[sizeof(api->hsts.s)];
+    const int n = snprintf(text, sizeof(text), "max-age=%lld", (long long)max_age_s);
+    return SP_TEXT_SET(&api->hsts, sp_slice_of(text, (size_t)n));
+}
+
 static sp_status api_init(struct sp_http_api *api, struct sp_app *app,
                           const struct sp_http_api_config *config) {
     api->app = app;
@@ -52,6 +73,7 @@ static sp_status api_init(struct sp_http_api *api, struct sp_app *app,
     SP_TRY(sp_cookie_names_set(&api->cookies, config->cookie_prefix));
     SP_TRY(set_origins(api, config));
     SP_TRY(set_proxies(api, config));
+    SP_TRY(set_hsts(api, config->hsts_max_age_s));
     return sp_random_fill(&config->random, api->id_prefix, sizeof(api->id_prefix));
 }
 

@@ -46,7 +46,10 @@ struct sp_http_api_config {
     const sp_slice *trusted_proxies; /* each an sp_cidr; copied */
     size_t n_trusted_proxies;        /* at most SP_PROXIES_MAX */
     sp_slice cookie_prefix;          /* empty: "__Host-" */
-    struct sp_log log;               /* one `http_request` a request; never a token, a query or a body */
+    /* Strict-Transport-Security on every answer, when the issuer is https and not of this machine; 0: never.
+     */
+    int64_t hsts_max_age_s;
+    struct sp_log log; /* one `http_request` a request; never a token, a query or a body */
     void (*seen)(void *arg, const struct sp_http_seen *seen); /* may be NULL */
     void *seen_arg;
     enum sp_http_request_log request_log;

@@ -35,6 +35,7 @@ struct sp_http_api {
     sp_text256 cors_texts[SP_ORIGINS_MAX];
     sp_slice cors[SP_ORIGINS_MAX]; /* likewise */
     size_t n_cors;
+    sp_text64 hsts; /* empty: not said */
     struct sp_cidr proxies[SP_PROXIES_MAX];
     size_t n_proxies;
     struct sp_log log;

@@ -49,13 +49,24 @@ static void header_unless(struct sp_exchange *x, const char *name, const char *v
     if (!has_header(x, name)) header_cstr(x, name, value);
 }
 
+/* RFC 6797 section 7.2: over HTTPS only. Who speaks it to browsers, we or a proxy, the issuer tells; the
+ * metrics listener is plain. */
+static void add_hsts(struct sp_exchange *x) {
+    const bool is_plain = sp_http_req_user(x->req) == (void *)sp_http_listener_metrics;
+    if (x->api->hsts.n != 0 && !is_plain)
+        sp_x_header(x, "Strict-Transport-Security", SP_TEXT_SLICE(&x->api->hsts));
+}
+
 /* On every answer. What is fetched from here is data, unless it is a page, which says so itself (page.h):
  * nothing of it may run, be framed, be guessed to be something else, or be kept. */
 static void add_common_headers(struct sp_exchange *x) {
     header_unless(x, "Cache-Control", "no-store");
     header_cstr(x, "X-Content-Type-Options", "nosniff");
-    header_unless(x, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    header_unless(x, "Content-Security-Policy",
+                  "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    header_unless(x, "Cross-Origin-Resource-Policy", "same-origin"); /* says nothing to CORS */
     header_unless(x, "Referrer-Policy", "no-referrer");
+    add_hsts(x);
     sp_x_header(x, "X-Request-Id", SP_SLICE_ARRAY(x->request_id));
     sp_x_cors(x);
 }
@@ -221,6 +232,14 @@ static void add_challenge(struct sp_exchange *x, const struct sp_challenge *c) {
     sp_x_header(x, "WWW-Authenticate", sp_buf_slice(&b));
 }
 
+/* How a token was shown is what is wrong, or on userinfo what came with it. */
+static bool is_shown_wrongly(const struct sp_exchange *x, const struct problem *p) {
+    if (p->status != 400) return false;
+    if (x->route != NULL && x->route->auth == SP_AUTH_TOKEN)
+        return strcmp(oauth_error(p), "invalid_request") == 0;
+    return strcmp(p->code, "malformed_authorization") == 0 || strcmp(p->code, "ambiguous_credentials") == 0;
+}
+
 /* Errors of a token that was shown, in the words of RFC 6750, 9449 and 9470; NULL: it is about something
  * else. */
 static const char *token_error(const struct problem *p) {
@@ -239,22 +258,22 @@ static const char *token_error(const struct problem *p) {
 static void challenge_token(struct sp_exchange *x, const struct problem *p) {
     struct sp_challenge c = SP_CHALLENGE_INIT;
     const enum sp_challenge_scheme used = x->is_dpop ? SP_CHALLENGE_DPOP : SP_CHALLENGE_BEARER;
-    c.error = token_error(p);
-    if (p->status == 403 && c.error == NULL) return;
+    c.error = is_shown_wrongly(x, p) ? "invalid_request" : token_error(p);
+    if (p->status != 401 && c.error == NULL) return;
     if (c.error != NULL) c.description = p->title;
     c.scope = x->wanted.scope;
     c.acr_values = x->wanted.acr;
     if (x->wanted.has_max_age) c.max_age_s = x->wanted.max_age_s;
     c.scheme = used;
     add_challenge(x, &c);
-    if (p->status == 403 || x->route == NULL || x->route->auth == SP_AUTH_NONE) return;
+    if (p->status != 401 || x->route == NULL || x->route->auth == SP_AUTH_NONE) return;
     const struct sp_challenge other = {
         .scheme = used == SP_CHALLENGE_DPOP ? SP_CHALLENGE_BEARER : SP_CHALLENGE_DPOP, .max_age_s = -1};
     add_challenge(x, &other);
 }
 
 static void add_challenges(struct sp_exchange *x, const struct problem *p) {
-    if (p->status != 401 && p->status != 403) return;
+    if (p->status != 401 && p->status != 403 && !is_shown_wrongly(x, p)) return;
     const enum sp_route_auth auth = x->route == NULL ? SP_AUTH_NONE : x->route->auth;
     if (auth == SP_AUTH_PAGE) return;
     if (auth == SP_AUTH_FEED || auth == SP_AUTH_CLIENT) {

@@ -281,6 +281,7 @@ static void send_failure(struct sp_http_conn *c, enum sp_http_failure failure) {
     static const struct sp_http_header headers[] = {
         {{(const uint8_t *)"Content-Type", 12}, {(const uint8_t *)"application/problem+json", 24}},
         {{(const uint8_t *)"Cache-Control", 13}, {(const uint8_t *)"no-store", 8}},
+        {{(const uint8_t *)"X-Content-Type-Options", 22}, {(const uint8_t *)"nosniff", 7}},
     };
     const struct sp_http_response r = {.status = failures[failure].status,
                                        .headers = headers,

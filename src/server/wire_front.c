@@ -131,6 +131,7 @@ static sp_status make_api(struct server *s, struct front *f) {
         .n_cors_origins = n_cors,
         .trusted_proxies = proxies,
         .n_trusted_proxies = n_proxies,
+        .hsts_max_age_s = number(s, SP_CFG_server_hsts_max_age),
         .log = s->log,
         .seen = sp_metrics_seen,
         .seen_arg = f->lane,

@@ -285,7 +285,8 @@ export function refused(r, status, code, note) {
     assert.equal(r.json.status, status, what);
     assert.ok(r.json.title.length > 0, what);
     assert.equal(r.headers['cache-control'], 'no-store', what);
-    assert.equal(r.headers['www-authenticate'] !== undefined, status === 401 || code === 'permission_denied', what);
+    const challenged = status === 401 || ['permission_denied', 'malformed_authorization', 'ambiguous_credentials'].includes(code);
+    assert.equal(r.headers['www-authenticate'] !== undefined, challenged, what);
 }
 
 // The value of a cookie in a list of Set-Cookie lines.
