@@ -18,10 +18,11 @@ after(() => { for (const app of apps) app.close(); return s.stop(); });
 // What a framework's adapter does.
 async function startApp(clientSecret) {
     const issuer = s.issuer, clientId = shop.id;
-    const config = {
-        basePath: '/auth', secret: 'of the application', trustHost: true, logger: { error: () => {}, warn: () => {} },
-        providers: [{ id: 'sallyport', name: 'Sallyport', type: 'oidc', issuer, clientId, clientSecret, checks: ['pkce', 'state', 'nonce'], idToken: false }],
-    };
+    const config = { basePath: '/auth', secret: 'of the application', trustHost: true, logger: { error: () => {}, warn: () => {} } };
+    config.providers = [{
+        id: 'sallyport', name: 'Sallyport', type: 'oidc', issuer, clientId, clientSecret,
+        checks: ['pkce', 'state', 'nonce'], idToken: false,
+    }];
     const app = await listen(async (req, res) => {
         const chunks = [];
         for await (const chunk of req) chunks.push(chunk);

@@ -10,8 +10,9 @@ let s, shop, client;
 before(async () => {
     s = await startServer();
     shop = await addClient(s, 'shop', ...USUAL);
-    const issuer = s.issuer, { id, secret } = shop;
-    client = new OAuth2Client({ server: issuer, discoveryEndpoint: '/.well-known/oauth-authorization-server', clientId: id, clientSecret: secret });
+    const issuer = s.issuer;
+    const clientId = shop.id, clientSecret = shop.secret;
+    client = new OAuth2Client({ server: issuer, clientId, clientSecret });
 });
 after(() => s.stop());
 

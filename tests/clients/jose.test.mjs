@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 
-import { addClient, API, CALLBACK, Person, startServer, tokensOf, USUAL } from './person.mjs';
+import { addClient, API, listen, startServer, tokensOf, USUAL } from './person.mjs';
 
 let s, issuer, shop, tokens;
 before(async () => {
@@ -30,6 +30,30 @@ test('jose: an access token (RFC 9068) and an id_token, each only as what it is'
     await assert.rejects(jwtVerify(tokens.access_token, keys, { issuer, audience: 'https://other.example.test', typ: 'at+jwt' }), { claim: 'aud' });
     await assert.rejects(jwtVerify(tokens.access_token, keys, { issuer: 'https://other.example.test', audience, typ: 'at+jwt' }), { claim: 'iss' });
     await assert.rejects(check(tokens.access_token.replace(/\..*\./, (m) => m.replace(/.\.$/, (x) => (x[0] === 'A' ? 'Q.' : 'A.')))), { code: /JWS/ });
+});
+
+test('jose: a logout token, of a session that has ended (OpenID Connect Back-Channel Logout)', async () => {
+    const received = [], clientId = 'listener';
+    const receiver = await listen(async (req, res) => {
+        const chunks = [];
+        for await (const chunk of req) chunks.push(chunk);
+        received.push(new URLSearchParams(String(Buffer.concat(chunks))).get('logout_token'));
+        res.end();
+        arrived();
+    });
+    let arrived;
+    const comes = new Promise((done) => { arrived = done; });
+    const listener = await addClient(s, clientId, ...USUAL, '--backchannel-logout-uri', `${receiver.url}/backchannel`);
+    const { id_token } = await tokensOf(s, listener);
+    await s.ask('session', 'revoke', decodeJwt(id_token).sid);
+    await comes;
+    receiver.close();
+    const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
+
+    const { payload } = await jwtVerify(received[0], keys, { issuer, audience: clientId, typ: 'logout+jwt', requiredClaims: ['sid', 'events', 'jti'] });
+    assert.equal(payload.sid, decodeJwt(id_token).sid);
+    await assert.rejects(jwtVerify(received[0], keys, { issuer, audience: 'shop', typ: 'logout+jwt' }), { claim: 'aud' });
+    await assert.rejects(jwtVerify(id_token, keys, { issuer, audience: clientId, typ: 'logout+jwt' }), { claim: 'typ' });
 });
 
 test('jose: a new key is found when it comes', async () => {

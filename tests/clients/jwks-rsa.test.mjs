@@ -35,7 +35,10 @@ const damaged = () => tokens.access_token.replace(/.{8}$/, 'AAAAAAAA');
 
 test('jwks-rsa: express-jwt', async () => {
     const app = express();
-    app.use(expressjwt({ secret: jwksRsa.expressJwtSecret({ jwksUri: `${issuer}/.well-known/jwks.json`, cache: true, rateLimit: true }), issuer, audience, algorithms: ['RS256'] }));
+    app.use(expressjwt({
+        secret: jwksRsa.expressJwtSecret({ jwksUri: `${issuer}/.well-known/jwks.json`, cache: true, rateLimit: true }),
+        issuer, audience, algorithms: ['RS256'],
+    }));
     assert.deepEqual(await statuses(app, tokens.access_token, tokens.id_token, damaged(), 'junk'), [200, 401, 401, 401]);
 });
 

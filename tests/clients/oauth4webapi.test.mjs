@@ -9,18 +9,22 @@ import { addClient, API, BYE, CALLBACK, listen, Person, startServer, USUAL } fro
 const http = { [oauth.allowInsecureRequests]: true }; // the test server is on loopback, without TLS
 const client = { client_id: 'shop' };
 const person = new Person();
-let s, api, issuer, as, secret;
+let s, api, issuer, as, secret, audience;
 const auth = () => oauth.ClientSecretBasic(secret);
 
 before(async () => {
     s = await startServer({ 'oauth.dpop_nonce': 'true' });
     issuer = new URL(s.issuer);
+    audience = API;
     ({ secret } = await addClient(s, 'shop', ...USUAL));
     as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, http));
     // A resource server: its requests as the standard's objects.
     api = await listen(async (req, res) => {
         const request = new Request(`${api.url}${req.url}`, { method: req.method, headers: req.headers });
-        await oauth.validateJwtAccessToken(as, request, API, http).then((claims) => res.end(JSON.stringify(claims)), () => res.writeHead(401, { 'www-authenticate': 'DPoP' }).end());
+        try {
+            const claims = await oauth.validateJwtAccessToken(as, request, audience, http);
+            res.end(JSON.stringify(claims));
+        } catch { res.writeHead(401, { 'www-authenticate': 'DPoP' }).end(); }
     });
 });
 after(() => { api.close(); return s.stop(); });

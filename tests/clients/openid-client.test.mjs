@@ -6,34 +6,33 @@ import * as client from 'openid-client';
 
 import { addClient, API, BYE, CALLBACK, Person, startServer, USUAL } from './person.mjs';
 
-const execute = [client.allowInsecureRequests]; // the test server is on loopback, without TLS
-const redirect_uri = CALLBACK;
-let s, issuer, config, secret;
+const http = [undefined, { execute: [client.allowInsecureRequests] }]; // the test server is on loopback, without TLS
+const redirect_uri = CALLBACK, clientId = 'shop';
+let s, issuer, config, clientSecret;
 
 before(async () => {
     s = await startServer();
-    issuer = new URL(s.issuer);
-    ({ secret } = await addClient(s, 'shop', ...USUAL));
+    issuer = s.issuer;
+    ({ secret: clientSecret } = await addClient(s, 'shop', ...USUAL));
     await addClient(s, 'spa', '--public', ...USUAL.filter((word, i) => word !== 'client_credentials' && USUAL[i + 1] !== 'client_credentials'));
-    config = await client.discovery(issuer, 'shop', secret, undefined, { execute });
+    config = await client.discovery(new URL(issuer), clientId, clientSecret, ...http);
 });
 after(() => s.stop());
 
-async function signIn(configuration, { par, DPoP, ...more } = {}) {
-    const code_verifier = client.randomPKCECodeVerifier(), state = client.randomState(), nonce = client.randomNonce();
-    const parameters = { redirect_uri, scope: 'openid profile documents:read', state, nonce, code_challenge: await client.calculatePKCECodeChallenge(code_verifier),
-        code_challenge_method: 'S256', ...more };
-    const url = par ? await client.buildAuthorizationUrlWithPAR(configuration, parameters, { DPoP }) : client.buildAuthorizationUrl(configuration, parameters);
-    const person = new Person();
-    const back = await person.signIn(url.href, CALLBACK);
-    const tokens = await client.authorizationCodeGrant(configuration, back, { pkceCodeVerifier: code_verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true },
-        undefined, { DPoP });
-    return { person, tokens };
-}
-
 test('openid-client: a confidential client: code, userinfo, refresh, introspection, revocation, sign-out', async () => {
     client.enableNonRepudiationChecks(config); // the id_token's signature too
-    const { person, tokens } = await signIn(config);
+    const person = new Person();
+
+    const code_verifier = client.randomPKCECodeVerifier(), state = client.randomState(), nonce = client.randomNonce();
+    const url = client.buildAuthorizationUrl(config, {
+        redirect_uri, scope: 'openid profile documents:read', state, nonce,
+        code_challenge: await client.calculatePKCECodeChallenge(code_verifier), code_challenge_method: 'S256',
+    });
+    const currentUrl = await person.signIn(url.href, CALLBACK);
+    const tokens = await client.authorizationCodeGrant(config, currentUrl, {
+        pkceCodeVerifier: code_verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true,
+    });
+
     const { sub } = tokens.claims();
     assert.deepEqual(tokens.scope.split(' ').sort(), ['documents:read', 'openid', 'profile']);
     assert.equal((await client.fetchUserInfo(config, tokens.access_token, sub)).preferred_username, 'alice');
@@ -49,9 +48,13 @@ test('openid-client: a confidential client: code, userinfo, refresh, introspecti
 });
 
 test('openid-client: a public client: pushed request, and all that it gets is bound to a key', async () => {
-    const spa = await client.discovery(issuer, 'spa', undefined, client.None(), { execute });
-    const DPoP = client.getDPoPHandle(spa, await client.randomDPoPKeyPair('ES256')), stranger = client.getDPoPHandle(spa, await client.randomDPoPKeyPair('ES256'));
-    const { tokens } = await signIn(spa, { par: true, DPoP });
+    const spa = await client.discovery(new URL(issuer), 'spa', undefined, client.None(), http[1]);
+    const DPoP = client.getDPoPHandle(spa, await client.randomDPoPKeyPair('ES256'));
+    const pkceCodeVerifier = client.randomPKCECodeVerifier();
+    const url = await client.buildAuthorizationUrlWithPAR(spa, { redirect_uri, scope: 'openid profile', code_challenge_method: 'S256',
+        code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier) }, { DPoP });
+    const tokens = await client.authorizationCodeGrant(spa, await new Person().signIn(url.href, CALLBACK), { pkceCodeVerifier }, undefined, { DPoP });
+    const stranger = client.getDPoPHandle(spa, await client.randomDPoPKeyPair('ES256'));
     assert.equal(tokens.token_type, 'dpop');
     const { sub } = tokens.claims();
     assert.equal((await client.fetchUserInfo(spa, tokens.access_token, sub, { DPoP })).sub, sub);
@@ -64,7 +67,7 @@ test('openid-client: client credentials for one resource; another resource, a wr
     const tokens = await client.clientCredentialsGrant(config, { scope: 'documents:read', resource: API });
     assert.equal(tokens.expires_in, 900);
     await assert.rejects(client.clientCredentialsGrant(config, { resource: 'https://elsewhere.example.test' }), { error: 'invalid_target' });
-    const wrong = await client.discovery(issuer, 'shop', 'wrong', undefined, { execute });
+    const wrong = await client.discovery(new URL(issuer), 'shop', 'wrong', ...http);
     await assert.rejects(client.clientCredentialsGrant(wrong), { error: 'invalid_client' });
 });
 
@@ -72,7 +75,7 @@ test('openid-client: a private key instead of a secret (RFC 7523)', async () => 
     const { publicKey, privateKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
     const file = s.file('keys.jwks', { keys: [{ ...await crypto.subtle.exportKey('jwk', publicKey), kid: 'one' }] });
     await addClient(s, 'machine', '--auth-method', 'private_key_jwt', '--jwks-file', file, '--grant', 'client_credentials', '--scope', 'documents:read', '--audience', API);
-    const by = (key) => client.discovery(issuer, 'machine', { [client.clockSkew]: 5 }, client.PrivateKeyJwt({ key, kid: 'one' }), { execute });
+    const by = (key) => client.discovery(new URL(issuer), 'machine', { [client.clockSkew]: 5 }, client.PrivateKeyJwt({ key, kid: 'one' }), http[1]);
     assert.equal((await client.clientCredentialsGrant(await by(privateKey), { scope: 'documents:read' })).scope, 'documents:read');
     const other = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
     await assert.rejects(client.clientCredentialsGrant(await by(other.privateKey)), { error: 'invalid_client' });

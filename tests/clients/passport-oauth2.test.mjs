@@ -18,16 +18,19 @@ before(async () => {
 after(() => { for (const app of apps) app.close(); return s.stop(); });
 
 async function startApp(clientSecret) {
-    const issuer = s.issuer, clientID = shop.id, app = express(), auth = new passport.Passport();
+    const issuer = s.issuer, clientID = shop.id, app = express(), auth = new passport.Passport(), verify = (accessToken, refreshToken, profile, done) => done(null, profile);
     const running = await listen(app);
     apps.push(running);
     const callbackURL = `${running.url}/callback`;
     const strategy = new OAuth2Strategy({
         authorizationURL: `${issuer}/oauth2/authorize`, tokenURL: `${issuer}/oauth2/token`, clientID, clientSecret, callbackURL,
         scope: ['openid', 'profile'], state: true, pkce: true,
-    }, (accessToken, refreshToken, profile, done) => done(null, profile));
-    strategy._oauth2.useAuthorizationHeaderforGET(true);
-    strategy.userProfile = (accessToken, done) => strategy._oauth2.get(`${issuer}/oauth2/userinfo`, accessToken, (error, body) => done(error, error ? null : JSON.parse(body)));
+    }, verify);
+    strategy.userProfile = (accessToken, done) => {
+        fetch(`${issuer}/oauth2/userinfo`, { headers: { authorization: `Bearer ${accessToken}` } })
+            .then((r) => (r.ok ? r.json() : Promise.reject(new Error(`userinfo: ${r.status}`))))
+            .then((profile) => done(null, profile), done);
+    };
     auth.use(strategy);
     auth.serializeUser((user, done) => done(null, user));
     auth.deserializeUser((user, done) => done(null, user));
