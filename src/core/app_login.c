@@ -111,11 +111,19 @@ static void login_committed(struct sp_op *base, sp_status status) {
     atomic_fetch_add_explicit(&base->app->counters.logins, 1, memory_order_relaxed);
     op->t.global_epoch = op->expect->user_expect.ret_global_epoch;
     op->t.session = op->row;
-    sp_session_evicted(base, &op->row, op->insert->session_insert.ret_evicted);
+    if (op->insert != NULL) sp_session_evicted(base, &op->row, op->insert->session_insert.ret_evicted);
     if (base->hash.needs_rehash) rehash_aside(op);
     sp_device_token(base->app, &op->seen_on, op->row.user_id, base->now_ms, op->t.device_text);
     op->t.has_device_text = true;
     op->begun(op);
+}
+
+sp_status sp_login_insert(struct sp_login_op *op) {
+    struct sp_op *base = &op->t.base;
+    op->insert = sp_op_change(base, SP_CHANGE_SESSION_INSERT);
+    op->insert->session_insert =
+        (struct sp_session_insert){.row = &op->row, .live_max = base->app->config.sessions_max};
+    return SP_SUCCESS;
 }
 
 static sp_status login_changes(struct sp_login_op *op) {
@@ -129,7 +137,6 @@ static sp_status login_changes(struct sp_login_op *op) {
                                            .jkt = SP_TEXT_SLICE(&op->proof.jkt)};
     op->t.jkt = op->proof.jkt;
     SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
-    if (op->shape != NULL) SP_TRY(op->shape(op));
     sp_op_reset(base);
     op->expect = sp_op_change(base, SP_CHANGE_USER_EXPECT);
     op->expect->user_expect = (struct sp_user_expect){.tenant = SP_TENANT_DEFAULT,
@@ -137,10 +144,9 @@ static sp_status login_changes(struct sp_login_op *op) {
                                                       .expect_version = SP_VERSION_ANY,
                                                       .expect_password = &base->hash.phc,
                                                       .ret_user = &op->t.user};
-    op->insert = sp_op_change(base, SP_CHANGE_SESSION_INSERT);
-    op->insert->session_insert =
-        (struct sp_session_insert){.row = &op->row, .live_max = base->app->config.sessions_max};
     sp_op_actor_user(base, op->row.user_id);
+    op->insert = NULL;
+    SP_TRY(op->add_session != NULL ? op->add_session(op) : sp_login_insert(op));
     id_text_of(op->row.user_id, target);
     return sp_op_audit(base, &(struct sp_audit_event){.action = SP_AUDIT_LOGIN,
                                                       .outcome = SP_AUDIT_OK,
@@ -151,22 +157,27 @@ static sp_status login_changes(struct sp_login_op *op) {
 
 /* ---- the way there ---- */
 
-static void login_verified(struct sp_op *base, sp_status status) {
-    struct sp_login_op *op = (struct sp_login_op *)(void *)base;
-    if (!sp_ok(status)) {
-        sp_op_fail(base, status);
-        return;
-    }
-    if (!op->is_usable || !base->hash.matches) {
-        login_refuse(op);
-        return;
-    }
+void sp_login_commit(struct sp_login_op *op) {
+    struct sp_op *base = &op->t.base;
     base->now_ms = sp_app_now_ms(base->app); /* hashing and its queue took their time */
     sp_status built = login_changes(op);
     if (sp_ok(built)) {
         sp_op_commit(base, login_committed);
     } else {
         sp_op_fail(base, built);
+    }
+}
+
+static void login_verified(struct sp_op *base, sp_status status) {
+    struct sp_login_op *op = (struct sp_login_op *)(void *)base;
+    if (!sp_ok(status)) {
+        sp_op_fail(base, status);
+    } else if (!op->is_usable || !base->hash.matches) {
+        login_refuse(op);
+    } else if (op->verified != NULL) {
+        op->verified(op);
+    } else {
+        sp_login_commit(op);
     }
 }
 

@@ -23,16 +23,21 @@ struct sp_login_op {
     struct sp_charge address, account;
     struct sp_oauth_proof proof; /* the session is bound to its key */
     struct sp_session_row row;
-    struct sp_change *expect, *insert;
+    struct sp_change *expect, *insert; /* insert: NULL unless it was added */
 
-    /* What differs. `shape` (may be NULL) changes the row before it is inserted; `begun` goes on when it is,
-     * and ends the op. */
-    sp_status (*shape)(struct sp_login_op *op);
+    /* What differs. `verified` (may be NULL) looks at something else first, once it is certain who it is, and
+     * then calls sp_login_commit. `add_session` (may be NULL: sp_login_insert) adds the change that makes
+     * `row`, as it was prepared, a session of the store; what is in `row` then goes on record. `begun` goes
+     * on when that is done, and ends the op. */
+    void (*verified)(struct sp_login_op *op);
+    sp_status (*add_session)(struct sp_login_op *op);
     void (*begun)(struct sp_login_op *op);
 };
 
 /* After sp_tokens_init, with `begun` set. Copies what it needs. */
 void sp_login_begin(struct sp_login_op *op, const struct sp_login_request *in);
+void sp_login_commit(struct sp_login_op *op);
+sp_status sp_login_insert(struct sp_login_op *op);
 /* For the kind's `say`: gives back the attempts that were no failures. */
 void sp_login_settle(struct sp_login_op *op, enum sp_outcome outcome);
 

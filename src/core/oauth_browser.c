@@ -281,7 +281,7 @@ static sp_status fill_code(const struct sp_browser *b, struct sp_authz_code *cod
                                    .jkt = r->jkt,
                                    .acr = b->session.acr,
                                    .amr = b->session.amr,
-                                   .auth_time_s = b->session.auth_time_s};
+                                   .auth_time_s = b->signin.auth_time_s};
     memcpy(code->sid, sid.b, sizeof(code->sid));
     memcpy(code->parent, b->session.sid, sizeof(code->parent));
     memcpy(code->user_id, b->user.id, sizeof(code->user_id));

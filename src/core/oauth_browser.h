@@ -5,10 +5,10 @@
  * cookie carries the sign-in, which is a session row like any other and is looked up each time. So two tabs
  * cannot get in each other's way, and what a person ends in the list of sessions is ended here as well.
  *
- * A sign-in's row is as good as its cookie's secret, which is the row's own first secret: its refresh token
- * was thrown away when it was made, so nobody rotates it and the secret stays. Being used keeps it from
- * expiring, as refreshing keeps any other session, by a reissue on the side: at most one write in
- * SP_SIGNIN_TOUCH_MS, however often a client asks (prompt=none).
+ * A sign-in's cookie is as good as its secret, which is the row's own: its refresh token was thrown away when
+ * it was made, so nobody rotates it, and only logging in once more changes the secret (oauth_signin.c). Being
+ * used keeps it from expiring, as refreshing keeps any other session, by a reissue on the side: at most one
+ * write in SP_SIGNIN_TOUCH_MS, however often a client asks (prompt=none).
  *
  * A use case begins with a struct sp_browser_op (login with one of its own) and ends by one of the functions
  * below that finish the op. Our own trouble after a request was found good is told to the client as

@@ -2,13 +2,15 @@
  * and the way back to /oauth2/authorize, where the request is looked at anew.
  *
  * The session that is made is an ordinary one, which its person finds in the list of sessions; its refresh
- * token is thrown away, and its first secret goes into the cookie.
+ * token is thrown away, and its secret goes into the cookie. What was there before, by the browser's cookie:
  *
- * When another sign-in was there before: another person's is ended (whoever shares a computer must not be
- * left signed in by the next one's login), with what clients had by it. The same person's stays as it is,
- * although no browser has its cookie any more: ending it would end those sessions with it, and logging in
- * again for one client must not log out of the others. It expires by itself, and can be ended from the list.
- */
+ *   the same person's sign-in      goes on, with another secret and the time of this login. So what clients
+ *                                  have by it stays with it, and ends with it; and a stolen copy of the
+ * cookie is worth nothing from now on, least of all a login that is fresh another person's ends, with what
+ * clients had by it: whoever shares a computer must not be left signed in by the next one's login none that
+ * lives                a session is made
+ *
+ * All of it is in the login's own change set. */
 #include "core/app_login.h"
 
 #include "base/ct.h"
@@ -17,6 +19,9 @@
 struct signin_op {
     struct sp_login_op login;
     struct sp_browser b;
+    struct sp_session_row old; /* of the cookie; the secret in it was compared */
+    bool has_old;
+    uint8_t secret[SP_ROW_SECRET_BYTES]; /* the next one of a sign-in that goes on */
 };
 
 static struct signin_op *signin_of(struct sp_op *op) {
@@ -77,64 +82,22 @@ static void answer(struct signin_op *op) {
 
 /* ---- the sign-in that was there before ---- */
 
-/* Best effort: this login is durable and must be answered; what was not ended is in the list of sessions. */
-static void old_ended(struct sp_op *base, sp_status status) {
-    if (!sp_ok(status) && !sp_is(status, SP_E_CONFLICT)) {
-        SP_LOG(&base->app->deps.log, SP_LOG_WARN, "old_sign_in_not_ended",
-               SP_LOGF_TEXT("reason", sp_slice_cstr(sp_code_name(status.code))));
-    }
-    answer(signin_of(base));
-}
-
-static sp_status add_old_end(struct signin_op *op, const struct sp_session_row *old) {
-    struct sp_op *base = op->b.op;
-    sp_text64 target;
-    op->b.session = *old;
-    sp_op_reset(base);
-    sp_op_change(base, SP_CHANGE_SESSION_END)->session_end =
-        (struct sp_session_end){.tenant = SP_TENANT_DEFAULT,
-                                .sid = op->b.session.sid,
-                                .user_id = op->b.session.user_id,
-                                .expect_generation = SP_GENERATION_ANY,
-                                .state = SP_SESSION_ENDED,
-                                .cause = SP_END_LOGOUT,
-                                .now_ms = base->now_ms};
-    sp_audit_actor_user(old->user_id, &target);
-    return sp_op_audit(base, &(struct sp_audit_event){.action = SP_AUDIT_SESSION_ENDED,
-                                                      .outcome = SP_AUDIT_OK,
-                                                      .target = SP_TEXT_SLICE(&target),
-                                                      .sid = op->b.session.sid});
-}
-
-static bool is_anothers(const struct signin_op *op, const struct sp_session_row *old) {
-    return old->state == SP_SESSION_ACTIVE &&
-           sp_ct_equal(SP_SLICE_ARRAY(old->secret), SP_SLICE_ARRAY(op->b.cookie.secret)) &&
-           memcmp(old->user_id, op->login.row.user_id, sizeof(old->user_id)) != 0;
-}
-
 static void old_read(struct sp_op *base, sp_status status) {
     struct signin_op *op = signin_of(base);
-    if (!sp_ok(status)) {
-        old_ended(base, sp_is(status, SP_E_NOT_FOUND) ? SP_SUCCESS : status);
+    if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
+        sp_op_fail(base, status);
         return;
     }
-    const struct sp_session_row *old = &base->read.ret.sessions[0];
-    if (!is_anothers(op, old)) {
-        answer(op);
-        return;
-    }
-    sp_status built = add_old_end(op, old);
-    if (sp_ok(built)) {
-        sp_op_commit(base, old_ended);
-    } else {
-        old_ended(base, built);
-    }
+    if (sp_ok(status)) op->old = base->read.ret.sessions[0];
+    op->has_old = sp_ok(status) && op->old.state == SP_SESSION_ACTIVE &&
+                  sp_ct_equal(SP_SLICE_ARRAY(op->old.secret), SP_SLICE_ARRAY(op->b.cookie.secret));
+    sp_login_commit(&op->login);
 }
 
-static void begun(struct sp_login_op *login) {
+static void verified(struct sp_login_op *login) {
     struct signin_op *op = signin_of(&login->t.base);
     if (!op->b.has_cookie) {
-        answer(op);
+        sp_login_commit(login);
         return;
     }
     struct sp_store_read *r = sp_op_read_begin(op->b.op, SP_READ_SESSION);
@@ -142,12 +105,73 @@ static void begun(struct sp_login_op *login) {
     sp_op_read(op->b.op, old_read);
 }
 
-/* ---- the way there ---- */
+/* Once more after a conflict: it is not asked what was in the way (the end of a life that only the store
+ * knows), a session is made instead. */
+static bool goes_on(const struct signin_op *op) {
+    const struct sp_session_row *old = &op->old;
+    const int64_t now_ms = op->b.op->now_ms;
+    return op->has_old && op->b.op->tries == 0 && old->idle_expires_ms > now_ms &&
+           old->absolute_expires_ms > now_ms &&
+           memcmp(old->user_id, op->login.row.user_id, sizeof(old->user_id)) == 0;
+}
+
+static sp_status add_renewal(struct signin_op *op) {
+    struct sp_op *base = op->b.op;
+    const struct sp_session_row *old = &op->old;
+    SP_TRY(sp_random_fill(&base->app->deps.random, op->secret, sizeof(op->secret)));
+    op->login.row = *old;
+    memcpy(op->login.row.secret, op->secret, sizeof(op->secret));
+    sp_op_change(base, SP_CHANGE_SESSION_ROTATE)->rotate = (struct sp_session_rotate){
+        .tenant = SP_TENANT_DEFAULT,
+        .sid = old->sid,
+        .generation = old->generation,
+        .secret = old->secret,
+        .refresh_key = old->refresh_key,
+        .client_id = SP_TEXT_SLICE(&old->client_id),
+        .jkt = SP_TEXT_SLICE(&old->jkt),
+        .mode = SP_MODE_COOKIE,
+        .now_ms = base->now_ms,
+        .next_generation = old->generation + 1,
+        .next_secret = op->secret,
+        .idle_expires_ms = base->now_ms + base->app->config.idle_ttl_s * 1000,
+        .access_exp_s = old->access_exp_max_s,
+    };
+    return SP_SUCCESS;
+}
+
+static sp_status add_end(struct signin_op *op) {
+    struct sp_op *base = op->b.op;
+    sp_text64 target;
+    sp_op_change(base, SP_CHANGE_SESSION_END)->session_end =
+        (struct sp_session_end){.tenant = SP_TENANT_DEFAULT,
+                                .sid = op->old.sid,
+                                .user_id = op->old.user_id,
+                                .expect_generation = SP_GENERATION_ANY,
+                                .state = SP_SESSION_ENDED,
+                                .cause = SP_END_LOGOUT,
+                                .now_ms = base->now_ms};
+    sp_audit_actor_user(op->old.user_id, &target);
+    return sp_op_audit(base, &(struct sp_audit_event){.action = SP_AUDIT_SESSION_ENDED,
+                                                      .outcome = SP_AUDIT_OK,
+                                                      .target = SP_TEXT_SLICE(&target),
+                                                      .sid = op->old.sid});
+}
 
 /* No access token is ever made of it, so that its end need not be told to those who check them. */
-static sp_status shape(struct sp_login_op *login) {
+static sp_status add_session(struct sp_login_op *login) {
+    struct signin_op *op = signin_of(&login->t.base);
+    if (goes_on(op)) return add_renewal(op);
+    const bool is_anothers =
+        op->has_old && memcmp(op->old.user_id, login->row.user_id, sizeof(op->old.user_id)) != 0;
+    if (is_anothers) SP_TRY(add_end(op));
     login->row.access_exp_max_s = login->t.base.now_ms / 1000;
-    return SP_SUCCESS;
+    return sp_login_insert(login);
+}
+
+/* ---- the way there ---- */
+
+static void begun(struct sp_login_op *login) {
+    answer(signin_of(&login->t.base));
 }
 
 /* As typed, to be shown again. */
@@ -169,7 +193,8 @@ void sp_oauth_login(struct sp_app *app, const struct sp_call *call, const struct
         return;
     }
     keep_name(&op->b, in->username);
-    op->login.shape = shape;
+    op->login.verified = verified;
+    op->login.add_session = add_session;
     op->login.begun = begun;
     const struct sp_login_request login = {.username = in->username,
                                            .password = in->password,

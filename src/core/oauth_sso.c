@@ -48,15 +48,20 @@ static bool has_parent(const struct sp_session_row *row) {
     return memcmp(row->parent, none, sizeof(none)) != 0;
 }
 
-/* A sid stands in tokens and lists; the secret never left the row and the cookie. generation 0: nobody has
- * ever refreshed it, as nobody can. */
+/* A sid stands in tokens and lists; the secret never left the row and the cookie. */
 bool sp_signin_is_good(const struct sp_app *app, const struct sp_session_row *row,
                        const struct sp_sso_cookie *cookie, int64_t now_ms,
                        const struct sp_session_policy *policy) {
     if (!sp_ct_equal(SP_SLICE_ARRAY(row->secret), SP_SLICE_ARRAY(cookie->secret))) return false;
-    if (row->generation != 0 || row->mode != SP_MODE_COOKIE || has_parent(row)) return false;
+    if (row->mode != SP_MODE_COOKIE || has_parent(row)) return false;
     if (!sp_slice_eq(SP_TEXT_SLICE(&row->client_id), SP_TEXT_SLICE(&app->config.client_id))) return false;
     return sp_session_over(row, now_ms, policy) == SP_END_NONE;
+}
+
+/* A sign-in is rotated by a login of its person and by nothing else (oauth_signin.c). What the row says of
+ * its birth stays as it was. */
+static int64_t auth_time_s(const struct sp_session_row *row) {
+    return row->rotated_ms[0] != 0 ? row->rotated_ms[0] / 1000 : row->auth_time_s;
 }
 
 /* ---- being used keeps it from expiring ---- */
@@ -129,7 +134,7 @@ static void user_read(struct sp_op *base, sp_status status) {
     }
     sp_wipe(&b->user.password, sizeof(b->user.password));
     b->signin.is_on = true;
-    b->signin.auth_time_s = b->session.auth_time_s;
+    b->signin.auth_time_s = auth_time_s(&b->session);
     memcpy(b->signin.sid, b->session.sid, sizeof(b->signin.sid));
     memcpy(b->signin.user_id, b->user.id, sizeof(b->signin.user_id));
     sp_op_actor_user(base, b->user.id);

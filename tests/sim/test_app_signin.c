@@ -199,18 +199,78 @@ static void another_persons_login_ends_the_sign_in_before(void **state) {
     assert_memory_equal(code.user_id, bench_user(b, "bob").id, sizeof(code.user_id));
 }
 
-static void the_same_person_logging_in_again_keeps_what_clients_had(void **state) {
+/* ada logs in once more, for prompt=login; the cookie of before is `first`. */
+static struct page log_in_again(struct bench *b, const struct page *first) {
+    struct sp_authz_params own = oauth_params("own");
+    own.prompt = S("login");
+    const struct page ask = oauth_ask(b, &own, first->cookie);
+    const struct page again = oauth_login(b, ask.request, "ada", "correct horse", first->cookie);
+    assert_next(&again, REDIRECT);
+    assert_true(again.sets_cookie);
+    return again;
+}
+
+static void the_same_person_logging_in_again_goes_on_with_the_same_sign_in(void **state) {
     BENCH;
     const struct page first = oauth_sign_in(b, "ada");
     struct sp_authz_params own = oauth_params("own");
     const struct page got = oauth_code(b, &own, first.cookie);
     const struct redeemed child = oauth_redeem(b, "own", &got);
-    own.prompt = S("login");
-    const struct page ask = oauth_ask(b, &own, first.cookie);
-    const struct page again = oauth_login(b, ask.request, "ada", "correct horse", first.cookie);
-    assert_next(&again, REDIRECT);
+    b->now_ms += 600 * 1000;
+    const struct page again = log_in_again(b, &first);
+    const struct sp_sso_cookie was = oauth_open_cookie(b, first.cookie);
+    const struct sp_sso_cookie is = oauth_open_cookie(b, again.cookie);
+    assert_memory_equal(is.sid, was.sid, sizeof(is.sid));
     assert_int_equal(bench_session(b, child.sid).state, SP_SESSION_ACTIVE);
-    assert_int_equal(bench_session(b, oauth_open_cookie(b, first.cookie).sid).state, SP_SESSION_ACTIVE);
+    const struct page later = oauth_follow(b, &again, again.cookie);
+    assert_int_equal(oauth_open_code(b, &later).auth_time_s, b->now_ms / 1000);
+    assert_int_equal(bench_records(b, "login"), 2);
+    assert_int_equal(bench_records(b, "session_ended"), 0);
+    /* Signing out ends what was there before this login, too. */
+    const struct sp_authz_logout out = {.id_token_hint = S(child.id_token), .cookie = S(again.cookie)};
+    assert_int_equal(oauth_logout(b, &out).next, SP_AUTHZ_GOODBYE);
+    assert_int_equal(bench_session(b, child.sid).cause, SP_END_PARENT);
+}
+
+static void logging_in_again_makes_a_stolen_copy_of_the_cookie_worthless(void **state) {
+    BENCH;
+    const struct page stolen = oauth_sign_in(b, "ada");
+    const struct page again = log_in_again(b, &stolen);
+    struct sp_authz_params own = oauth_params("own");
+    own.max_age = S("300");
+    assert_int_equal(oauth_ask(b, &own, stolen.cookie).next, SP_AUTHZ_LOGIN);
+    assert_int_equal(oauth_ask(b, &own, again.cookie).next, SP_AUTHZ_REDIRECT);
+    /* Nor does it end, or take over, what is ada's when its thief logs in as himself. */
+    const struct page ask = oauth_ask(b, &own, NULL);
+    oauth_login(b, ask.request, "bob", "battery staple", stolen.cookie);
+    assert_int_equal(oauth_ask(b, &own, again.cookie).next, SP_AUTHZ_REDIRECT);
+}
+
+static void a_sign_in_that_is_over_is_followed_by_another(void **state) {
+    BENCH;
+    const struct page first = oauth_sign_in(b, "ada");
+    const struct sp_sso_cookie was = oauth_open_cookie(b, first.cookie);
+    oauth_session_end(b, was.sid);
+    const struct page again = log_in_again(b, &first);
+    assert_memory_not_equal(oauth_open_cookie(b, again.cookie).sid, was.sid, sizeof(was.sid));
+    b->now_ms += b->config.idle_ttl_s * 1000 + 1; /* expired, which no row says */
+    const struct page third = log_in_again(b, &again);
+    struct sp_authz_params own = oauth_params("own");
+    assert_int_equal(oauth_ask(b, &own, third.cookie).next, SP_AUTHZ_REDIRECT);
+}
+
+static void a_sign_in_below_the_floor_is_followed_by_another(void **state) {
+    BENCH;
+    const struct page first = oauth_sign_in(b, "ada");
+    struct sp_authz_params own = oauth_params("own");
+    const struct page ask = oauth_ask(b, &own, NULL);
+    struct plain p = {0};
+    const struct sp_call call = bench_call_admin(b);
+    sp_app_revoke(b->app, &call, SP_TARGET_EVERYONE, SP_SLICE_EMPTY, bench_plain_done, &p);
+    bench_run(b);
+    const struct page again = oauth_login(b, ask.request, "ada", "correct horse", first.cookie);
+    assert_next(&again, REDIRECT); /* only the store knows that the first one is over */
+    assert_int_equal(oauth_ask(b, &own, again.cookie).next, SP_AUTHZ_REDIRECT);
 }
 
 static void a_stolen_sid_in_a_cookie_ends_nobody(void **state) {
@@ -244,7 +304,10 @@ int main(void) {
         T(an_overloaded_hasher_is_said_on_the_page),
         T(the_page_is_throttled_as_the_api_is_and_together_with_it),
         T(another_persons_login_ends_the_sign_in_before),
-        T(the_same_person_logging_in_again_keeps_what_clients_had),
+        T(the_same_person_logging_in_again_goes_on_with_the_same_sign_in),
+        T(logging_in_again_makes_a_stolen_copy_of_the_cookie_worthless),
+        T(a_sign_in_that_is_over_is_followed_by_another),
+        T(a_sign_in_below_the_floor_is_followed_by_another),
         T(a_stolen_sid_in_a_cookie_ends_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
