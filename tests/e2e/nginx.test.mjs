@@ -9,8 +9,8 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { follow } from './feed.mjs';
-import { Browser, ORIGIN, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
-import { addClient, CALLBACK, pkce, post, Visitor } from './oauth.mjs';
+import { Browser, ORIGIN, PASSWORD, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
+import { addClient, basicAuth, CALLBACK, Key, pkce, post, Visitor } from './oauth.mjs';
 
 const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs/proxies/nginx.conf');
 const nginx = ['/usr/sbin/nginx', 'nginx'].find((x) => !spawnSync(x, ['-v']).error);
@@ -37,7 +37,13 @@ before(async () => {
     port = await freePort();
     folder = temporaryFolder('nginx');
     const replaced = readFileSync(example, 'utf8').replace('127.0.0.1:8420', `127.0.0.1:${s.port}`).replace('127.0.0.1:8080', `127.0.0.1:${app.address().port}`)
-        .replace('listen 443;', `listen 127.0.0.1:${port};`);
+        .replace('listen 443;', `listen 127.0.0.1:${port};`)
+        // As the page says of permissions: what else may be asked for stands in the query.
+        .replace('    location / {', `    location /fresh { auth_request /_fresh; proxy_pass http://app; }
+    location = /_fresh { internal; proxy_pass http://sallyport/auth/verify?max_age=3600&acr=urn:sallyport:acr:password; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+    location /strong { auth_request /_strong; proxy_pass http://app; }
+    location = /_strong { internal; proxy_pass http://sallyport/auth/verify?acr=urn:example:second-factor; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+    location / {`);
     const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((x) => `${x}_temp_path ${folder}/${x};`).join('\n');
     writeFileSync(path.join(folder, 'nginx.conf'), `${process.getuid() === 0 ? 'user root;\n' : ''}daemon off;\npid ${folder}/pid;\nerror_log stderr;
 events {}\nhttp {\naccess_log off;\n${temps}\n${replaced}\n}\n`);
@@ -150,4 +156,31 @@ test('the feed passes at once, event by event, and goes on where it stopped', { 
     const g = await follow(there, credential, { from: f.position });
     assert.deepEqual(g.revoked.map((x) => x.sid), [again]);
     g.close();
+});
+
+test('a fresher or stronger login is asked for in the words of RFC 9470, which reach the client', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const { access_token } = await s.login('alice');
+    const get = (url, token) => through('GET', url, { authorization: `Bearer ${token}` });
+    assert.equal((await get('/fresh', access_token)).status, 200);
+    const weak = await get('/strong', access_token);
+    assert.equal(weak.status, 401);
+    assert.match(weak.headers['www-authenticate'], /error="insufficient_user_authentication".*acr_values="urn:example:second-factor"/);
+    // A client that acts for itself has no login at all.
+    const { secret } = await addClient(s, 'job', '--grant', 'client_credentials');
+    const job = (await post(s, '/oauth2/token', { grant_type: 'client_credentials' }, basicAuth('job', secret))).json.access_token;
+    assert.equal((await get('/', job)).status, 200);
+    assert.equal((await get('/fresh', job)).status, 401);
+});
+
+test('a token that is bound to a key does not pass as if it were not', { skip: !nginx && 'nginx is not installed' }, async () => {
+    const key = new Key();
+    const login = (nonce) => s.post('/auth/login', { username: 'alice', password: PASSWORD }, { dpop: key.proof('POST', '/auth/login', { nonce }) });
+    let r = await login();
+    if (r.headers['dpop-nonce']) r = await login(r.headers['dpop-nonce']);
+    const token = r.json.access_token;
+    for (const headers of [{ authorization: `Bearer ${token}` }, { authorization: `DPoP ${token}` }, { authorization: `DPoP ${token}`, dpop: key.proof('GET', '/documents', { token }) }]) {
+        const refused = await through('GET', '/documents', headers);
+        assert.equal(refused.status, 401);
+        assert.match(refused.headers['www-authenticate'], /DPoP/);
+    }
 });
