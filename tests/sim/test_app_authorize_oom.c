@@ -98,10 +98,10 @@ static void prepare_page(struct scene *s) {
     const struct sp_authz_params params = oauth_params("app");
     s->page = oauth_ask(s->b, &params, NULL);
 }
-static void login_with(struct scene *s, const char *password) {
+static void login_with(struct scene *s, const char *name, const char *password) {
     const struct sp_call call = bench_call(s->b);
     const struct sp_authz_login in = {.request = S(s->page.request),
-                                      .username = S("bob"),
+                                      .username = S(name),
                                       .password = S(password),
                                       .cookie = S(s->in.cookie)};
     sp_oauth_login(s->b->app, &call, &in, oauth_page_done, &s->got);
@@ -111,11 +111,14 @@ static void prepare_second_login(struct scene *s) {
     prepare_page(s);
 }
 static void submit_login(struct scene *s) {
-    login_with(s, "battery staple");
+    login_with(s, "bob", "battery staple");
+}
+static void submit_login_again(struct scene *s) {
+    login_with(s, "ada", "correct horse");
 }
 static void submit_failed_login(struct scene *s) {
     s->b->now_ms += 61 * 1000; /* so that it is recorded anew */
-    login_with(s, "wrong");
+    login_with(s, "bob", "wrong");
 }
 static void prepare_consent(struct scene *s) {
     struct sp_authz_params params = oauth_params("app");
@@ -193,6 +196,7 @@ static const struct use_case cases[] = {
     {"authorize, to be asked", NULL, submit_ask_signed_in, got_consent},
     {"authorize, to a code", NULL, submit_ask_trusted, got_code},
     {"login", prepare_second_login, submit_login, got_in},
+    {"login, again", prepare_second_login, submit_login_again, got_in},
     {"login, wrong password", prepare_page, submit_failed_login, got_refused},
     {"consent, yes", prepare_consent, submit_yes, got_code},
     {"consent, no", prepare_consent, submit_no, got_denied},
