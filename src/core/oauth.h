@@ -113,9 +113,9 @@ struct sp_oauth_introspection {
     int64_t exp_s, iat_s, auth_time_s; /* 0: not told */
 };
 typedef void sp_oauth_introspect_done(void *arg, const struct sp_oauth_introspection *result);
-/* By confidential clients. An access token is told to a client that it was issued to, or that one of its
- * audiences belongs to (the client's `audiences`); a refresh token to its client alone; to others it is
- * inactive. */
+/* By confidential clients (others: UNAUTHORIZED_CLIENT). An access token is told to a client that it was
+ * issued to, or that one of its audiences belongs to (the client's `audiences`); a refresh token to its
+ * client alone; to others it is inactive. */
 void sp_oauth_introspect(struct sp_app *app, const struct sp_call *call,
                          const struct sp_oauth_about_request *in, sp_oauth_introspect_done *done, void *arg);
 
