@@ -54,8 +54,8 @@ struct sp_authz_code {
     int64_t auth_time_s;
 };
 
-/* The cookie of a sign-in: which session, and a secret that only its browser has (the row's own first secret,
- * so that a sid alone, which stands in tokens and lists, is no cookie). */
+/* The cookie of a sign-in: which session, and a secret that only its browser has (the row's own, so
+ * that a sid alone, which stands in tokens and lists, is no cookie). */
 struct sp_sso_cookie {
     uint8_t sid[SP_ROW_SID_BYTES];
     uint8_t secret[SP_ROW_SECRET_BYTES];
