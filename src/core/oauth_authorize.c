@@ -26,10 +26,19 @@ static void act(struct sp_browser_op *op, struct sp_authz_step step) {
     sp_browser_redirect_error(b, sp_oauth_trouble_of(step.error, NULL));
 }
 
+/* A public client shows nothing, and an address that is not https (an app's own scheme, a port of the
+ * loopback) is whoever's took it on that device. So what was allowed once is no answer to the next who asks
+ * under this id: that may be another program, and nobody would see it. */
+static bool is_anybodys(const struct sp_browser *b) {
+    const bool is_web = sp_slice_starts(SP_TEXT_SLICE(&b->request.redirect_uri), SP_SLICE_LIT("https:"));
+    return b->client->row.is_public && !is_web;
+}
+
 static void consent_read(struct sp_op *base, sp_status status) {
     struct sp_browser_op *op = (struct sp_browser_op *)(void *)base;
     struct sp_browser *b = &op->b;
-    struct sp_authz_consent_facts facts = {.wanted = SP_TEXT_SLICE(&b->granted),
+    struct sp_authz_consent_facts facts = {.is_anybodys = is_anybodys(b),
+                                           .wanted = SP_TEXT_SLICE(&b->granted),
                                            .client_created_ms = b->client->row.created_ms};
     if (!sp_ok(status) && !sp_is(status, SP_E_NOT_FOUND)) {
         sp_op_fail(base, status);
@@ -77,7 +86,6 @@ static sp_status unseal(struct sp_browser *b, const struct sp_authz_params *para
     const sp_slice prefix = SP_SLICE_LIT(SP_OAUTH_REQUEST_URI_PREFIX);
     const sp_slice uri = params->request_uri;
     const int64_t now_s = b->op->now_ms / 1000;
-    if (!sp_slice_starts(uri, prefix)) return sp_err(SP_E_MALFORMED);
     const sp_slice sealed = sp_slice_of(uri.p + prefix.n, uri.n - prefix.n);
     sp_status s = sp_unseal_request(b->op->app, SP_SEAL_PUSHED, sealed, now_s, &b->request);
     if (sp_is(s, SP_E_MALFORMED)) s = sp_unseal_request(b->op->app, SP_SEAL_PAGE, sealed, now_s, &b->request);
@@ -121,7 +129,9 @@ static bool take_params(struct sp_browser_op *op, const struct sp_authz_params *
 }
 
 static bool take_request(struct sp_browser_op *op, const struct sp_authz_params *params) {
-    if (params->request_uri.n == 0) return take_params(op, params);
+    /* Somebody else's is never fetched; whoever sent it is told in the way of all other parameters. */
+    if (!sp_slice_starts(params->request_uri, SP_SLICE_LIT(SP_OAUTH_REQUEST_URI_PREFIX)))
+        return take_params(op, params);
     if (params->request.n == 0) return open_request_uri(op, params);
     sp_browser_error(&op->b, SP_OAUTH_INVALID_REQUEST, "request and request_uri exclude each other");
     return false;

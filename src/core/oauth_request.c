@@ -73,6 +73,9 @@ static struct sp_oauth_trouble check_state(const struct check *c) {
 static struct sp_oauth_trouble check_unsupported(const struct check *c) {
     if (has(c->params->request))
         return sp_oauth_trouble_of(SP_OAUTH_REQUEST_NOT_SUPPORTED, "request objects are not supported");
+    if (has(c->params->request_uri)) /* one of ours is opened before this */
+        return sp_oauth_trouble_of(SP_OAUTH_REQUEST_URI_NOT_SUPPORTED,
+                                   "a request_uri is good only when it was given here");
     if (has(c->params->registration))
         return sp_oauth_trouble_of(SP_OAUTH_REGISTRATION_NOT_SUPPORTED, "registration is not supported");
     return fine();

@@ -46,7 +46,8 @@ static bool is_too_old(const struct sp_authz_request *r, const struct sp_authz_s
 
 static bool is_consented(const struct sp_authz_request *r, const struct sp_authz_consent_facts *c) {
     if (c->just_given || c->is_needless) return true;
-    if (r->prompt_consent || !c->was_given || c->granted_ms < c->client_created_ms) return false;
+    if (r->prompt_consent || c->is_anybodys || !c->was_given || c->granted_ms < c->client_created_ms)
+        return false;
     sp_slice wanted = c->wanted, word;
     while (sp_words_next(&wanted, &word)) {
         if (!sp_words_contain(c->given, word)) return false;

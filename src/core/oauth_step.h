@@ -37,6 +37,7 @@ struct sp_authz_signin_facts {
 };
 struct sp_authz_consent_facts {
     bool is_needless; /* a client of the operator's own: nobody is asked */
+    bool is_anybodys; /* whoever asks may be another program under this client's id: RFC 8252 section 8.6 */
     bool just_given;  /* for this very request */
     bool was_given;   /* there is a row, ... */
     int64_t granted_ms,

@@ -181,6 +181,29 @@ test('a pushed request has no request_uri in it, one key, and beats what the bro
     assert.equal((await redeem(back.code, verifier)).json.scope, 'openid');
 });
 
+// RFC 6749 section 10.2, RFC 8252 section 8.6, OWASP ASVS 10.7.1
+test('a public client whose address any program can take is asked for each time; one on the web is remembered', async () => {
+    const native = ['com.example.app:/cb', 'http://127.0.0.1/cb'], web = 'https://app.example.test/cb';
+    await addClient(s, 'app', '--public', '--grant', 'authorization_code', '--scope', 'openid', ...[...native, web].flatMap((uri) => ['--redirect-uri', uri]));
+    const v = new Visitor(s);
+    const login = await v.authorize(asks({ client_id: 'app', redirect_uri: web }).params);
+    const consent = await v.login(login, 'alice');
+    assert.equal(readForm(consent).action, '/oauth2/consent');
+    assert.ok(sentBack(await v.submit(consent, { decision: 'allow' }), web).code);
+    assert.ok(sentBack(await v.authorize(asks({ client_id: 'app', redirect_uri: web }).params), web).code, 'remembered');
+    for (const redirect_uri of [...native, 'http://127.0.0.1:49152/cb']) {
+        for (let i = 0; i < 2; i++) {
+            const page = await v.authorize(asks({ client_id: 'app', redirect_uri }).params);
+            assert.equal(readForm(page)?.action, '/oauth2/consent', redirect_uri);
+            const back = await v.submit(page, { decision: 'allow' });
+            assert.equal(back.status, 303);
+            assert.ok(back.headers.location.startsWith(`${redirect_uri}?code=`), back.headers.location);
+        }
+        const silent = await v.authorize(asks({ client_id: 'app', redirect_uri, prompt: 'none' }).params);
+        assert.match(silent.headers.location, /[?&]error=consent_required&/);
+    }
+});
+
 // RFC 9700 section 4.12
 test('a browser that has posted a password is sent on by 303, which forgets the body', async () => {
     const v = new Visitor(s);

@@ -182,6 +182,18 @@ static void a_trusted_client_is_never_asked_for(void **state) {
     assert_int_equal(step(&f).kind, SP_STEP_CODE);
 }
 
+static void what_a_client_that_anybody_can_be_was_allowed_is_asked_again(void **state) {
+    (void)state;
+    struct facts f = ready();
+    f.consent.is_anybodys = true;
+    assert_row(&f, SP_STEP_CONSENT, SP_OAUTH_CONSENT_REQUIRED);
+    f.consent.just_given = true;
+    assert_row(&f, SP_STEP_CODE, SP_OAUTH_NONE);
+    f.consent.just_given = false;
+    f.consent.is_needless = true;
+    assert_row(&f, SP_STEP_CODE, SP_OAUTH_NONE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_missing_gives_a_code),
@@ -199,6 +211,7 @@ int main(void) {
         cmocka_unit_test(what_an_earlier_client_of_that_id_was_allowed_does_not_count),
         cmocka_unit_test(prompt_consent_asks_again_until_it_was_given_for_this_request),
         cmocka_unit_test(a_trusted_client_is_never_asked_for),
+        cmocka_unit_test(what_a_client_that_anybody_can_be_was_allowed_is_asked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
