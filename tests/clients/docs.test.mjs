@@ -11,7 +11,7 @@ const { dependencies } = JSON.parse(readFileSync(path.join(root, 'tests/clients/
 
 // `http` is how these tests say that their server has no TLS. Nobody else has to.
 const plain = (text) => text.split('\n').map((line) => line.trim().replaceAll('...http, ', '').replace(/, (\.\.\.)?http\b(?!\[)/g, '')).filter(Boolean).join('\n');
-const tests = readdirSync(here).filter((name) => name.endsWith('.test.mjs') && name !== 'docs.test.mjs');
+const tests = readdirSync(here).filter((name) => name.endsWith('.mjs') && name !== 'docs.test.mjs');
 
 test('docs: the versions are those of package.json', () => {
     const rows = [...section.matchAll(/^\| \[([^\]]+)\][^|]*\| ([^ ]+) \|/gm)];

@@ -1,10 +1,11 @@
 // openid-client: the same flows as with oauth4webapi, in its words.
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { after, before, test } from 'node:test';
 
 import * as client from 'openid-client';
 
-import { addClient, API, BYE, CALLBACK, Person, startServer, USUAL } from './person.mjs';
+import { addClient, API, BYE, CALLBACK, listen, Person, startServer, USUAL } from './person.mjs';
 
 const http = [undefined, { execute: [client.allowInsecureRequests] }]; // the test server is on loopback, without TLS
 const redirect_uri = CALLBACK, clientId = 'shop';
@@ -90,4 +91,67 @@ test('openid-client: who does not allow it is sent back with access_denied; an a
     await assert.rejects(client.authorizationCodeGrant(config, back, { expectedState: 's', pkceCodeVerifier: 'x'.repeat(43) }), { error: 'access_denied' });
     back.searchParams.set('iss', 'https://mixed-up.example.test');
     await assert.rejects(client.authorizationCodeGrant(config, back, { expectedState: 's', pkceCodeVerifier: 'x'.repeat(43) }), (e) => e.code === 'OAUTH_INVALID_RESPONSE' && /"iss"/.test(e.cause.message));
+});
+
+// A whole sign-in; the claims of the id_token.
+async function signIn(configuration, person, more = {}, checks = {}) {
+    const pkceCodeVerifier = client.randomPKCECodeVerifier();
+    const url = client.buildAuthorizationUrl(configuration, { redirect_uri, scope: 'openid profile', code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+        code_challenge_method: 'S256', ...more });
+    const tokens = await client.authorizationCodeGrant(configuration, await person.signIn(url.href, CALLBACK), { pkceCodeVerifier, idTokenExpected: true, ...checks });
+    return { ...tokens.claims(), name: (await client.fetchUserInfo(configuration, tokens.access_token, tokens.claims().sub)).preferred_username };
+}
+
+test('openid-client: max_age and prompt make a person sign in again; the id_token says when', async () => {
+    const person = new Person();
+    const first = await signIn(config, person, { max_age: '3600' }, { maxAge: 3600 });
+    assert.ok(Math.abs(first.auth_time - Date.now() / 1000) < 60);
+    const logins = () => person.forms.filter((f) => f === '/oauth2/login').length;
+    assert.equal(logins(), 1);
+    await signIn(config, person, { max_age: '3600' }, { maxAge: 3600 });
+    assert.equal(logins(), 1);
+    for (const more of [{ prompt: 'login' }, { prompt: 'select_account' }, { max_age: '0' }]) await signIn(config, person, more);
+    assert.equal(logins(), 4);
+    await assert.rejects(signIn(config, new Person(), { prompt: 'none' }), { error: 'login_required' });
+    await assert.rejects(signIn(config, person, { acr_values: 'urn:example:second-factor' }), { error: 'unmet_authentication_requirements' });
+});
+
+for (const alg of ['RS256', 'PS256', 'EdDSA']) {
+    test(`openid-client: tokens that are signed with ${alg}`, async (t) => {
+        const other = await startServer({ 'tokens.alg': alg });
+        t.after(() => other.stop());
+        const { secret } = await addClient(other, clientId, ...USUAL);
+        const configuration = await client.discovery(new URL(other.issuer), clientId, secret, ...http);
+        client.enableNonRepudiationChecks(configuration);
+        assert.equal((await signIn(configuration, new Person())).name, 'alice');
+    });
+}
+
+test('openid-client: with HS256 there is OAuth without OpenID Connect', async (t) => {
+    const other = await startServer({ 'tokens.alg': 'HS256' });
+    t.after(() => other.stop());
+    const { secret } = await addClient(other, clientId, ...USUAL);
+    await assert.rejects(client.discovery(new URL(other.issuer), clientId, secret, ...http));
+    const configuration = await client.discovery(new URL(other.issuer), clientId, secret, undefined, { ...http[1], algorithm: 'oauth2' });
+    assert.equal((await client.clientCredentialsGrant(configuration, { scope: 'documents:read' })).scope, 'documents:read');
+    await assert.rejects(signIn(configuration, new Person()), { error: 'invalid_scope' });
+});
+
+test('openid-client: an issuer with a path, behind a proxy that takes it off', async (t) => {
+    const proxy = await listen((req, res) => { // as docs/oauth.md asks
+        const to = request({ host: '127.0.0.1', port: other.port, method: req.method, path: req.url.replace(/^\/sso\//, '/'), headers: req.headers }, (r) => { res.writeHead(r.statusCode, r.rawHeaders); r.pipe(res); });
+        req.pipe(to);
+    });
+    t.after(() => proxy.close());
+    const path = `${proxy.url}/sso`;
+    const other = await startServer({ 'tokens.issuer': path });
+    t.after(() => other.stop());
+    const { secret } = await addClient(other, clientId, ...USUAL);
+    for (const algorithm of ['oidc', 'oauth2']) {
+        const configuration = await client.discovery(new URL(path), clientId, secret, undefined, { ...http[1], algorithm });
+        assert.equal(configuration.serverMetadata().token_endpoint, `${path}/oauth2/token`);
+        const person = new Person();
+        assert.equal((await signIn(configuration, person)).name, 'alice');
+        assert.equal(person.forms[0], '/sso/oauth2/login');
+    }
 });

@@ -1,13 +1,18 @@
-// An application that is a page and nothing else: oauth4webapi in the browser, a public client, tokens bound to a key that never leaves it.
+// Applications that are a page and nothing else: public clients in the browser, with tokens that are bound to a key that never leaves it.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 
 import { listen } from './person.mjs';
 
-const library = readFileSync(createRequire(import.meta.url).resolve('oauth4webapi'), 'utf8');
+const { resolve } = createRequire(import.meta.url);
+const libraries = {
+    '/oauth4webapi.js': readFileSync(resolve('oauth4webapi'), 'utf8'),
+    '/oidc-client-ts.js': readFileSync(path.join(path.dirname(resolve('oidc-client-ts/package.json')), 'dist/browser/oidc-client-ts.min.js'), 'utf8'),
+};
 
-// Runs in the page. What came of it: window.result.
-async function run(issuerText) {
+// These two run in the page. What came of it: window.result.
+async function withOauth4webapi(issuerText) {
     const oauth = await import('/oauth4webapi.js');
     const http = { [oauth.allowInsecureRequests]: true }, client = { client_id: 'spa' }, issuer = new URL(issuerText), redirect_uri = location.origin + location.pathname;
     const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, http));
@@ -42,11 +47,33 @@ async function run(issuerText) {
     window.result = { type: tokens.token_type, name: info.preferred_username, ended };
 }
 
+async function withOidcClient(authority) {
+    const { oidc } = window; // of the script before
+    const redirect_uri = location.origin + location.pathname, parameters = new URLSearchParams(location.search);
+    const manager = new oidc.UserManager({
+        authority, client_id: 'spa', redirect_uri, post_logout_redirect_uri: redirect_uri, scope: 'openid profile',
+        dpop: { bind_authorization_code: true, store: new oidc.IndexedDbDPoPStore() },
+    });
+    if (parameters.has('code')) {
+        const user = await manager.signinCallback(), bound = user.token_type;
+        const fresh = await manager.signinSilent();
+        sessionStorage.setItem('seen', JSON.stringify({ name: user.profile.sub === fresh.profile.sub && fresh.profile.iss, bound, renewed: fresh.access_token !== user.access_token }));
+        await manager.signoutRedirect();
+    } else if (sessionStorage.getItem('seen')) {
+        window.result = JSON.parse(sessionStorage.getItem('seen'));
+    } else {
+        await manager.signinRedirect();
+    }
+}
+
 // {url, close(), issuer: to be set}
 export async function listenSpa() {
+    const page = (begin, call) => `<!doctype html><title>spa</title>${begin}<script type="module">${call}
+${call.name}(${JSON.stringify(spa.issuer)}).catch((e) => { window.result = { error: \`\${e} \${e.cause}\` }; });</script>`;
     const spa = await listen((req, res) => {
-        if (req.url === '/oauth4webapi.js') res.writeHead(200, { 'content-type': 'text/javascript' }).end(library);
-        else res.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html><title>spa</title><script type="module">${run}\nrun(${JSON.stringify(spa.issuer)}).catch((e) => { window.result = { error: \`\${e} \${e.cause}\` }; });</script>`);
+        const { pathname } = new URL(req.url, spa.url);
+        if (libraries[pathname]) res.writeHead(200, { 'content-type': 'text/javascript' }).end(libraries[pathname]);
+        else res.writeHead(200, { 'content-type': 'text/html' }).end(pathname === '/oidc' ? page('<script src="/oidc-client-ts.js"></script>', withOidcClient) : page('', withOauth4webapi));
     });
     return spa;
 }
