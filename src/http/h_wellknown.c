@@ -82,7 +82,7 @@ static void put_openid(struct sp_exchange *x) {
     put_words(x, "claims_supported",
               "iss sub aud exp iat auth_time nonce acr amr sid preferred_username name");
     sp_json_out_bool(o, "claims_parameter_supported", false);
-    put_words(x, "prompt_values_supported", "none login consent");
+    put_words(x, "prompt_values_supported", "none login consent select_account");
     sp_json_out_bool(o, "backchannel_logout_supported", true);
     sp_json_out_bool(o, "backchannel_logout_session_supported", true);
 }
