@@ -104,9 +104,9 @@ static void one_proof_on_many_loops_passes_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_code_on_many_loops_gives_once_and_then_nothing,
-                                        token_setup_memory, token_teardown),
+                                        token_setup_memory, oauth_teardown),
         cmocka_unit_test_setup_teardown(one_proof_on_many_loops_passes_once, token_setup_memory,
-                                        token_teardown),
+                                        oauth_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

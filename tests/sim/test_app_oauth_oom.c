@@ -200,7 +200,7 @@ static int setup(void **state) {
     b->now_ms += 10 * 1000;
     return 0;
 }
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, token_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, oauth_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

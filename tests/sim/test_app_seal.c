@@ -109,15 +109,15 @@ static void same_thing_sealed_twice_is_two_texts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(request_comes_back_as_it_was_at_its_longest, token_setup_memory,
-                                        token_teardown),
-        cmocka_unit_test_setup_teardown(code_comes_back_as_it_was, token_setup_memory, token_teardown),
+                                        oauth_teardown),
+        cmocka_unit_test_setup_teardown(code_comes_back_as_it_was, token_setup_memory, oauth_teardown),
         cmocka_unit_test_setup_teardown(what_has_expired_is_refused_and_leaves_the_output_alone,
-                                        token_setup_memory, token_teardown),
+                                        token_setup_memory, oauth_teardown),
         cmocka_unit_test_setup_teardown(one_kind_is_never_read_as_another, token_setup_memory,
-                                        token_teardown),
-        cmocka_unit_test_setup_teardown(changed_text_is_none_of_ours, token_setup_memory, token_teardown),
+                                        oauth_teardown),
+        cmocka_unit_test_setup_teardown(changed_text_is_none_of_ours, token_setup_memory, oauth_teardown),
         cmocka_unit_test_setup_teardown(same_thing_sealed_twice_is_two_texts, token_setup_memory,
-                                        token_teardown),
+                                        oauth_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

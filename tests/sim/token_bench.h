@@ -23,10 +23,9 @@ struct granted {
 
 int token_setup_memory(void **state);
 int token_setup_sqlite(void **state);
-int token_teardown(void **state);
 #define TOKEN_TESTS(f)                                                                                       \
-    cmocka_unit_test_setup_teardown(f, token_setup_memory, token_teardown),                                  \
-        cmocka_unit_test_setup_teardown(f, token_setup_sqlite, token_teardown)
+    cmocka_unit_test_setup_teardown(f, token_setup_memory, oauth_teardown),                                  \
+        cmocka_unit_test_setup_teardown(f, token_setup_sqlite, oauth_teardown)
 
 struct sp_client_row token_svc_row(struct bench *b);
 struct sp_client_proof as_public(const char *id);
