@@ -83,7 +83,7 @@ static bool is_at(const struct sp_logout_queue *q, size_t place, sp_slice id) {
 static sp_status insert(struct sp_logout_queue *q, size_t place, sp_slice id) {
     if (q->n == q->cap) {
         const size_t cap = q->cap == 0 ? CLIENTS_FIRST : 2 * q->cap; /* no more than what waits */
-        struct sp_logout_client **more = realloc(q->clients, cap * sizeof(*more));
+        struct sp_logout_client **more = realloc(q->clients, cap * sizeof(struct sp_logout_client *));
         if (more == NULL) return sp_err(SP_E_NOMEM);
         q->clients = more;
         q->cap = cap;
@@ -95,7 +95,7 @@ static sp_status insert(struct sp_logout_queue *q, size_t place, sp_slice id) {
         free(c);
         return s;
     }
-    memmove(&q->clients[place + 1], &q->clients[place], (q->n - place) * sizeof(q->clients[0]));
+    memmove(&q->clients[place + 1], &q->clients[place], (q->n - place) * sizeof(struct sp_logout_client *));
     q->clients[place] = c;
     q->n++;
     return SP_SUCCESS;
@@ -105,7 +105,7 @@ static void forget(struct sp_logout_queue *q, struct sp_logout_client *c) {
     const size_t place = place_of(q, SP_TEXT_SLICE(&c->id));
     sp_assert(place < q->n && q->clients[place] == c);
     q->n--;
-    memmove(&q->clients[place], &q->clients[place + 1], (q->n - place) * sizeof(q->clients[0]));
+    memmove(&q->clients[place], &q->clients[place + 1], (q->n - place) * sizeof(struct sp_logout_client *));
     if (q->turn > place) q->turn--;
     free(c->heap);
     free(c);

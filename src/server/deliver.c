@@ -278,7 +278,8 @@ static void finish(struct sp_deliverer *d, struct sending *s, CURLcode code) {
     struct sp_delivery *job = s->job;
     struct sending **at = &d->under_way;
     const int status = s->has_answer ? (int)status_of(s) : 0;
-    while (*at != s) at = &(*at)->next;
+    while (*at != NULL && *at != s) at = &(*at)->next;
+    sp_assert(*at == s);
     *at = s->next;
     (void)d->curl.curl_multi_remove_handle(d->multi, s->easy);
     sending_free(s);
