@@ -30,16 +30,20 @@ static void par_say(struct sp_op *base, sp_any_done *done, void *arg, enum sp_ou
 static const struct sp_op_kind par_kind = {
     .size = sizeof(struct par_op), .say = par_say, .release = par_release};
 
-/* The key that the code will be bound to: of the proof, or named; both must agree (RFC 9449 10.1). */
+/* The key that the code will be bound to: of the proof, or named; both must agree (RFC 9449 10.1).
+ *
+ * A public client is whoever says so, and strangers must not fill the table that all proofs need. So its
+ * proof is not spent: who shows a copy of it gets what is good with a key that he does not have. */
 static struct sp_oauth_trouble bind_key(struct par_op *op, const struct sp_dpop_shown *dpop) {
-    sp_text64 *jkt = &op->checked.request.jkt, proved;
-    struct sp_oauth_trouble t = sp_oauth_dpop_check(op->base.app, dpop, SP_DPOP_NONCE_AS_CONFIGURED,
-                                                    SP_SLICE_EMPTY, SP_SLICE_EMPTY, &proved);
-    if (t.error != SP_OAUTH_NONE || proved.n == 0) return t;
-    if (jkt->n != 0 && !sp_slice_eq(SP_TEXT_SLICE(jkt), SP_TEXT_SLICE(&proved)))
+    sp_text64 *jkt = &op->checked.request.jkt;
+    struct sp_oauth_proof proof;
+    struct sp_oauth_trouble t = sp_oauth_dpop_look(op->base.app, dpop, SP_DPOP_NONCE_AS_CONFIGURED,
+                                                   SP_SLICE_EMPTY, SP_SLICE_EMPTY, &proof);
+    if (t.error != SP_OAUTH_NONE || proof.jkt.n == 0) return t;
+    if (jkt->n != 0 && !sp_slice_eq(SP_TEXT_SLICE(jkt), SP_TEXT_SLICE(&proof.jkt)))
         return sp_oauth_trouble_of(SP_OAUTH_INVALID_DPOP_PROOF, "the proof is by another key than dpop_jkt");
-    *jkt = proved;
-    return t;
+    *jkt = proof.jkt;
+    return op->client->row.is_public ? t : sp_oauth_dpop_remember(op->base.app, &proof);
 }
 
 static struct sp_oauth_trouble check(struct par_op *op, const struct sp_oauth_par_request *in) {
