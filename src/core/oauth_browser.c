@@ -32,6 +32,7 @@ static void fill_page(const struct sp_browser *b, struct sp_authz_result *ret) {
     ret->username = SP_TEXT_SLICE(&b->username);
     ret->goes_to = SP_TEXT_SLICE(&b->request.redirect_uri);
     ret->failed = b->failed;
+    ret->lost_cookie = b->lost_cookie;
     if (b->next != SP_AUTHZ_CONSENT) return;
     ret->scope = SP_TEXT_SLICE(&b->granted);
     ret->permissions = SP_TEXT_SLICE(&b->permissions);
@@ -199,6 +200,7 @@ static sp_status list_permissions(struct sp_browser *b) {
 }
 
 static sp_status build_consent(struct sp_browser *b) {
+    sp_sha256(SP_TEXT_SLICE(&b->granted), b->request.shown);
     SP_TRY(seal(b));
     SP_TRY(list_permissions(b));
     sp_browser_csrf_token(b->op->app, b->signin.sid, sp_buf_slice(&b->sealed), b->csrf);

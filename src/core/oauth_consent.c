@@ -2,7 +2,8 @@
  *
  * The form brings the request back, sealed, with a CSRF token that is bound to it and to the sign-in. Then
  * everything is looked at anew, as if the request had just come, only that consent is no question any more.
- * When something else has become one (the sign-in ended, another person signed in, it is too old by now),
+ * When something else has become one (the sign-in ended, another person signed in, it is too old by now, the
+ * person's roles are others than when the page was made, so that it did not say what would be granted),
  * nothing is decided here: the way leads back to /oauth2/authorize, which shows what is due. The same for a
  * token that does not fit, because another tab may have signed in meanwhile; what that redirect can do, any
  * link can.
@@ -128,6 +129,13 @@ static void allow(struct consent_op *op) {
 
 /* ---- the way there ---- */
 
+/* What would be granted is what the page has said. */
+static bool was_shown(const struct sp_browser *b) {
+    uint8_t hash[SP_SHA256_BYTES];
+    sp_sha256(SP_TEXT_SLICE(&b->granted), hash);
+    return memcmp(hash, b->request.shown, sizeof(hash)) == 0; /* public */
+}
+
 static void decide(struct sp_browser_op *browser) {
     struct consent_op *op = consent_of(&browser->base);
     struct sp_browser *b = &browser->b;
@@ -141,6 +149,8 @@ static void decide(struct sp_browser_op *browser) {
     sp_status s = sp_browser_grant(b);
     if (!sp_ok(s)) {
         sp_op_fail(&browser->base, s);
+    } else if (!was_shown(b)) {
+        sp_browser_redirect_self(b);
     } else if (op->allowed) {
         allow(op);
     } else {

@@ -106,6 +106,7 @@ static void request_fields(struct fields *f, struct sp_authz_request *r) {
     flag(f, &r->has_hint);
     bytes(f, r->hint_user, sizeof(r->hint_user));
     bytes(f, r->signed_in, sizeof(r->signed_in));
+    bytes(f, r->shown, sizeof(r->shown));
 }
 
 static void sso_fields(struct fields *f, struct sp_sso_cookie *c) {

@@ -35,6 +35,9 @@ struct sp_authz_request {
      * other one, so that a stranger's request does not pass for one that this person has signed in for.
      * Zeros: none yet. */
     uint8_t signed_in[SP_ROW_SID_BYTES];
+    /* Of a consent page: the hash of the scope that it shows. Roles may grow while it is open, and nobody is
+     * to allow what he has not seen. Zeros: none was shown. */
+    uint8_t shown[SP_ROW_HASH_BYTES];
 };
 
 /* What a code stands for. */
