@@ -1,6 +1,7 @@
 /* grant_type=authorization_code (RFC 6749 section 4.1.3, RFC 7636): a code becomes a session.
  *
- *   unseal -> compare (client, redirect_uri, PKCE, time) -> proof -> one commit: user, session, record
+ *   unseal -> compare (client, redirect_uri, PKCE, time) -> proof -> one commit: user, client, session,
+ * record
  *
  * The code holds the sid of the session that it will be, and the store inserts a sid once: so of any number
  * of redemptions, at whatever moment and on whichever node, one gets tokens. Every other one ends what that
@@ -118,7 +119,7 @@ static void lost(struct code_op *op) {
         end_replayed(op, "second_use");
         return;
     }
-    op->reason = failed == op->insert ? "signed_out" : "user";
+    op->reason = failed == op->insert ? "signed_out" : failed == op->expect ? "user" : "client_gone";
     record_refusal(op);
     refuse(op);
 }
@@ -155,7 +156,6 @@ static sp_status add_session(struct code_op *op) {
     const struct sp_client_row *client = &op->t.client->row;
     const sp_slice scope = SP_TEXT_SLICE(&op->code.scope);
     memcpy(op->t.user.id, op->code.user_id, sizeof(op->t.user.id));
-    op->t.nonce = op->code.nonce;
     op->t.nonce = op->code.nonce; /* for the id_token */
     const struct sp_session_birth birth = {
         .mode = SP_MODE_TOKEN,
@@ -177,6 +177,12 @@ static sp_status add_session(struct code_op *op) {
                                                       .id = op->row.user_id,
                                                       .expect_version = SP_VERSION_ANY,
                                                       .ret_user = &op->t.user};
+    /* A session that comes behind the walk that ends those of a client that is gone would be found by nobody.
+     */
+    sp_op_change(base, SP_CHANGE_CLIENT_EXPECT)->client_expect =
+        (struct sp_client_expect){.tenant = SP_TENANT_DEFAULT,
+                                  .id = SP_TEXT_SLICE(&op->row.client_id),
+                                  .expect_version = SP_VERSION_ANY};
     op->insert = sp_op_change(base, SP_CHANGE_SESSION_INSERT);
     op->insert->session_insert =
         (struct sp_session_insert){.row = &op->row, .live_max = base->app->config.sessions_max};
