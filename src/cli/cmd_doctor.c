@@ -507,15 +507,19 @@ static bool find_backchannel(struct doctor *d, bool *ret_wanted) {
 }
 
 static void check_deliver(struct doctor *d) {
+    const char *ca_file = text(d, SP_CFG_oauth_backchannel_ca_file);
     bool wanted;
     if (!find_backchannel(d, &wanted)) return;
     if (!wanted) {
         say(d, GOOD, "no client asks for it");
-    } else if (sp_deliverer_has_library()) {
-        say(d, GOOD, "libcurl is there");
-    } else {
+    } else if (!sp_deliverer_has_library()) {
         say(d, FAIL, "clients ask for it, and libcurl.so.4 cannot be loaded: logouts wait");
         mend(d, "apt-get install libcurl4");
+    } else if (ca_file[0] != 0 && access(ca_file, R_OK) != 0) {
+        say(d, FAIL, "%s: %s: no https address can be trusted", ca_file, strerror(errno));
+        mend(d, "set oauth.backchannel_ca_file to a PEM file that the server's user can read, or to nothing");
+    } else {
+        say(d, GOOD, "libcurl is there");
     }
 }
 

@@ -337,6 +337,7 @@ test('without libcurl logouts wait, doctor says so, and they are delivered once 
     assert.equal(await asked(without), 'ok'); // nobody asks for it
     const client = await register(server, 'shop', `http://127.0.0.1:${receiver.port}/`);
     assert.deepEqual([await asked(without), await asked({})], ['fail', 'ok']);
+    assert.equal(await asked({ SALLYPORT_OAUTH_BACKCHANNEL_CA_FILE: path.join(folder, 'none.pem') }), 'fail');
     const session = await signIn(server, client, 'alice');
     await server.ask('session', 'revoke', session.sid);
     await eventually('the warning', async () => server.log.includes('delivery_impossible'));
