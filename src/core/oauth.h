@@ -182,6 +182,7 @@ struct sp_authz_result {
     sp_slice goes_to;
     enum sp_outcome failed; /* LOGIN: OK, or why the attempt before failed: INVALID_CREDENTIALS,
                                TOO_MANY_ATTEMPTS,          OVERLOADED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN */
+    bool lost_cookie;       /* LOGIN: the password was right, but the browser did not send our cookie back */
     /* The sign-in's cookie: what to do with it. */
     bool sets_cookie;    /* to `cookie`, for the length of the browser's session unless cookie_max_age_s */
     bool expires_cookie; /* what it names is over, or is no cookie of ours */

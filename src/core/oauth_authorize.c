@@ -12,10 +12,20 @@ static const struct sp_op_kind authorize_kind = {
 
 /* ---- what comes next ---- */
 
+/* The request comes from a login, without the cookie that went with it: the next login would end in the same
+ * way, and so on. */
+static bool has_lost_cookie(const struct sp_browser *b) {
+    static const uint8_t nobody[SP_ROW_SID_BYTES];
+    return !b->has_cookie && memcmp(b->request.signed_in, nobody, sizeof(nobody)) != 0;
+}
+
 static void act(struct sp_browser_op *op, struct sp_authz_step step) {
     struct sp_browser *b = &op->b;
     switch (step.kind) {
-    case SP_STEP_LOGIN: sp_browser_show_login(b); return;
+    case SP_STEP_LOGIN:
+        b->lost_cookie = has_lost_cookie(b);
+        sp_browser_show_login(b);
+        return;
     case SP_STEP_CONSENT: sp_browser_show_consent(b); return;
     case SP_STEP_CODE: sp_browser_redirect_code(b); return;
     case SP_STEP_SECOND_FACTOR: /* nobody has one: there is no page for it */

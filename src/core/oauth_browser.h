@@ -50,7 +50,7 @@ struct sp_browser {
     enum sp_outcome failed;
     struct sp_buf location, sealed, new_cookie;
     char csrf[SP_CSRF_TEXT_BYTES];
-    bool has_csrf, sets_cookie, expires_cookie;
+    bool has_csrf, sets_cookie, expires_cookie, lost_cookie;
     sp_text256 username;
     sp_text512 permissions;
     sp_slice device_token; /* the op's */

@@ -41,7 +41,9 @@ static void put_wait(struct sp_exchange *x, uint32_t seconds) {
 
 static void put_failure(struct sp_exchange *x, const struct sp_authz_result *r) {
     sp_page_html(x, "<div class=\"problem\" id=\"problem\" role=\"alert\">\n<p>");
-    if (r->failed == SP_OUTCOME_INVALID_CREDENTIALS) {
+    if (r->lost_cookie) {
+        sp_page_html(x, "Your browser did not keep the sign-in. Allow cookies for this site and try again.");
+    } else if (r->failed == SP_OUTCOME_INVALID_CREDENTIALS) {
         sp_page_html(x, "The user name or the password is wrong. Check both and try again.");
     } else if (r->failed == SP_OUTCOME_TOO_MANY_ATTEMPTS) {
         sp_page_html(x, "There were too many attempts. ");
@@ -70,7 +72,7 @@ static void put_fields(struct sp_exchange *x, sp_slice username, bool wrong) {
 }
 
 void sp_page_login(struct sp_exchange *x, const struct sp_authz_result *r) {
-    const bool failed = r->failed != SP_OUTCOME_OK;
+    const bool failed = r->failed != SP_OUTCOME_OK || r->lost_cookie;
     sp_page_begin(x, failed ? "Error: Sign in" : "Sign in");
     sp_page_html(x, "<h1>Sign in</h1>\n");
     if (failed) put_failure(x, r);

@@ -240,6 +240,7 @@ void oauth_page_done(void *arg, const struct sp_authz_result *r) {
     p->retry_after_s = r->trouble.retry_after_s;
     p->failed = r->failed;
     p->sets_cookie = r->sets_cookie;
+    p->lost_cookie = r->lost_cookie;
     p->expires_cookie = r->expires_cookie;
     COPY(p->location, r->location);
     COPY(p->request, r->request);

@@ -24,7 +24,7 @@ struct page {
     char csrf[SP_CSRF_TEXT_BYTES + 1];
     char client_id[129], client_name[129], username[257], scope[513], permissions[513];
     enum sp_outcome failed;
-    bool sets_cookie, expires_cookie;
+    bool sets_cookie, expires_cookie, lost_cookie;
     char cookie[SP_OAUTH_SEALED_BYTES_MAX + 1];
     char device_token[SP_DEVICE_TOKEN_CHARS + 1];
 };

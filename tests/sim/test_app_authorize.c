@@ -97,6 +97,26 @@ static void two_tabs_end_in_two_codes(void **state) {
     assert_int_equal(oauth_redeem(b, "app", &done_one).error, SP_OAUTH_NONE);
 }
 
+/* Else it would be asked for its password again and again, without a word. */
+static void a_browser_that_keeps_no_cookie_is_told_so(void **state) {
+    BENCH;
+    struct sp_authz_params app = oauth_params("app");
+    const struct page first = oauth_ask(b, &app, NULL);
+    assert_false(first.lost_cookie);
+    const struct page in = oauth_login(b, first.request, "ada", "correct horse", NULL);
+    const struct page asked = oauth_follow(b, &in, NULL);
+    assert_next(&asked, LOGIN);
+    assert_true(asked.lost_cookie);
+    /* One of somebody else's, or that is over, was kept all the same. */
+    const struct page bob = oauth_sign_in(b, "bob");
+    oauth_session_end(b, oauth_open_cookie(b, bob.cookie).sid);
+    assert_false(oauth_follow(b, &in, bob.cookie).lost_cookie);
+    /* As soon as it is kept, the page goes on from there. */
+    const struct page again = oauth_login(b, asked.request, "ada", "correct horse", NULL);
+    assert_next(&again, REDIRECT);
+    assert_int_equal(oauth_follow(b, &again, again.cookie).next, SP_AUTHZ_CONSENT);
+}
+
 /* ---- scope ---- */
 
 static void a_scope_is_what_the_person_may_and_nothing_that_was_dropped_is_asked_for(void **state) {
@@ -438,6 +458,7 @@ int main(void) {
         T(the_sign_in_is_a_session_that_its_person_sees),
         T(single_sign_on_asks_neither_for_a_password_nor_twice_for_consent),
         T(two_tabs_end_in_two_codes),
+        T(a_browser_that_keeps_no_cookie_is_told_so),
         T(a_scope_is_what_the_person_may_and_nothing_that_was_dropped_is_asked_for),
         T(a_scope_that_grows_is_asked_for_again),
         T(a_client_that_was_made_anew_is_asked_for_again),

@@ -79,6 +79,17 @@ static void show_login(void) {
                                           .failed = SP_OUTCOME_OK};
 }
 
+static void a_browser_that_keeps_no_cookie_is_told_so(void **state) {
+    (void)state;
+    show_login();
+    fake.authz.lost_cookie = true;
+    ask("GET /oauth2/authorize?client_id=shop", NULL, NULL);
+    assert_page(200);
+    assert_shows("<title>Error: Sign in</title>");
+    assert_shows("role=\"alert\">\n<p>Your browser did not keep the sign-in.");
+    assert_null(strstr(reply.body, " aria-invalid=\"true\""));
+}
+
 static void the_login_page_can_be_used_by_anybody(void **state) {
     (void)state;
     show_login();
@@ -317,6 +328,7 @@ int main(void) {
         cmocka_unit_test(the_policy_has_the_hash_of_the_stylesheet),
         cmocka_unit_test(a_form_may_lead_to_the_origin_of_its_address),
         T(the_login_page_can_be_used_by_anybody),
+        T(a_browser_that_keeps_no_cookie_is_told_so),
         T(a_login_that_failed_says_so),
         T(what_a_page_posts_needs_our_origin),
         T(the_issuer_is_an_origin_of_its_own_pages_and_of_nothing_else),
