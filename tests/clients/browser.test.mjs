@@ -1,7 +1,7 @@
 // The pages of a sign-in in a browser: Chromium, with a real application beside it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -17,6 +17,8 @@ const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chr
 const skip = executablePath ? false : 'chromium is not installed (tools/install-deps check)';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const shots = process.env.SP_SHOTS ?? 'screenshots';
+const LAUNCH = { executablePath, chromiumSandbox: process.getuid() !== 0,
+    args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] };
 // Of a request whose code nobody redeems.
 const PARAMETERS = new URLSearchParams({ client_id: 'shop', response_type: 'code', scope: 'openid', state: 'a-state', code_challenge: 'x'.repeat(42) + 'A', code_challenge_method: 'S256' });
 const NAME = 'The Corner Shop & Sons <Ltd>';
@@ -33,8 +35,7 @@ before(async () => {
     await addClient(s, 'spa', '--public', '--grant', 'authorization_code', '--grant', 'refresh_token', '--redirect-uri', 'http://127.0.0.1/', '--redirect-uri', 'http://127.0.0.1/oidc',
         '--post-logout-redirect-uri', 'http://127.0.0.1/oidc', '--scope', 'openid', '--scope', 'profile');
     shop = await startShop(s.issuer, 'shop', secret);
-    browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid() !== 0,
-        args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+    browser = await chromium.launch(LAUNCH);
 });
 after(async () => {
     await browser?.close();
@@ -47,7 +48,10 @@ after(async () => {
 async function open(t, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1024, height: 768 }, ...options });
     t.after(() => context.close());
-    const page = await context.newPage();
+    return watch(await context.newPage());
+}
+
+function watch(page) {
     page.setDefaultTimeout(15000);
     page.broken = [];
     page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !/status of 4\d\d/.test(m.text())) page.broken.push(m.text()); });
@@ -240,6 +244,21 @@ test('Chromium: oidc-client-ts in a page of another origin: sign-in, renewal, si
     assert.deepEqual(await result(page), { name: s.issuer, bound: 'DPoP', renewed: true });
     await page.goto(`${s.issuer}/oauth2/logout`);
     assert.equal(await page.title(), 'You are signed out');
+});
+
+test('Chromium: a browser that is told to keep no cookies', { skip }, async (t) => {
+    const folder = temporaryFolder('cookieless');
+    mkdirSync(path.join(folder, 'Default'));
+    writeFileSync(path.join(folder, 'Default', 'Preferences'), JSON.stringify({ profile: { default_content_setting_values: { cookies: 2 } } }));
+    const context = await chromium.launchPersistentContext(folder, LAUNCH);
+    t.after(() => context.close());
+    const page = watch(await context.newPage());
+    await page.goto(`${shop.url}/login`);
+    await page.fill('#username', 'alice');
+    await page.fill('#password', PASSWORD);
+    await page.click('button');
+    assert.match(await page.textContent('[role=alert]'), /did not keep the sign-in. Allow cookies/);
+    await accessible(page, 'login-cookieless');
 });
 
 test('Chromium: too many wrong passwords', { skip }, async (t) => {
