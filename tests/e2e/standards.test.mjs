@@ -135,13 +135,34 @@ test('discovery has every required member, and none that is empty', async () => 
     const { json } = await s.get('/.well-known/openid-configuration');
     for (const name of ['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri', 'response_types_supported', 'subject_types_supported', 'id_token_signing_alg_values_supported', 'userinfo_endpoint', 'scopes_supported',
         'token_endpoint_auth_signing_alg_values_supported', 'revocation_endpoint_auth_signing_alg_values_supported', 'introspection_endpoint_auth_signing_alg_values_supported', 'code_challenge_methods_supported',
-        'dpop_signing_alg_values_supported', 'pushed_authorization_request_endpoint', 'end_session_endpoint']) assert.ok(name in json, name);
+        'dpop_signing_alg_values_supported', 'pushed_authorization_request_endpoint', 'end_session_endpoint', 'acr_values_supported', 'backchannel_logout_supported', 'backchannel_logout_session_supported']) assert.ok(name in json, name);
     for (const [name, value] of Object.entries(json)) {
         assert.ok(value !== null && value !== '' && !(Array.isArray(value) && value.length === 0), name);
         if (/signing_alg_values/.test(name)) assert.ok(!value.some((alg) => alg === 'none' || alg.startsWith('HS')), name);
         if (/_endpoint$|_uri$/.test(name)) assert.ok(value.startsWith(`${ISSUER}/`) && !value.includes('#'), name);
     }
     assert.deepEqual([json.authorization_response_iss_parameter_supported, json.code_challenge_methods_supported, json.response_types_supported], [true, ['S256'], ['code']]);
+});
+
+// RFC 7009 section 2.1, RFC 7662 section 2.1
+test('a hint about the kind of a token may be wrong', async () => {
+    const { access_token, refresh_token } = await tokens();
+    const ask = (url, token, token_type_hint) => post(s, url, { token, token_type_hint }, who());
+    for (const [token, hint] of [[access_token, 'refresh_token'], [refresh_token, 'access_token'], [refresh_token, 'something']])
+        assert.equal((await ask('/oauth2/introspect', token, hint)).json.active, true, hint);
+    for (const [token, hint] of [[access_token, 'refresh_token'], [refresh_token, 'access_token']]) {
+        assert.equal((await ask('/oauth2/revoke', token, hint)).status, 200);
+        assert.equal((await ask('/oauth2/introspect', token)).json.active, false, hint);
+    }
+});
+
+// RFC 9470 section 6.2
+test('introspection tells when and how the person logged in', async () => {
+    const { access_token } = await tokens();
+    const { json } = await post(s, '/oauth2/introspect', { token: access_token }, who());
+    const c = claims(access_token);
+    assert.deepEqual([json.auth_time, json.acr, json.amr], [c.auth_time, 'urn:sallyport:acr:password', ['pwd']]);
+    assert.ok(Math.abs(c.auth_time - Date.now() / 1000) < 600);
 });
 
 // RFC 9068 sections 2.1 and 2.2
@@ -252,4 +273,14 @@ test('DPoP: what a server answers to a proof that is missing, wrong or without i
         const told = await post(demanding, '/oauth2/introspect', { token: good.json.access_token }, basicAuth(c.id, c.secret));
         assert.deepEqual([told.json.active, told.json.token_type, told.json.cnf], [true, 'DPoP', { jkt: key.thumbprint }]);
     } finally { await demanding.stop(); }
+});
+
+// OWASP ASVS 6.3.2
+test('a new server knows nobody', async () => {
+    const fresh = await Server.start();
+    try {
+        assert.deepEqual(await fresh.ask('user', 'list'), []);
+        assert.deepEqual(await fresh.ask('client', 'list'), []);
+        for (const username of ['admin', 'root', 'sallyport', 'sa']) assert.equal((await fresh.post('/auth/login', { username, password: username })).status, 401);
+    } finally { await fresh.stop(); }
 });
