@@ -68,6 +68,13 @@ async function until(happened, what) {
     assert.fail(what());
 }
 
+// A link or a button, and what comes of it.
+async function press(page, what) {
+    const loaded = page.waitForEvent('load');
+    await page.click(what);
+    await loaded;
+}
+
 const shot = (page, name) => page.screenshot({ path: path.join(shots, `${name}.png`), fullPage: true });
 const at = (page, where) => assert.equal(page.url().split('?')[0], where);
 
@@ -85,7 +92,7 @@ async function accessible(page, name) {
 test('Chromium: wrong password, right one, consent, tokens, userinfo, sign-out', { skip }, async (t) => {
     const page = await open(t);
     await page.goto(shop.url);
-    await page.click('text=Sign in');
+    await press(page, 'text=Sign in');
     at(page, `${s.issuer}/oauth2/authorize`);
     assert.equal(await page.title(), 'Sign in');
     assert.ok((await page.textContent('main')).includes(NAME));
@@ -94,7 +101,7 @@ test('Chromium: wrong password, right one, consent, tokens, userinfo, sign-out',
 
     await page.fill('#username', 'alice');
     await page.fill('#password', 'not the password');
-    await page.click('button');
+    await press(page, 'button');
     assert.equal(await page.title(), 'Error: Sign in');
     assert.match(await page.textContent('[role=alert]'), /wrong/);
     assert.equal(await page.inputValue('#username'), 'alice');
@@ -104,7 +111,7 @@ test('Chromium: wrong password, right one, consent, tokens, userinfo, sign-out',
     assert.deepEqual(await page.context().cookies(), []);
 
     await page.fill('#password', PASSWORD);
-    await page.click('button');
+    await press(page, 'button');
     assert.equal(await page.title(), 'Allow access?');
     await accessible(page, 'consent');
     const cookies = await page.context().cookies();
@@ -113,12 +120,12 @@ test('Chromium: wrong password, right one, consent, tokens, userinfo, sign-out',
     assert.equal(cookies.find((c) => c.name === '__Host-sp_sso').sameSite, 'Lax');
     assert.equal(await page.evaluate(() => document.cookie), '');
 
-    await page.click('button[value=allow]');
+    await press(page, 'button[value=allow]');
     at(page, `${shop.url}/`);
     assert.equal(await page.textContent('#who'), 'alice');
     await page.goto(`${shop.url}/login`); // known, and allowed: no page in between
     at(page, `${shop.url}/`);
-    await page.click('text=Sign out');
+    await press(page, 'text=Sign out');
     at(page, `${shop.url}/bye`);
     assert.ok(!(await page.context().cookies()).some((c) => c.name === '__Host-sp_sso'));
     await page.goto(`${shop.url}/login`);
@@ -164,10 +171,10 @@ test('Chromium: without JavaScript', { skip }, async (t) => {
     await page.goto(`${shop.url}/login?prompt=consent`);
     await page.fill('#username', 'alice');
     await page.fill('#password', PASSWORD);
-    await page.click('button');
-    await page.click('button[value=allow]');
+    await press(page, 'button');
+    await press(page, 'button[value=allow]');
     await page.waitForURL(`${shop.url}/`);
-    await page.click('text=Sign out');
+    await press(page, 'text=Sign out');
     at(page, `${shop.url}/bye`);
 });
 
@@ -184,10 +191,10 @@ test('Chromium: 320 pixels wide and in the dark, with long names', { skip }, asy
     await accessible(page, 'dark-login');
     await page.fill('#username', 'somebody.with.a.very.long.name.indeed@department.of.long.names.example.test');
     await page.fill('#password', 'wrong');
-    await page.click('button');
+    await press(page, 'button');
     await accessible(page, 'dark-login-wrong');
     await page.fill('#password', PASSWORD);
-    await page.click('button');
+    await press(page, 'button');
     assert.equal(await page.title(), 'Allow access?');
     await accessible(page, 'dark-consent');
     await page.goto(`${s.issuer}/oauth2/logout`);
@@ -225,8 +232,8 @@ test('Chromium: what gets into a page all the same does nothing there', { skip }
 async function result(page) {
     await page.fill('#username', 'alice');
     await page.fill('#password', PASSWORD);
-    await page.click('button');
-    if (await page.title() === 'Allow access?') await page.click('button[value=allow]');
+    await press(page, 'button');
+    if (await page.title() === 'Allow access?') await press(page, 'button[value=allow]');
     await page.waitForURL(`${spa.url}/**`);
     await page.waitForFunction(() => window.result);
     return page.evaluate(() => window.result);
@@ -256,7 +263,7 @@ test('Chromium: a browser that is told to keep no cookies', { skip }, async (t) 
     await page.goto(`${shop.url}/login`);
     await page.fill('#username', 'alice');
     await page.fill('#password', PASSWORD);
-    await page.click('button');
+    await press(page, 'button');
     assert.match(await page.textContent('[role=alert]'), /did not keep the sign-in. Allow cookies/);
     await accessible(page, 'login-cookieless');
 });
@@ -270,7 +277,7 @@ test('Chromium: too many wrong passwords', { skip }, async (t) => {
     for (let i = 0; i < 2; i++) {
         await page.fill('#username', 'alice');
         await page.fill('#password', 'wrong');
-        await page.click('button');
+        await press(page, 'button');
         await page.waitForSelector('[role=alert]');
     }
     assert.match(await page.textContent('[role=alert]'), /too many attempts/);
@@ -290,7 +297,7 @@ test('Chromium: over TLS', { skip }, async (t) => {
     await page.goto(`${issuer}/oauth2/authorize?${PARAMETERS}&redirect_uri=${encodeURIComponent(`${shop.url}/bye`)}`);
     await page.fill('#username', 'alice');
     await page.fill('#password', PASSWORD);
-    await page.click('button');
+    await press(page, 'button');
     await page.waitForURL(`${shop.url}/bye?**`);
     const back = new URL(page.url()).searchParams;
     assert.deepEqual([back.has('code'), back.get('iss'), back.get('state')], [true, issuer, 'a-state']);
