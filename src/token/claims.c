@@ -14,13 +14,13 @@
 
 #define ROW(name_, kind_, registered_, member_)                                                              \
     {                                                                                                        \
-        .name = SP_SLICE_LIT(name_), .kind = kind_, .registered = registered_,                               \
-        .offset = offsetof(struct sp_claims, member_)                                                        \
+        .name = SP_SLICE_LIT(name_), .member = SP_SLICE_LIT("\"" name_ "\":"), .kind = kind_,                \
+        .registered = registered_, .offset = offsetof(struct sp_claims, member_)                             \
     }
 #define ROW_HAS(name_, kind_, member_, has_)                                                                 \
     {                                                                                                        \
-        .name = SP_SLICE_LIT(name_), .kind = kind_, .offset = offsetof(struct sp_claims, member_),           \
-        .has = offsetof(struct sp_claims, has_)                                                              \
+        .name = SP_SLICE_LIT(name_), .member = SP_SLICE_LIT("\"" name_ "\":"), .kind = kind_,                \
+        .offset = offsetof(struct sp_claims, member_), .has = offsetof(struct sp_claims, has_)               \
     }
 
 const struct sp_claim_field sp_claim_fields[] = {

@@ -17,6 +17,7 @@ enum sp_claim_kind {
 
 struct sp_claim_field {
     sp_slice name;
+    sp_slice member; /* "name": as it is written */
     enum sp_claim_kind kind;
     bool registered; /* RFC 7519 section 4.1: typed in anyone's JWT */
     size_t offset;   /* of the value in struct sp_claims */

@@ -74,9 +74,8 @@ static sp_status write_members(const struct sp_claims *claims, struct sp_buf *ou
     for (size_t i = 0; i < sp_claim_fields_n; i++) {
         const struct sp_claim_field *field = &sp_claim_fields[i];
         if (!is_present(field, claims)) continue;
-        SP_TRY(sp_buf_append_cstr(out, first ? "\"" : ",\""));
-        SP_TRY(sp_buf_append(out, field->name));
-        SP_TRY(sp_buf_append_cstr(out, "\":"));
+        if (!first) SP_TRY(sp_buf_append_u8(out, ','));
+        SP_TRY(sp_buf_append(out, field->member));
         SP_TRY(write_value(field, (const char *)claims + field->offset, out));
         first = false;
     }
