@@ -43,3 +43,13 @@ test('simple-oauth2: the authorization code with PKCE, refresh, revocation', asy
     await assert.rejects(second.refresh(), (e) => e.data.payload.error === 'invalid_grant');
     await assert.rejects(client.getToken({ code: back.get('code'), redirect_uri, code_verifier }), (e) => e.data.payload.error === 'invalid_grant');
 });
+
+test('simple-oauth2: a secret of one\'s own with other characters than letters and digits', async () => {
+    const client = { id: 'special', secret: 'a+b%2Bc:d/e=f&g"h\'i!j~k*l(m)n%zz' };
+    const r = await s.cli(['client', 'add', client.id, ...USUAL, '--secret-stdin'], { input: `${client.secret}\n` });
+    assert.equal(r.status, 0, r.stderr);
+    const ask = (options) => new ClientCredentials({ ...machine, client, options }).getToken({});
+    assert.equal((await ask()).token.token_type, 'Bearer');
+    await ask({ authorizationMethod: 'body' });
+    await assert.rejects(ask({ credentialsEncodingMode: 'loose' }), (e) => e.data.payload.error === 'invalid_client'); // not as RFC 6749 section 2.3.1 wants it
+});
