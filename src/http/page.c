@@ -17,6 +17,7 @@ const char sp_page_style[] =
     "ul{padding-left:1.25rem}"
     "small,dt{color:var(--soft);font-size:.875rem}"
     "dd{margin:0 0 .5rem}"
+    "a{color:var(--act)}"
     "code{font-family:ui-monospace,monospace}"
     "label{display:block;margin:0 0 .25rem;font-weight:600}"
     "input{display:block;width:100%;margin:0 0 1rem;padding:.625rem;border:1px solid var(--edge);"
@@ -30,7 +31,7 @@ const char sp_page_style[] =
     ".problem{margin:0 0 1rem;padding:.75rem 1rem;border-left:.25rem solid var(--bad);"
     "background:var(--bad-paper)}"
     ".problem p{margin:0}";
-const char sp_page_style_hash[] = "sha256-ZVAiWPTRGMSZ/pu+hWh/J7hG8ctyedDjG1UM5enPDiM=";
+const char sp_page_style_hash[] = "sha256-fHiUTTGTjsVDZ6PCN9IU2SbHheoxBRVtVWxoeMAivEA=";
 
 enum { POLICY_BYTES_MAX = 1024, SOURCE_BYTES_MAX = 512 }; /* SP_OAUTH's longest address, and our own words */
 

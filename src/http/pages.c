@@ -151,6 +151,7 @@ void sp_page_consent(struct sp_exchange *x, const struct sp_authz_result *r) {
                     "<button type=\"submit\" name=\"decision\" value=\"deny\" class=\"other\">Do not "
                     "allow</button>\n</form>\n");
     put_destination(x, r->goes_to);
+    sp_page_html(x, "<p><small>Not you? <a href=\"logout\">Sign out</a></small></p>\n");
     sp_page_end(x);
     sp_page_headers(x, r->goes_to);
 }

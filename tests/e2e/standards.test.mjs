@@ -235,6 +235,19 @@ test('a browser that has posted a password is sent on by 303, which forgets the 
     assert.ok(!r.headers.location.includes('correct'));
 });
 
+// OWASP ASVS 7.4.4
+test('who finds somebody else signed in gets out by a link, and the next one in by a password', async () => {
+    await s.addUser('bob');
+    const v = new Visitor(s);
+    await v.signIn(asks().params, 'alice');
+    const page = await v.authorize(asks({ prompt: 'consent', client_id: 'app', redirect_uri: 'https://app.example.test/cb' }).params);
+    const link = /<a href="(\w+)">Sign out<\/a>/.exec(page.text)[1];
+    const done = await v.submit(await v.get(`/oauth2/${link}`));
+    assert.match(done.text, /You are signed out/);
+    assert.equal(v.sso, undefined);
+    assert.ok((await v.signIn(asks().params, 'bob')).code);
+});
+
 // RP-Initiated Logout sections 2 and 3
 test('signing out by POST is as by GET; a hint of another client is a question; an address without a client leads nowhere', async () => {
     const v = new Visitor(s);

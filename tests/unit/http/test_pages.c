@@ -255,6 +255,7 @@ static void the_consent_page_names_everything(void **state) {
     assert_shows("name=\"decision\" value=\"allow\"");
     assert_shows("name=\"decision\" value=\"deny\"");
     assert_shows("Afterwards you go to <bdi>com.example.app:</bdi>");
+    assert_shows("Not you? <a href=\"logout\">Sign out</a>");
     assert_non_null(strstr(header("Content-Security-Policy", 0), "form-action 'self' com.example.app:;"));
 }
 
