@@ -113,7 +113,8 @@ struct sp_role_delete {
  *
  * When the user then has more than live_max active, unexpired sessions, the oldest (by created_ms) are ended
  * with SP_END_TOO_MANY_SESSIONS, and their children as an end of one does, until live_max are left; the
- * newcomer's parent is never among them, so that with live_max 1 a parent and its child live. Of more than
+ * newcomer's parent is never among them, so that with live_max 1 a parent and its child live. A child takes
+ * the oldest of its own client, as long as there is one: no client ends others by coming often. Of more than
  * SP_SESSIONS_OVER_MAX that are over, the one that has been for longest is forgotten. live_max 0: no limits.
  * row.global_epoch and row.incarnation are set by the store to the current ones. */
 enum {

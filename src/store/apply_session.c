@@ -273,6 +273,7 @@ sp_status sp_apply_sessions_forget(struct sp_apply *a, struct sp_sessions_forget
 struct tally {
     uint32_t live, over, evictable;
     struct sp_session_row oldest_live, oldest_over; /* ties: the lowest sid. _live: of the evictable */
+    bool has_own;                                   /* oldest_live is of the newcomer's own client */
 };
 
 static int64_t over_since(const struct sp_apply *a, const struct sp_session_row *row) {
@@ -282,12 +283,23 @@ static int64_t over_since(const struct sp_apply *a, const struct sp_session_row 
     return at;
 }
 
+/* A client could sign a person in as often as it likes, until the sessions of all others are gone; so it
+ * makes room among its own, as long as it has any. */
+static bool is_own(const struct sp_session_row *row, const struct sp_session_row *newcomer) {
+    return has_parent(newcomer) &&
+           sp_slice_eq(SP_TEXT_SLICE(&row->client_id), SP_TEXT_SLICE(&newcomer->client_id));
+}
+
 /* Making room must not take the newcomer's parent away from it. */
 static void tally_live(const struct sp_session_row *row, const struct sp_session_row *newcomer,
                        struct tally *t) {
     t->live++;
     if (memcmp(row->sid, newcomer->parent, sizeof(row->sid)) == 0) return;
-    if (t->evictable == 0 || row->created_ms < t->oldest_live.created_ms) t->oldest_live = *row;
+    const bool own = is_own(row, newcomer), older = row->created_ms < t->oldest_live.created_ms;
+    if (t->evictable == 0 || own > t->has_own || (own == t->has_own && older)) {
+        t->oldest_live = *row;
+        t->has_own = own;
+    }
     t->evictable++;
 }
 
@@ -305,6 +317,7 @@ static sp_status tally_up(struct sp_apply *a, const struct sp_session_row *newco
     SP_WIPED(session_row) row;
     struct walk w = walk_of(newcomer->tenant, newcomer->sid, newcomer->user_id);
     ret->live = ret->over = ret->evictable = 0;
+    ret->has_own = false;
     for (;;) {
         sp_status s = walk_next(a, &w, &row);
         if (sp_is(s, SP_E_NOT_FOUND)) return SP_SUCCESS;

@@ -255,6 +255,38 @@ static void making_room_never_takes_the_newcomers_parent(void **state) {
     assert_cause(f, &second, SP_END_NONE);
 }
 
+static void name_client(struct sp_session_row *row, const char *id) {
+    assert_int_equal(SP_TEXT_SET(&row->client_id, sp_slice_cstr(id)).code, SP_OK);
+}
+
+static void client_makes_room_among_its_own_sessions(void **state) {
+    struct fixture *f = *state;
+    struct sp_session_row parent = make_session(1, 1), phone = make_session(1, 2),
+                          first = child_of(&parent, 3), second = child_of(&parent, 4),
+                          third = child_of(&parent, 5), other = child_of(&parent, 6);
+    name_client(&first, "shop");
+    name_client(&second, "shop");
+    name_client(&third, "shop");
+    name_client(&other, "other");
+    add_session(f, &parent);
+    add_session(f, &phone);
+    add_session(f, &first);
+    add_session(f, &second);
+    struct sp_change c = insert_of(&third);
+    c.session_insert.live_max = 4;
+    assert_commits(f, &c);
+    assert_int_equal(c.session_insert.ret_evicted, 1);
+    assert_cause(f, &first, SP_END_TOO_MANY_SESSIONS);
+    assert_cause(f, &phone, SP_END_NONE);
+    /* One that has none takes the oldest of all. */
+    c = insert_of(&other);
+    c.session_insert.live_max = 4;
+    assert_commits(f, &c);
+    assert_cause(f, &phone, SP_END_TOO_MANY_SESSIONS);
+    assert_cause(f, &parent, SP_END_NONE);
+    assert_cause(f, &second, SP_END_NONE);
+}
+
 /* ---- the outbox ---- */
 
 static void end_with_a_back_channel_goes_into_the_outbox(void **state) {
@@ -417,6 +449,7 @@ int conformance_families(void) {
         STORE_TEST(end_spares_what_another_user_claims_to_be_a_child),
         STORE_TEST(refused_set_ends_no_child),
         STORE_TEST(evicted_sign_in_takes_its_children_along),
+        STORE_TEST(client_makes_room_among_its_own_sessions),
         STORE_TEST(making_room_never_takes_the_newcomers_parent),
         STORE_TEST(end_with_a_back_channel_goes_into_the_outbox),
         STORE_TEST(end_that_needs_no_revocation_still_says_so_to_the_client),
