@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -251,6 +252,32 @@ test('Chromium: oidc-client-ts in a page of another origin: sign-in, renewal, si
     assert.deepEqual(await result(page), { name: s.issuer, bound: 'DPoP', renewed: true });
     await page.goto(`${s.issuer}/oauth2/logout`);
     assert.equal(await page.title(), 'You are signed out');
+});
+
+test('Chromium: on to an app of its own scheme, and to an address that a policy cannot name', { skip }, async (t) => {
+    const six = http.createServer((req, res) => res.end('here')).listen(0, '::1');
+    const fault = await new Promise((done) => six.once('listening', done).once('error', done));
+    if (fault) {
+        t.skip(`no IPv6: ${fault.message}`);
+        return;
+    }
+    t.after(() => { six.closeAllConnections(); six.close(); });
+    const app = 'com.example.app:/callback', numbered = `http://[::1]:${six.address().port}/callback`;
+    await addClient(s, 'native', '--public', '--grant', 'authorization_code', '--redirect-uri', app, '--redirect-uri', numbered, '--scope', 'openid');
+    const page = await open(t), sent = [];
+    page.on('response', (r) => { if (r.status() === 303) sent.push(r.headers().location); });
+    const ask = (to) => page.goto(`${s.issuer}/oauth2/authorize?${PARAMETERS}&client_id=native&redirect_uri=${encodeURIComponent(to)}`.replace('client_id=shop&', ''));
+    await ask(numbered);
+    await page.fill('#username', 'alice');
+    await page.fill('#password', PASSWORD);
+    await press(page, 'button');
+    await press(page, 'button[value=allow]');
+    assert.equal(await page.textContent('body'), 'here');
+    await ask(app);
+    await page.click('button[value=allow]');
+    await until(() => sent.at(-1).startsWith(`${app}?code=`), () => sent.join());
+    await page.evaluate(() => document.title); // the browser has no such app, and stays
+    assert.deepEqual(page.broken.filter((text) => /Content Security Policy/.test(text)), []);
 });
 
 test('Chromium: a browser that is told to keep no cookies', { skip }, async (t) => {
