@@ -96,10 +96,13 @@ static bool decode_groups(const uint8_t *text, size_t n, uint8_t *out) {
     return all != 0;
 }
 
-/* As many as write nothing behind the end of what is decoded. */
+/* As many as write nothing behind the end of what is decoded: the last of them fills four bytes more than it
+ * decodes. */
 static size_t blocks_in(size_t text_n) {
-    size_t groups = text_n / 4;
-    return groups < 6 || !sp_base64url_has_blocks() ? 0 : (groups - 2) / 4;
+    enum { SPILLED = 4 };
+    size_t n = SP_BASE64URL_BYTES(text_n);
+    if (n < SP_BASE64URL_BLOCK_BYTES + SPILLED || !sp_base64url_has_blocks()) return 0;
+    return (n - SPILLED) / SP_BASE64URL_BLOCK_BYTES;
 }
 
 static sp_status decode(const uint8_t *text, size_t n, uint8_t *out) {
