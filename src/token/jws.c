@@ -94,5 +94,6 @@ static sp_slice without_application(sp_slice typ) {
 }
 
 bool sp_jws_typ_is(sp_slice typ, sp_slice wanted) {
+    if (sp_slice_eq(typ, wanted)) return true; /* as our servers write it */
     return sp_slice_eq_nocase(without_application(typ), without_application(wanted));
 }

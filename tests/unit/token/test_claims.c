@@ -197,6 +197,35 @@ static void what_only_the_tree_may_refuse_is_left_to_it(void **state) {
         assert_false(sp_claims_parse_own(sp_slice_cstr(left[i]), &scratch, &c));
 }
 
+/* Is it read by the short way? Then the tree must read the same. */
+static bool date_is_of_ours(const char *digits, size_t n) {
+    SP_AUTO(sp_buf) b = SP_BUF_INIT(64);
+    bool own;
+    assert_status(sp_buf_append_cstr(&b, "{\"exp\":"), SP_OK);
+    assert_status(sp_buf_append(&b, sp_slice_of(digits, n)), SP_OK);
+    assert_status(sp_buf_append_u8(&b, '}'), SP_OK);
+    assert_true(is_read_alike(sp_buf_slice(&b), &own));
+    return own;
+}
+
+/* Eight digits are read at once: so every length, and each digit replaced by the neighbours of digits and by
+ * bytes that differ from one in a bit. */
+static void dates_of_every_length_are_digits_only(void **state) {
+    (void)state;
+    static const char date[] = "135790864213", others[] = "/:\xb0\x10 p";
+    char text[sizeof date];
+    for (size_t n = 1; n < sizeof date; n++) {
+        assert_true(date_is_of_ours(date, n));
+        for (size_t at = 0; at < n; at++) {
+            for (size_t i = 0; i < sizeof others; i++) { /* the NUL too */
+                memcpy(text, date, n);
+                text[at] = others[i];
+                assert_false(date_is_of_ours(text, n));
+            }
+        }
+    }
+}
+
 /* The tree has SP_PAYLOAD_NODES values and no more. */
 static void too_many_words_are_left_to_the_tree(void **state) {
     (void)state;
@@ -272,6 +301,7 @@ int main(void) {
         cmocka_unit_test(payload_of_ours_is_read_without_the_tree_alike),
         cmocka_unit_test(changed_payload_of_ours_is_read_alike_or_left_to_the_tree),
         cmocka_unit_test(what_only_the_tree_may_refuse_is_left_to_it),
+        cmocka_unit_test(dates_of_every_length_are_digits_only),
         cmocka_unit_test(too_many_words_are_left_to_the_tree),
         cmocka_unit_test(largest_payload_fits_the_arena),
         cmocka_unit_test(other_peoples_jwts_are_read_for_their_registered_claims_only),
