@@ -8,7 +8,7 @@
 #include "core/app_refresh.h"
 
 #include "base/base64url.h"
-#include "core/oauth_internal.h"
+#include "core/oauth_request.h"
 
 static const struct sp_op_kind kind = {
     .size = sizeof(struct sp_refresh_op), .say = sp_oauth_tokens_say, .release = sp_tokens_release};
@@ -18,7 +18,8 @@ static struct sp_oauth_trouble take_narrowing(struct sp_refresh_op *op,
                                               const struct sp_oauth_token_request *in) {
     struct sp_app *app = op->t.base.app;
     op->t.scope_asked = in->scope.n != 0;
-    if (!sp_words_valid(in->scope, sizeof(op->t.scope.s)) || !sp_ok(SP_TEXT_SET(&op->t.scope, in->scope)))
+    if (!sp_words_valid(in->scope, sizeof(op->t.scope.s)) ||
+        !sp_ok(sp_authz_scope_meant(in->scope, &op->t.scope)))
         return sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE, NULL);
     if (in->n_resources == 0) return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
     if (!sp_ok(sp_client_audience(app, op->t.client, in->resources, in->n_resources, &op->t.aud)))

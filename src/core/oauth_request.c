@@ -134,8 +134,7 @@ static bool is_of_absent_claims(sp_slice word) {
     return false;
 }
 
-/* Beside openid only; one that is malformed is left as it is, for the check to refuse. */
-static sp_status without_absent_claims(sp_slice asked, sp_text512 *ret) {
+sp_status sp_authz_scope_meant(sp_slice asked, sp_text512 *ret) {
     sp_slice rest = asked, word;
     const bool as_it_is = !sp_words_valid(asked, asked.n) || !sp_words_contain(asked, SP_SLICE_LIT("openid"));
     ret->n = 0;
@@ -153,7 +152,7 @@ static struct sp_oauth_trouble check_scope(const struct check *c) {
     sp_text512 *scope = &c->request->scope, meant;
     const struct sp_oauth_trouble bad =
         sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE, "a scope is malformed, or not one of the client's");
-    if (!sp_ok(without_absent_claims(c->params->scope, &meant))) return bad;
+    if (!sp_ok(sp_authz_scope_meant(c->params->scope, &meant))) return bad;
     const sp_slice asked = SP_TEXT_SLICE(&meant);
     if (!sp_ok(sp_client_scope(client, asked, scope))) return bad;
     const bool openid = sp_words_contain(asked, SP_SLICE_LIT("openid"));

@@ -31,6 +31,11 @@ struct sp_authz_facts {
 void sp_authz_check(const struct sp_app *app, const struct sp_authz_facts *facts,
                     const struct sp_authz_params *params, struct sp_authz_checked *ret);
 
+/* What is asked for, without the words of OpenID Connect whose claims nobody has here (email, address,
+ * phone): beside openid they are ignored. A list that is malformed comes back as it is, for the caller to
+ * refuse. SP_E_LIMIT. */
+sp_status sp_authz_scope_meant(sp_slice asked, sp_text512 *ret);
+
 /* May a request that was found good earlier, and sealed, still be served for this client as it is now? NULL:
  * yes; else what the page says. */
 const char *sp_authz_still_good(const struct sp_client *client, const struct sp_authz_request *request);

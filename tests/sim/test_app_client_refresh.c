@@ -167,6 +167,20 @@ static void more_scope_than_granted_is_refused_before_anything_rotates(void **st
     assert_error(token_ask(b, in), NONE);
 }
 
+/* Some libraries (Authlib) repeat at each refresh what they asked for at first. */
+static void scopes_that_were_ignored_at_first_are_ignored_again(void **state) {
+    BENCH;
+    const struct granted first = token_session(b, as_public("app"));
+    struct sp_oauth_token_request in = refresh_request(as_public("app"), &first);
+    in.scope = SP_SLICE_LIT("openid email phone documents:read");
+    const struct granted next = token_ask(b, in);
+    assert_error(next, NONE);
+    assert_string_equal(next.scope, "openid documents:read");
+    in = refresh_request(as_public("app"), &next);
+    in.scope = SP_SLICE_LIT("email");
+    assert_error(token_ask(b, in), INVALID_SCOPE);
+}
+
 static void asking_for_too_much_does_not_save_a_thief(void **state) {
     BENCH;
     uint8_t sid[SP_ROW_SID_BYTES];
@@ -290,6 +304,7 @@ int main(void) {
         TOKEN_TESTS(disabled_user_and_disabled_client_refresh_no_more),
         TOKEN_TESTS(narrower_scope_is_for_this_access_token_only),
         TOKEN_TESTS(more_scope_than_granted_is_refused_before_anything_rotates),
+        TOKEN_TESTS(scopes_that_were_ignored_at_first_are_ignored_again),
         TOKEN_TESTS(asking_for_too_much_does_not_save_a_thief),
         TOKEN_TESTS(scope_shrinks_with_the_client_and_with_the_user),
         TOKEN_TESTS(resource_must_be_one_of_the_sessions),
