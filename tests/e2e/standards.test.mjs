@@ -102,12 +102,16 @@ test('every answer says to browsers what they may do with it', async () => {
 
 // RFC 6797 section 7.2, and what a browser of a developer would keep for all of localhost
 test('without an https issuer, or when it is switched off, nothing is said about HTTPS', async () => {
-    for (const settings of [{ 'tokens.issuer': 'http://127.0.0.1:8420' }, { 'server.hsts_max_age': '0' }]) {
+    const said = async (settings) => {
         const other = await Server.start(settings);
         try {
-            assert.equal((await other.get('/healthz')).headers['strict-transport-security'], undefined);
+            return (await other.get('/healthz')).headers['strict-transport-security'];
         } finally { await other.stop(); }
-    }
+    };
+    for (const issuer of ['http://127.0.0.1:8420', 'https://localhost', 'https://localhost:8443/path', 'https://127.0.0.1:8443', 'https://[::1]'])
+        assert.equal(await said({ 'tokens.issuer': issuer }), undefined, issuer);
+    assert.equal(await said({ 'server.hsts_max_age': '0' }), undefined);
+    assert.equal(await said({ 'tokens.issuer': 'https://localhost.example.test', 'server.hsts_max_age': '1d' }), 'max-age=86400');
 });
 
 // OpenID Connect Core sections 3.1.2.1 and 15.1
