@@ -131,6 +131,7 @@ test('an id_token of a refresh is of the same person, client and login, and has 
     const a = claims(first.id_token), b = claims(r.json.id_token);
     assert.deepEqual([b.iss, b.sub, b.aud, b.auth_time, b.sid, b.acr, b.nonce], [a.iss, a.sub, a.aud, a.auth_time, a.sid, a.acr, undefined]);
     assert.equal(a.nonce, 'n-0S6');
+    assert.deepEqual(Object.keys(header(r.json.id_token)).sort(), ['alg', 'kid', 'typ']);
     assert.ok(b.iat >= a.iat && b.exp > b.iat);
 });
 
@@ -163,7 +164,8 @@ test('a hint about the kind of a token may be wrong', async () => {
 // RFC 9470 section 6.2
 test('introspection tells when and how the person logged in', async () => {
     const { access_token } = await tokens();
-    const { json } = await post(s, '/oauth2/introspect', { token: access_token }, who());
+    const { json, headers } = await post(s, '/oauth2/introspect', { token: access_token }, who());
+    assert.equal(headers['cache-control'], 'no-store');
     const c = claims(access_token);
     assert.deepEqual([json.auth_time, json.acr, json.amr], [c.auth_time, 'urn:sallyport:acr:password', ['pwd']]);
     assert.ok(Math.abs(c.auth_time - Date.now() / 1000) < 600);
@@ -194,7 +196,8 @@ test('an access token of each grant has the claims of the profile', async () => 
 test('a pushed request has no request_uri in it, one key, and beats what the browser says besides', async () => {
     const { params, verifier } = asks();
     const push = (more, headers = {}) => post(s, '/oauth2/par', { ...params, ...more }, { ...who(), ...headers });
-    const uri = (await push({})).json.request_uri;
+    const pushed = await push({}), uri = pushed.json.request_uri;
+    assert.deepEqual([pushed.status, pushed.headers['cache-control'], pushed.json.expires_in], [201, 'no-store', 90]);
     oauthRefused(await push({ request_uri: uri }), 400, 'invalid_request');
     const proof = async (nonce) => push({ dpop_jkt: new Key().thumbprint }, { dpop: key.proof('POST', '/oauth2/par', { nonce }) });
     let r = await proof();
