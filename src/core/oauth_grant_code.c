@@ -119,7 +119,7 @@ static void lost(struct code_op *op) {
         end_replayed(op, "second_use");
         return;
     }
-    op->reason = failed == op->insert ? "signed_out" : failed == op->expect ? "user" : "client_gone";
+    op->reason = failed == op->insert ? "signed_out" : failed == op->expect ? "user" : "not_allowed";
     record_refusal(op);
     refuse(op);
 }
@@ -177,12 +177,13 @@ static sp_status add_session(struct code_op *op) {
                                                       .id = op->row.user_id,
                                                       .expect_version = SP_VERSION_ANY,
                                                       .ret_user = &op->t.user};
-    /* A session that comes behind the walk that ends those of a client that is gone would be found by nobody.
-     */
+    /* A client that is gone, or was allowed no more, while its code was under way: what it had was ended then,
+     * and a session that comes after would be found by nobody. */
     sp_op_change(base, SP_CHANGE_CLIENT_EXPECT)->client_expect =
         (struct sp_client_expect){.tenant = SP_TENANT_DEFAULT,
                                   .id = SP_TEXT_SLICE(&op->row.client_id),
-                                  .expect_version = SP_VERSION_ANY};
+                                  .expect_version = SP_VERSION_ANY,
+                                  .allowed_by = op->row.user_id};
     op->insert = sp_op_change(base, SP_CHANGE_SESSION_INSERT);
     op->insert->session_insert =
         (struct sp_session_insert){.row = &op->row, .live_max = base->app->config.sessions_max};

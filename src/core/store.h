@@ -322,13 +322,15 @@ struct sp_client_delete {
     uint64_t expect_version;
     int64_t epoch_expires_s;
 };
-/* Changes nothing: the client exists, is not disabled and has this version (SP_VERSION_ANY: no check). */
+/* Changes nothing: the client exists, is not disabled and has this version (SP_VERSION_ANY: no check); and,
+ * with `allowed_by`, that user has consented to it, or it is trusted. */
 struct sp_client_expect {
     uint32_t tenant;
     sp_slice id;
     uint64_t expect_version;
     struct sp_client_row *ret_client; /* may be NULL */
     uint32_t ret_global_epoch;
+    const uint8_t *allowed_by; /* NULL: nobody is asked */
 };
 
 /* Takes the place of what the user allowed this client before. Conflict when the user is absent. */

@@ -79,11 +79,21 @@ sp_status sp_apply_client_delete(struct sp_apply *a, struct sp_client_delete *in
     return sp_apply_revoke(a, &r);
 }
 
+/* One that was given to an earlier client of this id is none. */
+static sp_status is_allowed(struct sp_apply *a, const struct sp_client_row *client, const uint8_t *user_id) {
+    struct sp_consent_row row;
+    if (user_id == NULL || client->trusted) return SP_SUCCESS;
+    SP_TRY(sp_apply_present(
+        a->tables->ops->consent_get(a->tables, client->tenant, user_id, SP_TEXT_SLICE(&client->id), &row)));
+    return row.granted_ms < client->created_ms ? sp_err(SP_E_CONFLICT) : SP_SUCCESS;
+}
+
 sp_status sp_apply_client_expect(struct sp_apply *a, struct sp_client_expect *in) {
     SP_WIPED(client_row) row;
     SP_TRY(sp_apply_present(a->tables->ops->client_get(a->tables, in->tenant, in->id, &row)));
     if (row.disabled || !sp_apply_version_holds(in->expect_version, row.version))
         return sp_err(SP_E_CONFLICT);
+    SP_TRY(is_allowed(a, &row, in->allowed_by));
     if (in->ret_client != NULL) *in->ret_client = row;
     in->ret_global_epoch = a->now.meta.global_epoch;
     return SP_SUCCESS;

@@ -210,6 +210,14 @@ static sp_status client_remove(struct sp_tables *t, uint32_t tenant, sp_slice id
     return drop(t, SP_MCLIENTS, &key);
 }
 
+static sp_status consent_get(struct sp_tables *t, uint32_t tenant, const uint8_t *user_id, sp_slice client_id,
+                             struct sp_consent_row *ret) {
+    struct sp_consent_row key = {.tenant = tenant};
+    if (!sp_ok(SP_TEXT_SET(&key.client_id, client_id))) return sp_err(SP_E_NOT_FOUND);
+    memcpy(key.user_id, user_id, sizeof(key.user_id));
+    return get(t, SP_MCONSENTS, &key, ret);
+}
+
 static sp_status consent_put(struct sp_tables *t, const struct sp_consent_row *row) {
     return put(t, SP_MCONSENTS, row);
 }
@@ -397,6 +405,7 @@ static const struct sp_tables_ops ops = {
     .client_get = client_get,
     .client_put = client_put,
     .client_remove = client_remove,
+    .consent_get = consent_get,
     .consent_put = consent_put,
     .consents_remove = consents_remove,
     .logout_get = logout_get,

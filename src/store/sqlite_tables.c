@@ -204,6 +204,15 @@ static sp_status client_remove(struct sp_tables *t, uint32_t tenant, sp_slice id
 
 /* ---- consents, logouts ---- */
 
+static sp_status consent_get(struct sp_tables *t, uint32_t tenant, const uint8_t *user_id, sp_slice client_id,
+                             struct sp_consent_row *ret) {
+    BEGIN(c, s, SP_SQL_CONSENT_GET);
+    sp_bind_int(s, 1, tenant);
+    sp_bind_blob(s, 2, user_id, SP_ROW_ID_BYTES);
+    sp_bind_text(s, 3, client_id);
+    return fetch(c, s, sp_row_consent, ret);
+}
+
 static sp_status consent_put(struct sp_tables *t, const struct sp_consent_row *row) {
     BEGIN(c, s, SP_SQL_CONSENT_PUT);
     sp_bind_int(s, 1, row->tenant);
@@ -450,6 +459,7 @@ static const struct sp_tables_ops ops = {
     .client_get = client_get,
     .client_put = client_put,
     .client_remove = client_remove,
+    .consent_get = consent_get,
     .consent_put = consent_put,
     .consents_remove = consents_remove,
     .logout_get = logout_get,

@@ -41,6 +41,8 @@ struct sp_tables_ops {
     sp_status (*client_put)(struct sp_tables *, const struct sp_client_row *row);
     sp_status (*client_remove)(struct sp_tables *, uint32_t tenant, sp_slice id);
 
+    sp_status (*consent_get)(struct sp_tables *, uint32_t tenant, const uint8_t *user_id, sp_slice client_id,
+                             struct sp_consent_row *ret);
     sp_status (*consent_put)(struct sp_tables *, const struct sp_consent_row *row);
     /* client_id empty: all of the user's. */
     sp_status (*consents_remove)(struct sp_tables *, uint32_t tenant, const uint8_t *user_id,

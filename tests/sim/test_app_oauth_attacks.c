@@ -162,6 +162,43 @@ static void a_client_that_is_disabled_in_between_gets_no_session(void **state) {
     redeem_while(b, disable);
 }
 
+/* ---- what was taken back while a code is on the way ---- */
+
+static void withdraw(struct bench *b, const char *client) {
+    struct sp_principal who;
+    struct plain p = {0};
+    const struct tokens own = bench_login(b);
+    assert_int_equal(own.outcome, SP_OUTCOME_OK);
+    who = token_principal(b, own.access);
+    struct sp_call call = bench_call(b);
+    call.principal = &who;
+    sp_app_consent_end_own(b->app, &call, S(client), bench_plain_done, &p);
+    bench_run(b);
+    assert_int_equal(p.outcome, SP_OUTCOME_OK);
+}
+
+/* The client keeps its code back until the person has thought better of it. */
+static void a_code_from_before_consent_was_taken_back_is_not_redeemed(void **state) {
+    BENCH;
+    const struct page in = oauth_sign_in(b, "ada");
+    struct sp_authz_params params = oauth_params("app");
+    params.scope = S("openid offline_access");
+    const struct page kept = oauth_code(b, &params, in.cookie);
+    withdraw(b, "app");
+    assert_int_equal(oauth_redeem(b, "app", &kept).error, SP_OAUTH_INVALID_GRANT);
+    assert_false(is_there(b, oauth_open_code(b, &kept).sid));
+    assert_int_equal(bench_records(b, "code_refused"), 1);
+    assert_int_equal(oauth_ask(b, &params, in.cookie).next, SP_AUTHZ_CONSENT);
+}
+
+static void a_trusted_client_needs_no_consent_for_its_code(void **state) {
+    BENCH;
+    const struct page in = oauth_sign_in(b, "ada");
+    const struct sp_authz_params params = oauth_params("own");
+    const struct page got = oauth_code(b, &params, in.cookie);
+    assert_int_equal(oauth_redeem(b, "own", &got).error, SP_OAUTH_NONE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TOKEN_TESTS(pushing_as_a_public_client_adds_nothing_to_the_table_of_proofs),
@@ -171,6 +208,8 @@ int main(void) {
         TOKEN_TESTS(a_request_of_another_page_allows_nothing),
         TOKEN_TESTS(a_client_that_is_deleted_in_between_gets_no_session),
         TOKEN_TESTS(a_client_that_is_disabled_in_between_gets_no_session),
+        TOKEN_TESTS(a_code_from_before_consent_was_taken_back_is_not_redeemed),
+        TOKEN_TESTS(a_trusted_client_needs_no_consent_for_its_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

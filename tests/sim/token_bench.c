@@ -50,8 +50,18 @@ struct sp_client_proof as_svc(void) {
 
 /* ---- codes ---- */
 
+static void allow(struct bench *b, const uint8_t *user_id, const char *client) {
+    struct sp_consent_row row = {.tenant = SP_TENANT_DEFAULT, .granted_ms = b->now_ms};
+    memcpy(row.user_id, user_id, sizeof(row.user_id));
+    SET(&row.client_id, client);
+    SET(&row.scopes, "openid profile documents:read documents:write");
+    struct sp_change c = {.kind = SP_CHANGE_CONSENT_PUT, .consent_put = {.row = &row}};
+    OK(sp_store_commit_wait(b->store, &c, 1, NULL));
+}
+
 struct sp_authz_code code_new(struct bench *b, const char *client) {
     const struct sp_user_row ada = bench_user(b, "ada");
+    allow(b, ada.id, client);
     struct sp_authz_code code = {.expires_s = b->now_ms / 1000 + SP_OAUTH_CODE_TTL_S,
                                  .redirect_uri_sent = true,
                                  .auth_time_s = b->now_ms / 1000 - 5};

@@ -227,7 +227,7 @@ static void deleted_clients_tokens_are_revoked(void **state) {
 
 static struct sp_change expect_of(const char *id, uint64_t version, struct sp_client_row *ret) {
     return (struct sp_change){.kind = SP_CHANGE_CLIENT_EXPECT,
-                              .client_expect = {1, sp_slice_cstr(id), version, ret, 77}};
+                              .client_expect = {1, sp_slice_cstr(id), version, ret, 77, NULL}};
 }
 
 static void expected_client_is_given_with_the_global_epoch(void **state) {

@@ -124,7 +124,7 @@ static void make_client_change(struct set *s, size_t i) {
     case 1:
         *c = (struct sp_change){
             .kind = SP_CHANGE_CLIENT_EXPECT,
-            .client_expect = {1, SP_TEXT_SLICE(&s->clients[i].id), expect, &s->ret_clients[i], 0}};
+            .client_expect = {1, SP_TEXT_SLICE(&s->clients[i].id), expect, &s->ret_clients[i], 0, NULL}};
         break;
     default:
         *c = (struct sp_change){
