@@ -84,7 +84,12 @@ static sp_status load_clients(struct sp_app *app) {
     bool more = true;
     SP_TRY(sp_live_clients_new(app->seats, &app->clients));
     while (more) SP_TRY(load_clients_page(app, &after, &more));
-    return SP_SUCCESS;
+    /* Its tokens would be those of people's own sessions, which may look after the account. Nobody registers
+     * one under this id; but the configuration may have taken the id of one that was there. */
+    const struct sp_client *namesake =
+        sp_live_clients_get(app->clients, SP_TEXT_SLICE(&app->config.client_id));
+    sp_client_release(namesake);
+    return namesake == NULL ? SP_SUCCESS : sp_err(SP_E_CONFLICT);
 }
 
 static sp_status load_revocations_page(struct sp_app *app, uint64_t *after_seq, bool *ret_more) {

@@ -185,8 +185,10 @@ static sp_status open_app(struct server *s) {
                                      .master_key = SP_SLICE_ARRAY(master_key)};
     sp_status status = sp_app_open(&config, &deps, &s->app);
     sp_wipe(master_key, sizeof(master_key));
-    SP_TRY(sp_wire_say(status, "opening the store's keys and revocations",
-                       "`crypto_failed` means that the master key is not the one that sealed them."));
+    SP_TRY(
+        sp_wire_say(status, "opening the store's keys and revocations",
+                    "`crypto_failed` means that the master key is not the one that sealed them; `conflict`, "
+                    "that a client is registered under the id in tokens.client_id."));
     return sp_wire_say(sp_marker_new(text(s, SP_CFG_server_data), s->store, s->log, &s->marker),
                        "writing the mark `boots`", "It must be possible to write to the data directory.");
 }

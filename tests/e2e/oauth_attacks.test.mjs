@@ -195,6 +195,20 @@ test('a client is not made under a name that means somebody else', async () => {
         assert.notEqual((await s.cli(['client', 'add', '--grant', 'client_credentials', id])).status, 0, JSON.stringify(id));
 });
 
+// Its tokens would be those of the person's own sessions, with the account to look after.
+test('the server does not take the id of a client for its own sessions', async () => {
+    const own = await Server.start();
+    try {
+        await addClient(own, 'shop', '--grant', 'client_credentials');
+        own.settings = { 'tokens.client_id': 'shop' };
+        await assert.rejects(own.restart(), /the server did not start[\s\S]*tokens\.client_id/);
+        own.settings = {};
+        await own.spawn();
+    } finally {
+        await own.stop();
+    }
+});
+
 test('forms that try the parser: refused in words, never a 5xx, never both meanings', async () => {
     const good = { grant_type: 'refresh_token', refresh_token: 'x' };
     const auth = basicAuth(shop.id, shop.secret);
