@@ -71,6 +71,35 @@ static void consent_is_stored_as_given_and_replaced(void **state) {
     assert_int_equal(events_count(f), 0);
 }
 
+static void client_is_expected_with_the_consent_of_a_user(void **state) {
+    struct fixture *f = *state;
+    const struct sp_consent_row row = make_consent(1, "shop", "openid");
+    const struct sp_user_row stranger = make_user(2);
+    struct sp_client_row client = make_client("shop");
+    struct sp_change put = {.kind = SP_CHANGE_CLIENT_PUT,
+                            .client_put = {.row = &client, .expect_version = SP_VERSION_ANY}};
+    struct sp_change c = {.kind = SP_CHANGE_CLIENT_EXPECT,
+                          .client_expect = {.tenant = SP_TENANT_DEFAULT,
+                                            .id = sp_slice_cstr("shop"),
+                                            .expect_version = SP_VERSION_ANY,
+                                            .allowed_by = row.user_id}};
+    add_users(f);
+    assert_commits(f, &put);
+    assert_refuses(f, &c); /* nobody has allowed it */
+    add_consent(f, &row);
+    assert_commits(f, &c);
+    c.client_expect.allowed_by = stranger.id;
+    assert_refuses(f, &c);
+    client.trusted = true;
+    assert_commits(f, &put);
+    assert_commits(f, &c);
+    client.trusted = false;
+    client.created_ms = row.granted_ms + 1; /* another client by now */
+    assert_commits(f, &put);
+    c.client_expect.allowed_by = row.user_id;
+    assert_refuses(f, &c);
+}
+
 static void longest_consent_fits(void **state) {
     struct fixture *f = *state;
     struct sp_consent_row row = make_consent(1, "", ""), found;
@@ -208,6 +237,7 @@ int conformance_consents(void) {
     const struct CMUnitTest tests[] = {
         STORE_TEST(consent_is_stored_as_given_and_replaced),
         STORE_TEST(longest_consent_fits),
+        STORE_TEST(client_is_expected_with_the_consent_of_a_user),
         STORE_TEST(consent_is_found_by_its_whole_key_only),
         STORE_TEST(consent_of_nobody_is_refused),
         STORE_TEST(consents_are_deleted_one_or_all),
