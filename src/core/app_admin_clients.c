@@ -148,14 +148,9 @@ static sp_status record(struct client_op *c, enum sp_audit_action action, const 
     return sp_op_audit(&c->admin.plain.base, &event);
 }
 
-static bool has_subject(const struct sp_client_row *row) {
-    static const uint8_t zeros[SP_ROW_ID_BYTES] = {0};
-    return memcmp(row->subject, zeros, sizeof(zeros)) != 0; /* an id, and public */
-}
-
 /* A row from before clients had subjects gets its own with the next change. */
 static struct sp_client_put *put_row(struct client_op *c, uint64_t expect_version) {
-    if (!has_subject(&c->row)) sp_client_subject(SP_TEXT_SLICE(&c->row.id), c->row.subject);
+    if (!sp_client_has_subject(&c->row)) sp_client_subject(SP_TEXT_SLICE(&c->row.id), c->row.subject);
     struct sp_client_put *put = &sp_op_change(&c->admin.plain.base, SP_CHANGE_CLIENT_PUT)->client_put;
     *put = (struct sp_client_put){.row = &c->row, .expect_version = expect_version};
     return put;

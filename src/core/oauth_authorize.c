@@ -15,8 +15,7 @@ static const struct sp_op_kind authorize_kind = {
 /* The request comes from a login, without the cookie that went with it: the next login would end in the same
  * way, and so on. */
 static bool has_lost_cookie(const struct sp_browser *b) {
-    static const uint8_t nobody[SP_ROW_SID_BYTES];
-    return !b->has_cookie && memcmp(b->request.signed_in, nobody, sizeof(nobody)) != 0;
+    return !b->has_cookie && !sp_row_id_is_none(b->request.signed_in, sizeof(b->request.signed_in));
 }
 
 static void act(struct sp_browser_op *op, struct sp_authz_step step) {
@@ -73,8 +72,8 @@ static void read_consent(struct sp_browser_op *op) {
 /* As if consent were given; only where that is all that would be missing does the store have to be asked. */
 static void decide(struct sp_browser_op *op) {
     struct sp_browser *b = &op->b;
-    const struct sp_authz_consent_facts given = {.just_given = true};
-    struct sp_authz_step step = sp_authz_step(&b->request, &b->signin, &given, op->base.now_ms / 1000);
+    const struct sp_authz_consent_facts facts = {.is_needless = b->client->row.trusted, .just_given = true};
+    const struct sp_authz_step step = sp_authz_step(&b->request, &b->signin, &facts, op->base.now_ms / 1000);
     if (step.kind != SP_STEP_CODE) {
         act(op, step);
         return;
@@ -82,7 +81,7 @@ static void decide(struct sp_browser_op *op) {
     sp_status s = sp_browser_grant(b);
     if (!sp_ok(s)) {
         sp_op_fail(&op->base, s);
-    } else if (b->client->row.trusted) {
+    } else if (facts.is_needless) {
         act(op, step);
     } else {
         read_consent(op);

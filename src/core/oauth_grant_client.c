@@ -64,13 +64,6 @@ static void record(const struct client_op *op) {
 
 /* ---- the way there ---- */
 
-/* A row from before clients had subjects gets one when it is next written, and nothing written since then is
- * without. Until then a token of its could not be revoked, and is not given. */
-static bool has_subject(const struct sp_client_row *row) {
-    static const uint8_t none[SP_ROW_ID_BYTES] = {0};
-    return memcmp(row->subject, none, sizeof(none)) != 0;
-}
-
 static void row_read(struct sp_op *base, sp_status status) {
     struct client_op *op = client_of(base);
     const bool is_gone = sp_is(status, SP_E_NOT_FOUND);
@@ -79,7 +72,9 @@ static void row_read(struct sp_op *base, sp_status status) {
         return;
     }
     const struct sp_client_row *row = is_gone ? NULL : &base->read.ret.clients[0];
-    if (row == NULL || row->disabled || !has_subject(row)) {
+    /* A row from before clients had subjects gets one when it is next written, and nothing written since then
+     * is without. Until then a token of its could not be revoked, and is not given. */
+    if (row == NULL || row->disabled || !sp_client_has_subject(row)) {
         sp_oauth_refuse(base, SP_OAUTH_INVALID_CLIENT, "client authentication failed");
         return;
     }

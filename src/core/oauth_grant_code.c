@@ -146,11 +146,6 @@ static sp_slice binding_of(const struct code_op *op) {
     return op->t.client->row.is_public ? SP_TEXT_SLICE(&op->t.jkt) : SP_SLICE_EMPTY;
 }
 
-static const uint8_t *parent_of(const struct sp_authz_code *code) {
-    static const uint8_t none[SP_ROW_SID_BYTES] = {0};
-    return memcmp(code->parent, none, sizeof(none)) == 0 ? NULL : code->parent;
-}
-
 static sp_status add_session(struct code_op *op) {
     struct sp_op *base = &op->t.base;
     const struct sp_client_row *client = &op->t.client->row;
@@ -168,7 +163,7 @@ static sp_status add_session(struct code_op *op) {
         .client = client,
         .aud = SP_TEXT_SLICE(&op->aud),
         .sid = op->code.sid,
-        .parent = parent_of(&op->code),
+        .parent = op->code.parent, /* zeros: none */
         .offline = sp_words_contain(scope, SP_SLICE_LIT("offline_access")),
     };
     SP_TRY(sp_session_row_new(&op->t, &birth, &op->row));
@@ -177,8 +172,8 @@ static sp_status add_session(struct code_op *op) {
                                                       .id = op->row.user_id,
                                                       .expect_version = SP_VERSION_ANY,
                                                       .ret_user = &op->t.user};
-    /* A client that is gone, or was allowed no more, while its code was under way: what it had was ended then,
-     * and a session that comes after would be found by nobody. */
+    /* A client that is gone, or was allowed no more, while its code was under way: what it had was ended
+     * then, and a session that comes after would be found by nobody. */
     sp_op_change(base, SP_CHANGE_CLIENT_EXPECT)->client_expect =
         (struct sp_client_expect){.tenant = SP_TENANT_DEFAULT,
                                   .id = SP_TEXT_SLICE(&op->row.client_id),

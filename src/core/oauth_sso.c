@@ -43,17 +43,12 @@ sp_status sp_browser_open_cookie(struct sp_browser *b, sp_slice cookie) {
     return sp_is(s, SP_E_MALFORMED) ? SP_SUCCESS : s;
 }
 
-static bool has_parent(const struct sp_session_row *row) {
-    static const uint8_t none[SP_ROW_SID_BYTES] = {0};
-    return memcmp(row->parent, none, sizeof(none)) != 0;
-}
-
 /* A sid stands in tokens and lists; the secret never left the row and the cookie. */
 bool sp_signin_is_good(const struct sp_app *app, const struct sp_session_row *row,
                        const struct sp_sso_cookie *cookie, int64_t now_ms,
                        const struct sp_session_policy *policy) {
     if (!sp_ct_equal(SP_SLICE_ARRAY(row->secret), SP_SLICE_ARRAY(cookie->secret))) return false;
-    if (row->mode != SP_MODE_COOKIE || has_parent(row)) return false;
+    if (row->mode != SP_MODE_COOKIE || sp_session_has_parent(row)) return false;
     if (!sp_slice_eq(SP_TEXT_SLICE(&row->client_id), SP_TEXT_SLICE(&app->config.client_id))) return false;
     return sp_session_over(row, now_ms, policy) == SP_END_NONE;
 }

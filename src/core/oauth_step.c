@@ -24,15 +24,9 @@ static const struct {
     [PLACE_READY] = {SP_STEP_CODE, SP_OAUTH_NONE},
 };
 
-static bool is_zero(const uint8_t *p, size_t n) {
-    uint8_t any = 0;
-    for (size_t i = 0; i < n; i++) any |= p[i];
-    return any == 0;
-}
-
 /* The sign-in was made for this very request. */
 static bool is_fresh(const struct sp_authz_request *r, const struct sp_authz_signin_facts *s) {
-    return !is_zero(r->signed_in, sizeof(r->signed_in)) &&
+    return !sp_row_id_is_none(r->signed_in, sizeof(r->signed_in)) &&
            memcmp(r->signed_in, s->sid, sizeof(r->signed_in)) == 0;
 }
 

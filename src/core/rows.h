@@ -115,6 +115,15 @@ struct sp_session_row {
     uint64_t refreshes;
     uint32_t global_epoch; /* at birth; the session is over when the store's session floor is above it */
 };
+/* Ids of random bytes are never all zeros, which stand for none. */
+static inline bool sp_row_id_is_none(const uint8_t *id, size_t n) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < n; i++) any |= id[i];
+    return any == 0;
+}
+static inline bool sp_session_has_parent(const struct sp_session_row *row) {
+    return !sp_row_id_is_none(row->parent, sizeof(row->parent));
+}
 
 enum sp_key_use {
     SP_KEY_ACCESS = 1,  /* signs access tokens */
@@ -185,6 +194,9 @@ struct sp_client_row {
     struct sp_client_secret secrets[SP_ROW_CLIENT_SECRETS];
     int64_t created_ms;
 };
+static inline bool sp_client_has_subject(const struct sp_client_row *row) {
+    return !sp_row_id_is_none(row->subject, sizeof(row->subject));
+}
 
 /* What a person allowed a client to have. It is worth nothing when it is older than the client: a client that
  * was deleted leaves these behind. */

@@ -4,11 +4,6 @@
 
 /* ---- clients ---- */
 
-static bool has_subject(const struct sp_client_row *row) {
-    static const uint8_t none[SP_ROW_ID_BYTES];
-    return memcmp(row->subject, none, sizeof(none)) != 0;
-}
-
 /* Verifiers look a client's subject up where they look for users. */
 static struct sp_revocation_row client_epoch_raised(const struct sp_client_row *row, int64_t expires_s) {
     struct sp_revocation_row r = {
@@ -25,10 +20,10 @@ static struct sp_revocation_row client_epoch_raised(const struct sp_client_row *
 static sp_status complete(const struct sp_client_put *in, const struct sp_client_row *old, uint64_t version,
                           struct sp_client_row *row) {
     row->version = version;
-    if (!has_subject(row)) memcpy(row->subject, old->subject, sizeof(row->subject));
+    if (!sp_client_has_subject(row)) memcpy(row->subject, old->subject, sizeof(row->subject));
     if (in->raise_epoch) {
         uint32_t raised = old->epoch;
-        sp_assert(has_subject(row));
+        sp_assert(sp_client_has_subject(row));
         SP_TRY(sp_apply_epoch_raise(&raised));
         if (row->epoch < raised) row->epoch = raised;
     } else if (version != 1) {
@@ -69,7 +64,7 @@ sp_status sp_apply_client_delete(struct sp_apply *a, struct sp_client_delete *in
     SP_WIPED(client_row) old;
     SP_TRY(sp_apply_present(a->tables->ops->client_get(a->tables, in->tenant, in->id, &old)));
     if (!sp_apply_version_holds(in->expect_version, old.version)) return sp_err(SP_E_CONFLICT);
-    const bool revokes = in->epoch_expires_s != 0 && has_subject(&old);
+    const bool revokes = in->epoch_expires_s != 0 && sp_client_has_subject(&old);
     if (revokes) SP_TRY(sp_apply_epoch_raise(&old.epoch));
     SP_TRY(sp_apply_reserve(a, 2));
     SP_TRY(a->tables->ops->client_remove(a->tables, in->tenant, in->id));

@@ -187,11 +187,6 @@ static sp_status walk_next(struct sp_apply *a, struct walk *w, struct sp_session
     }
 }
 
-static bool has_parent(const struct sp_session_row *row) {
-    static const uint8_t none[SP_ROW_SID_BYTES];
-    return memcmp(row->parent, none, sizeof(none)) != 0;
-}
-
 /* A child has none: families are one level deep. */
 static sp_status end_children(struct sp_apply *a, const struct sp_session_row *parent, int64_t now_ms,
                               uint32_t *ret_n) {
@@ -199,7 +194,7 @@ static sp_status end_children(struct sp_apply *a, const struct sp_session_row *p
     struct walk w = walk_of(parent->tenant, parent->sid, parent->user_id);
     const struct end end = {SP_SESSION_ENDED, SP_END_PARENT, now_ms};
     uint32_t ended = 0;
-    while (!has_parent(parent)) {
+    while (!sp_session_has_parent(parent)) {
         sp_status s = walk_next(a, &w, &row);
         if (sp_is(s, SP_E_NOT_FOUND)) break;
         SP_TRY(s);
@@ -286,7 +281,7 @@ static int64_t over_since(const struct sp_apply *a, const struct sp_session_row 
 /* A client could sign a person in as often as it likes, until the sessions of all others are gone; so it
  * makes room among its own, as long as it has any. */
 static bool is_own(const struct sp_session_row *row, const struct sp_session_row *newcomer) {
-    return has_parent(newcomer) &&
+    return sp_session_has_parent(newcomer) &&
            sp_slice_eq(SP_TEXT_SLICE(&row->client_id), SP_TEXT_SLICE(&newcomer->client_id));
 }
 
@@ -358,13 +353,13 @@ static sp_status make_room(struct sp_apply *a, const struct sp_session_row *newc
 
 static bool fits_parent(const struct sp_apply *a, const struct sp_session_row *child,
                         const struct sp_session_row *parent) {
-    return is_live(a, parent, child->created_ms) && !has_parent(parent) &&
+    return is_live(a, parent, child->created_ms) && !sp_session_has_parent(parent) &&
            memcmp(parent->user_id, child->user_id, sizeof(child->user_id)) == 0;
 }
 
 static sp_status parent_is_there(struct sp_apply *a, struct sp_session_insert *in) {
     SP_WIPED(session_row) parent;
-    if (!has_parent(in->row)) return SP_SUCCESS;
+    if (!sp_session_has_parent(in->row)) return SP_SUCCESS;
     sp_status s = session_get(a, in->row->tenant, in->row->parent, &parent);
     if (sp_ok(s) && !fits_parent(a, in->row, &parent)) s = sp_err(SP_E_CONFLICT);
     in->ret_parent_gone = sp_is(s, SP_E_CONFLICT);

@@ -62,20 +62,14 @@ void sp_session_hot_encode(const struct sp_session_row *row, uint8_t ret[SP_SESS
     sp_assert(o.n == SP_SESSION_HOT_BYTES);
 }
 
-static const uint8_t no_parent[SP_ROW_SID_BYTES];
-
-static bool has_parent(const struct sp_session_row *row) {
-    return memcmp(row->parent, no_parent, sizeof(no_parent)) != 0;
-}
-
 static unsigned family_flags(const struct sp_session_row *row) {
-    return (has_parent(row) ? LOGIN_PARENT : 0U) | (row->offline ? LOGIN_OFFLINE : 0U) |
+    return (sp_session_has_parent(row) ? LOGIN_PARENT : 0U) | (row->offline ? LOGIN_OFFLINE : 0U) |
            (row->backchannel ? LOGIN_BACKCHANNEL : 0U);
 }
 
 static void put_family(struct out *o, const struct sp_session_row *row) {
     put_u8(o, family_flags(row));
-    if (has_parent(row)) put(o, row->parent, sizeof(row->parent));
+    if (sp_session_has_parent(row)) put(o, row->parent, sizeof(row->parent));
 }
 
 size_t sp_session_login_encode(const struct sp_session_row *row, uint8_t ret[SP_SESSION_LOGIN_BYTES_MAX]) {
@@ -179,7 +173,7 @@ static sp_status get_family(struct sp_reader *r, struct sp_session_row *row) {
     row->backchannel = (flags & LOGIN_BACKCHANNEL) != 0;
     if ((flags & LOGIN_PARENT) == 0) return SP_SUCCESS;
     SP_TRY(sp_reader_copy(r, row->parent, sizeof(row->parent)));
-    return has_parent(row) ? SP_SUCCESS : sp_err(SP_E_MALFORMED);
+    return sp_session_has_parent(row) ? SP_SUCCESS : sp_err(SP_E_MALFORMED);
 }
 
 sp_status sp_session_login_decode(sp_slice login, struct sp_session_row *row) {
