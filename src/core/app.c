@@ -21,6 +21,13 @@ sp_status sp_app_ready(struct sp_app *app) {
     return app->deps.store->ops->health(app->deps.store);
 }
 
+sp_status sp_app_url(const struct sp_app *app, sp_slice path, struct sp_buf *ret) {
+    sp_slice issuer = SP_TEXT_SLICE(&app->config.issuer);
+    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
+    SP_TRY(sp_buf_append(ret, issuer));
+    return sp_buf_append(ret, path);
+}
+
 /* ---- who calls ---- */
 
 /* A principal is a value that outlives the token, so a claim that does not fit our rows is not one of our

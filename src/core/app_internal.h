@@ -200,6 +200,10 @@ struct sp_session_policy sp_app_policy(const struct sp_app *app, const struct sp
 int64_t sp_app_epoch_expires_s(const struct sp_app *app, int64_t now_ms);
 struct sp_key_schedule sp_app_key_schedule(const struct sp_app *app);
 
+/* Appends the URL of an endpoint, as clients know it: the issuer, which may end with a slash, and the path,
+ * which begins with one. */
+sp_status sp_app_url(const struct sp_app *app, sp_slice path, struct sp_buf *ret);
+
 /* As sp_app_authenticate; logout reads expired and revoked tokens too. */
 enum sp_reject sp_app_principal(struct sp_app *app, sp_slice access_token, enum sp_authn_flags flags,
                                 struct sp_principal *ret);
@@ -388,6 +392,14 @@ sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_bir
                              struct sp_session_row *ret);
 /* Records that older sessions of its user made room for it; nothing for 0. */
 void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted);
+
+/* ---- refresh tokens (app_refresh.c) ---- */
+
+/* One of ours by its tag; says nothing about its session. */
+sp_status sp_app_refresh_parse(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret);
+/* By the ratchet: see sp_tripwire_is_long. */
+enum sp_proof sp_app_refresh_prove(struct sp_app *app, const struct sp_session_row *row,
+                                   const struct sp_refresh_token *token);
 
 /* ---- attempts (app_throttle.c) ---- */
 

@@ -69,19 +69,10 @@ static void logout(struct logout_op *op) {
     commit_or_fail(op, add_end(op, SP_AUDIT_LOGOUT), logged_out);
 }
 
-static bool is_genuine(struct logout_op *op, const struct sp_session_row *row) {
-    struct sp_app *app = op->plain.base.app;
-    sp_seats_enter(app->seats);
-    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
-    const struct sp_refresh_key *key = sp_snapshot_refresh_find(snapshot, op->token.key_id);
-    bool genuine = key != NULL && sp_tripwire_prove(row, &op->token, key) == SP_PROOF_GENUINE;
-    sp_seats_leave(app->seats);
-    return genuine;
-}
-
 static sp_status prove(struct sp_op *base) {
     struct logout_op *op = (struct logout_op *)(void *)base;
-    return is_genuine(op, &base->read.ret.sessions[0]) ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+    const enum sp_proof proof = sp_app_refresh_prove(base->app, &base->read.ret.sessions[0], &op->token);
+    return proof == SP_PROOF_GENUINE ? SP_SUCCESS : sp_err(SP_E_REFUSED);
 }
 
 static void proved(struct sp_op *base, sp_status status) {
@@ -118,11 +109,7 @@ static void session_read(struct sp_op *base, sp_status status) {
 
 static void logout_by_refresh(struct logout_op *op, sp_slice text) {
     struct sp_op *base = &op->plain.base;
-    sp_seats_enter(base->app->seats);
-    void *snapshot = (void *)(uintptr_t)sp_keys_now(base->app->keys);
-    sp_status parsed = sp_refresh_token_parse(text, sp_snapshot_refresh_find, snapshot, &op->token);
-    sp_seats_leave(base->app->seats);
-    if (!sp_ok(parsed)) {
+    if (!sp_ok(sp_app_refresh_parse(base->app, text, &op->token))) {
         sp_op_finish(base, SP_OUTCOME_INVALID_GRANT);
         return;
     }

@@ -15,6 +15,26 @@ static void refresh_release(struct sp_op *op) {
 static const struct sp_op_kind refresh_kind = {
     .size = sizeof(struct sp_refresh_op), .say = sp_tokens_say, .release = refresh_release};
 
+/* ---- a token that is shown ---- */
+
+sp_status sp_app_refresh_parse(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret) {
+    sp_seats_enter(app->seats);
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
+    const sp_status s = sp_refresh_token_parse(text, sp_snapshot_refresh_find, snapshot, ret);
+    sp_seats_leave(app->seats);
+    return s;
+}
+
+enum sp_proof sp_app_refresh_prove(struct sp_app *app, const struct sp_session_row *row,
+                                   const struct sp_refresh_token *token) {
+    sp_seats_enter(app->seats);
+    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
+    const struct sp_refresh_key *key = sp_snapshot_refresh_find(snapshot, token->key_id);
+    const enum sp_proof proof = key == NULL ? SP_PROOF_WRONG : sp_tripwire_prove(row, token, key);
+    sp_seats_leave(app->seats);
+    return proof;
+}
+
 /* ---- the next token ---- */
 
 static void encode(struct sp_refresh_op *op, const struct sp_refresh_key *key, uint32_t generation,
@@ -157,14 +177,6 @@ static void written(struct sp_op *base, sp_status status) {
     }
 }
 
-static sp_status parse(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret) {
-    sp_seats_enter(app->seats);
-    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
-    sp_status s = sp_refresh_token_parse(text, sp_snapshot_refresh_find, snapshot, ret);
-    sp_seats_leave(app->seats);
-    return s;
-}
-
 static bool take_attempt(struct sp_refresh_op *op, sp_slice attempt) {
     if (attempt.n != 0 && attempt.n != SP_ROW_ATTEMPT_BYTES) return false;
     op->has_attempt = attempt.n != 0;
@@ -193,7 +205,8 @@ static enum sp_outcome accept(struct sp_refresh_op *op, const struct sp_refresh_
     op->mode = in->mode;
     bool mode = in->mode == SP_MODE_TOKEN || in->mode == SP_MODE_COOKIE;
     if (!mode || !take_attempt(op, in->attempt)) return SP_OUTCOME_INVALID_REQUEST;
-    if (!sp_ok(parse(op->t.base.app, in->refresh_token, &op->token))) return SP_OUTCOME_INVALID_GRANT;
+    if (!sp_ok(sp_app_refresh_parse(op->t.base.app, in->refresh_token, &op->token)))
+        return SP_OUTCOME_INVALID_GRANT;
     /* No session of ours comes near: 2^31 refreshes. */
     if (op->token.generation >= SP_GENERATION_MAX) return SP_OUTCOME_INVALID_GRANT;
     if (!sp_ok(sp_refresh_successor(op))) return SP_OUTCOME_INVALID_GRANT;

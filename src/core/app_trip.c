@@ -251,16 +251,6 @@ static bool same_client(const struct sp_refresh_op *op) {
            sp_slice_eq(SP_TEXT_SLICE(&op->seen.client_id), SP_TEXT_SLICE(&op->client_id));
 }
 
-static enum sp_proof prove(struct sp_refresh_op *op) {
-    struct sp_app *app = op->t.base.app;
-    sp_seats_enter(app->seats);
-    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
-    const struct sp_refresh_key *key = sp_snapshot_refresh_find(snapshot, op->token.key_id);
-    enum sp_proof proof = key == NULL ? SP_PROOF_WRONG : sp_tripwire_prove(&op->seen, &op->token, key);
-    sp_seats_leave(app->seats);
-    return proof;
-}
-
 static void judge(struct sp_refresh_op *op) {
     struct sp_op *base = &op->t.base;
     struct sp_refresh_event event = {.proof = op->proof,
@@ -276,7 +266,7 @@ static void judge(struct sp_refresh_op *op) {
 
 static sp_status prove_long(struct sp_op *base) {
     struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
-    op->proof = prove(op);
+    op->proof = sp_app_refresh_prove(op->t.base.app, &op->seen, &op->token);
     return SP_SUCCESS;
 }
 
@@ -300,7 +290,7 @@ static void decide(struct sp_refresh_op *op) {
     } else if (sp_tripwire_is_long(&op->seen, &op->token)) {
         sp_op_long_proof(base, prove_long, proved);
     } else {
-        op->proof = prove(op);
+        op->proof = sp_app_refresh_prove(op->t.base.app, &op->seen, &op->token);
         judge(op);
     }
 }

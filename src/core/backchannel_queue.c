@@ -57,18 +57,12 @@ static sp_status make_room(struct sp_logout_client *c) {
 
 /* ---- clients ---- */
 
-static int compare(sp_slice a, sp_slice b) {
-    const size_t n = a.n < b.n ? a.n : b.n;
-    const int order = n == 0 ? 0 : memcmp(a.p, b.p, n); /* ids are public */
-    return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
-}
-
 /* Where it is, or would be. */
 static size_t place_of(const struct sp_logout_queue *q, sp_slice id) {
     size_t low = 0, high = q->n;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (compare(SP_TEXT_SLICE(&q->clients[middle]->id), id) < 0)
+        if (sp_slice_cmp(SP_TEXT_SLICE(&q->clients[middle]->id), id) < 0)
             low = middle + 1;
         else
             high = middle;

@@ -56,22 +56,14 @@ static void assertion_check_free(struct assertion_check *a) {
 
 enum { ENDPOINT_URL_BYTES_MAX = 1024 }; /* an issuer and a path of ours */
 
-/* The URL of an endpoint: the issuer may end with a slash, the path begins with one. */
-static sp_status write_url(const struct sp_app *app, sp_slice path, struct sp_buf *url) {
-    sp_slice issuer = SP_TEXT_SLICE(&app->config.issuer);
-    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
-    SP_TRY(sp_buf_append(url, issuer));
-    return sp_buf_append(url, path);
-}
-
 /* NULL: no memory. */
 static struct assertion_check *assertion_check_new(const struct sp_app *app, sp_slice path) {
     struct assertion_check *a = malloc(sizeof(*a));
     if (a == NULL) return NULL;
     a->url = (struct sp_buf)SP_BUF_INIT(ENDPOINT_URL_BYTES_MAX);
     a->token_url = (struct sp_buf)SP_BUF_INIT(ENDPOINT_URL_BYTES_MAX);
-    sp_status s = write_url(app, path, &a->url);
-    if (sp_ok(s)) s = write_url(app, SP_SLICE_LIT("/oauth2/token"), &a->token_url);
+    sp_status s = sp_app_url(app, path, &a->url);
+    if (sp_ok(s)) s = sp_app_url(app, SP_SLICE_LIT("/oauth2/token"), &a->token_url);
     if (sp_ok(s)) return a;
     assertion_check_free(a);
     return NULL;

@@ -113,26 +113,6 @@ sp_status sp_oauth_scope_of_user(struct sp_app *app, sp_slice scope, sp_slice ro
     return s;
 }
 
-/* ---- refresh tokens ---- */
-
-sp_status sp_oauth_parse_refresh(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret) {
-    sp_seats_enter(app->seats);
-    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
-    const sp_status s = sp_refresh_token_parse(text, sp_snapshot_refresh_find, snapshot, ret);
-    sp_seats_leave(app->seats);
-    return s;
-}
-
-enum sp_proof sp_oauth_prove(struct sp_app *app, const struct sp_session_row *row,
-                             const struct sp_refresh_token *token) {
-    sp_seats_enter(app->seats);
-    void *snapshot = (void *)(uintptr_t)sp_keys_now(app->keys);
-    const struct sp_refresh_key *key = sp_snapshot_refresh_find(snapshot, token->key_id);
-    const enum sp_proof proof = key == NULL ? SP_PROOF_WRONG : sp_tripwire_prove(row, token, key);
-    sp_seats_leave(app->seats);
-    return proof;
-}
-
 /* ---- what discovery may promise ---- */
 
 /* The key that signs now decides, not the configured alg: a change of it takes effect with the next key. */

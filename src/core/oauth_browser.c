@@ -243,14 +243,11 @@ void sp_browser_redirect_error(struct sp_browser *b, struct sp_oauth_trouble tro
 
 sp_status sp_browser_build_self(struct sp_browser *b) {
     SP_AUTO(sp_buf) uri = SP_BUF_INIT(SP_OAUTH_SEALED_BYTES_MAX + sizeof(SP_OAUTH_REQUEST_URI_PREFIX));
-    sp_slice issuer = SP_TEXT_SLICE(&b->op->app->config.issuer);
-    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
     SP_TRY(seal(b));
     SP_TRY(sp_buf_append_cstr(&uri, SP_OAUTH_REQUEST_URI_PREFIX));
     SP_TRY(sp_buf_append(&uri, sp_buf_slice(&b->sealed)));
     sp_buf_clear(&b->location);
-    SP_TRY(sp_redirect_begin(issuer, &b->location));
-    SP_TRY(sp_buf_append_cstr(&b->location, SP_AUTHORIZE_PATH));
+    SP_TRY(sp_app_url(b->op->app, SP_SLICE_LIT(SP_AUTHORIZE_PATH), &b->location));
     SP_TRY(sp_redirect_param(&b->location, "client_id", SP_TEXT_SLICE(&b->request.client_id)));
     SP_TRY(sp_redirect_param(&b->location, "request_uri", sp_buf_slice(&uri)));
     b->next = SP_AUTHZ_REDIRECT;

@@ -40,14 +40,6 @@ static struct sp_oauth_trouble trouble_of(enum sp_dpop_fault fault) {
     return t;
 }
 
-/* The URL as clients know it: the issuer, which is what discovery tells, and the endpoint's path. */
-static sp_status url_of(const struct sp_app *app, sp_slice path, struct sp_buf *ret) {
-    sp_slice issuer = SP_TEXT_SLICE(&app->config.issuer);
-    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
-    SP_TRY(sp_buf_append(ret, issuer));
-    return sp_buf_append(ret, path);
-}
-
 /* A nonce that is given must be good; one is needed where the rule says so, and from a proof that may have
  * been used before the start. */
 static enum sp_dpop_fault judge_nonce(const struct sp_app *app, const struct sp_dpop *proof,
@@ -66,7 +58,7 @@ static enum sp_dpop_fault look(struct sp_app *app, const struct sp_dpop_shown *s
                                struct sp_dpop_scratch *scratch, struct sp_oauth_proof *ret) {
     SP_AUTO(sp_buf) url = SP_BUF_INIT(SP_HTU_BYTES_MAX);
     struct sp_dpop proof;
-    if (!sp_ok(url_of(app, shown->path, &url))) return SP_DPOP_INTERNAL;
+    if (!sp_ok(sp_app_url(app, shown->path, &url))) return SP_DPOP_INTERNAL;
     const sp_slice urls[] = {sp_buf_slice(&url)};
     const struct sp_dpop_expect expect = {.method = shown->method,
                                           .urls = urls,

@@ -65,22 +65,13 @@ struct sp_strings sp_oauth_audience_claim(sp_slice words, uint8_t *room, size_t 
 sp_status sp_app_sign_access(struct sp_app *app, struct sp_claims *claims, struct sp_permission_limit limit,
                              size_t bytes_max, struct sp_buf *ret);
 
-/* ---- refresh tokens (oauth.c) ---- */
-
-/* One of ours by its tag; says nothing about its session. */
-sp_status sp_oauth_parse_refresh(struct sp_app *app, sp_slice text, struct sp_refresh_token *ret);
-/* By the ratchet: see sp_tripwire_is_long. */
-enum sp_proof sp_oauth_prove(struct sp_app *app, const struct sp_session_row *row,
-                             const struct sp_refresh_token *token);
-
 /* ---- proofs (oauth_dpop.c) ---- */
 
 enum sp_dpop_nonce_rule {
     SP_DPOP_NONCE_AS_CONFIGURED, /* where tokens are given out: config.dpop_nonce */
     SP_DPOP_NONCE_IF_GIVEN,      /* elsewhere; a proof that may be from before the start needs one anyway */
 };
-/* The proof of a request. NONE with *ret_jkt empty when none was sent (shown NULL, or
- * its proof.p). With
+/* The proof of a request. NONE with *ret_jkt empty when none was sent (shown NULL, or its proof.p). With
  * `access_token` (p not NULL) the proof must be for it, with `jkt` (p not NULL) by that key. A good proof is
  * remembered: call this last, and once. */
 struct sp_oauth_trouble sp_oauth_dpop_check(struct sp_app *app, const struct sp_dpop_shown *shown,

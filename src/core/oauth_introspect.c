@@ -213,7 +213,7 @@ static void judge(struct introspect_op *op) {
 
 static sp_status prove(struct sp_op *base) {
     struct introspect_op *op = introspect_of(base);
-    op->proof = sp_oauth_prove(base->app, &op->session, &op->token);
+    op->proof = sp_app_refresh_prove(base->app, &op->session, &op->token);
     return SP_SUCCESS;
 }
 
@@ -262,7 +262,7 @@ static void meta_read(struct sp_op *base, sp_status status) {
 /* ---- which of them ---- */
 
 static void begin(struct introspect_op *op, sp_slice token) {
-    if (sp_ok(sp_oauth_parse_refresh(op->base.app, token, &op->token))) {
+    if (sp_ok(sp_app_refresh_parse(op->base.app, token, &op->token))) {
         sp_op_read_begin(&op->base, SP_READ_META);
         sp_op_read(&op->base, meta_read);
     } else {

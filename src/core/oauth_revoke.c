@@ -91,7 +91,7 @@ static void end_session(struct revoke_op *op, const struct sp_session_row *row) 
 
 static sp_status prove(struct sp_op *base) {
     struct revoke_op *op = revoke_of(base);
-    return sp_oauth_prove(base->app, &base->read.ret.sessions[0], &op->token) == SP_PROOF_GENUINE
+    return sp_app_refresh_prove(base->app, &base->read.ret.sessions[0], &op->token) == SP_PROOF_GENUINE
                ? SP_SUCCESS
                : sp_err(SP_E_REFUSED);
 }
@@ -157,7 +157,7 @@ static void revoke_jti(struct revoke_op *op) {
 
 static void begin(struct revoke_op *op, sp_slice token) {
     struct sp_op *base = &op->base;
-    if (sp_ok(sp_oauth_parse_refresh(base->app, token, &op->token))) {
+    if (sp_ok(sp_app_refresh_parse(base->app, token, &op->token))) {
         sp_op_read_begin(base, SP_READ_SESSION)->key = SP_SLICE_ARRAY(op->token.sid.b);
         sp_op_read(base, session_read);
         return;
