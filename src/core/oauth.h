@@ -181,13 +181,12 @@ struct sp_authz_result {
      * redirect after it, so the page must name the address' origin. */
     sp_slice goes_to;
     enum sp_outcome failed; /* LOGIN: OK, or why the attempt before failed: INVALID_CREDENTIALS,
-                               TOO_MANY_ATTEMPTS,          OVERLOADED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN */
+                               TOO_MANY_ATTEMPTS, OVERLOADED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN */
     bool lost_cookie;       /* LOGIN: the password was right, but the browser did not send our cookie back */
     /* The sign-in's cookie: what to do with it. */
-    bool sets_cookie;    /* to `cookie`, for the length of the browser's session unless cookie_max_age_s */
+    bool sets_cookie;    /* to `cookie`, for the length of the browser's session */
     bool expires_cookie; /* what it names is over, or is no cookie of ours */
     sp_slice cookie;
-    int64_t cookie_max_age_s;
     sp_slice device_token; /* after a login: for the device cookie, as /auth/login does */
 };
 typedef void sp_authz_done(void *arg, const struct sp_authz_result *result);

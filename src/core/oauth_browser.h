@@ -107,7 +107,6 @@ struct sp_browser_op {
     struct sp_op base;
     struct sp_browser b;
     sp_browser_step *then;
-    int64_t floor_ms;
     struct sp_session_policy policy;
 };
 void sp_browser_op_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome);

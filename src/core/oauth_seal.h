@@ -69,7 +69,7 @@ enum sp_seal_kind { SP_SEAL_CODE, SP_SEAL_PUSHED, SP_SEAL_PAGE, SP_SEAL_LOGOUT, 
 /* Append the sealed text to *ret. SP_E_LIMIT, SP_E_NOMEM, SP_E_UNAVAILABLE (no randomness). */
 sp_status sp_seal_code(struct sp_app *app, const struct sp_authz_code *code, struct sp_buf *ret);
 sp_status sp_seal_request(struct sp_app *app, enum sp_seal_kind kind, const struct sp_authz_request *request,
-                          struct sp_buf *ret); /* PUSHED or PAGE */
+                          struct sp_buf *ret); /* PUSHED, PAGE or LOGOUT */
 sp_status sp_seal_sso(struct sp_app *app, const struct sp_sso_cookie *cookie, struct sp_buf *ret);
 /* SP_E_MALFORMED: not ours, or of another kind; SP_E_REFUSED: expired. Outputs are written on success only;
  * wipe. */

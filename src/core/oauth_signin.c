@@ -4,11 +4,12 @@
  * The session that is made is an ordinary one, which its person finds in the list of sessions; its refresh
  * token is thrown away, and its secret goes into the cookie. What was there before, by the browser's cookie:
  *
- *   the same person's sign-in      goes on, with another secret and the time of this login. So what clients
- *                                  have by it stays with it, and ends with it; and a stolen copy of the
- * cookie is worth nothing from now on, least of all a login that is fresh another person's ends, with what
- * clients had by it: whoever shares a computer must not be left signed in by the next one's login none that
- * lives                a session is made
+ * - The same person's sign-in goes on, with another secret and the time of this login. So what clients have
+ *   by it stays with it, and ends with it; and a stolen copy of the cookie is worth nothing any more, least
+ *   of all a login that is fresh.
+ * - Another person's ends, with what clients had by it: whoever shares a computer must not be left signed in
+ *   by the next one's login.
+ * - Of none that lives, a session is made.
  *
  * All of it is in the login's own change set. */
 #include "core/app_login.h"

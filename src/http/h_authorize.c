@@ -36,8 +36,7 @@ static sp_slice sso_cookie(struct sp_exchange *x) {
 
 static void put_cookies(struct sp_exchange *x, const struct sp_authz_result *r) {
     if (r->sets_cookie) {
-        const int64_t age_s = r->cookie_max_age_s > 0 ? r->cookie_max_age_s : SP_COOKIE_UNTIL_CLOSED;
-        sp_x_set_cookie(x, SP_COOKIE_SSO, r->cookie, age_s);
+        sp_x_set_cookie(x, SP_COOKIE_SSO, r->cookie, SP_COOKIE_UNTIL_CLOSED);
     } else if (r->expires_cookie || x->cookies.seen[SP_COOKIE_SSO] > 1) {
         sp_x_set_cookie(x, SP_COOKIE_SSO, SP_SLICE_EMPTY, 0);
     }

@@ -1,11 +1,12 @@
 /* The endpoints of OAuth that clients call (RFC 6749, 7009, 7662, 9126; OpenID Connect Core 5.3). Forms in,
  * JSON out; refusals are {error, error_description}.
  *
- *   POST /oauth2/token       grant_type and what it needs -> 200 {access_token, token_type, expires_in,
- * scope, refresh_token?, id_token?} POST /oauth2/revoke      token, token_type_hint? -> 200, whatever the
- * token is POST /oauth2/introspect  token, token_type_hint? -> 200 {active, ...} POST /oauth2/par         an
- * authorization request -> 201 {request_uri, expires_in} GET, POST /oauth2/userinfo   an access token -> 200
- * {sub, ...} */
+ * - POST /oauth2/token: grant_type and what it needs -> 200 {access_token, token_type, expires_in, scope,
+ *   refresh_token?, id_token?}
+ * - POST /oauth2/revoke: token, token_type_hint? -> 200, whatever the token is
+ * - POST /oauth2/introspect: token, token_type_hint? -> 200 {active, ...}
+ * - POST /oauth2/par: an authorization request -> 201 {request_uri, expires_in}
+ * - GET, POST /oauth2/userinfo: an access token -> 200 {sub, ...} */
 #include "http/authz_form.h"
 #include "http/client_proof.h"
 #include "http/exchange.h"

@@ -185,10 +185,6 @@ static void a_login_reaches_core_with_what_the_browser_has(void **state) {
         header("Set-Cookie", 1),
         "__Host-sp_device=device; Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Strict");
     assert_calls("login r|a b|p\n\xC3\xBC|known|old\n");
-    fake.authz.cookie_max_age_s = 60;
-    ask("POST /oauth2/login", "request=r&username=a&password=p", FORM, ORIGIN, NULL);
-    assert_string_equal(header("Set-Cookie", 0),
-                        "__Host-sp_sso=fresh; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=Lax");
 }
 
 static void a_repeated_cookie_is_none_and_expired(void **state) {
