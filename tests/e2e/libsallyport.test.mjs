@@ -90,20 +90,23 @@ test('shared and static library have exactly the public names', plain, () => {
     assert.deepEqual(declared, golden);
 });
 
-// Waits until the child has said so, or fails with what it said.
+// Waits until the child has said so, now or earlier, or fails with what it said.
 function says(child, pattern) {
-    child.log ??= '';
+    if (child.log === undefined) {
+        child.log = '';
+        for (const stream of [child.stderr, child.stdout]) stream.on('data', (c) => { child.log += c; child.emit('said'); });
+    }
     return new Promise((done, failed) => {
         const late = setTimeout(() => failed(new Error(`not said: ${pattern}\n${child.log}`)), 20000);
-        const look = (c) => {
-            child.log += c;
+        const look = () => {
             if (!pattern.test(child.log)) return;
             clearTimeout(late);
+            child.off('said', look);
             done();
         };
-        child.stderr.on('data', look);
-        child.stdout.on('data', look);
+        child.on('said', look);
         child.on('exit', (code) => failed(new Error(`exit ${code}\n${child.log}`)));
+        look();
     });
 }
 
