@@ -104,11 +104,6 @@ static const struct sp_op_kind sweep_kind = {
 
 static void read_page(struct sweep_op *s);
 
-static void give_up(struct sp_op *op, sp_status status) {
-    log_trouble(op->app, sp_code_name(status.code));
-    sp_op_finish(op, SP_OUTCOME_OK);
-}
-
 static void record(struct sp_app *app, const struct sp_swept_client *client) {
     const struct sp_log_field detail[] = {SP_LOGF_I64("sessions", client->ended)};
     const struct sp_audit_event event = {.action = SP_AUDIT_CLIENT_SESSIONS_ENDED,
@@ -119,16 +114,25 @@ static void record(struct sp_app *app, const struct sp_swept_client *client) {
     sp_op_audit_system(app, &event);
 }
 
-static void next_page(struct sweep_op *s) {
-    struct sp_op *op = &s->base;
-    if (s->has_more && !atomic_load(&op->app->is_stopping)) {
-        read_page(s);
-        return;
-    }
+static void finish(struct sweep_op *s) {
     for (size_t i = 0; i < s->n_clients; i++) {
-        if (s->clients[i].ended != 0) record(op->app, &s->clients[i]);
+        if (s->clients[i].ended != 0) record(s->base.app, &s->clients[i]);
     }
-    sp_op_finish(op, SP_OUTCOME_OK);
+    sp_op_finish(&s->base, SP_OUTCOME_OK);
+}
+
+/* What was ended until then stays on record. */
+static void give_up(struct sweep_op *s, sp_status status) {
+    log_trouble(s->base.app, sp_code_name(status.code));
+    finish(s);
+}
+
+static void next_page(struct sweep_op *s) {
+    if (s->has_more && !atomic_load(&s->base.app->is_stopping)) {
+        read_page(s);
+    } else {
+        finish(s);
+    }
 }
 
 /* Somebody else has ended it meanwhile: the others are tried without it. */
@@ -146,7 +150,7 @@ static void ended(struct sp_op *op, sp_status status) {
         leave_out(s, op->commit.failed);
         end_sessions(s);
     } else if (!sp_ok(status)) {
-        give_up(op, status);
+        give_up(s, status);
     } else {
         for (size_t i = 0; i < s->n; i++) s->clients[s->whose[i]].ended++;
         next_page(s);
@@ -180,7 +184,7 @@ static void look_at(struct sweep_op *s, const struct sp_session_row *row) {
 static void page_read(struct sp_op *op, sp_status status) {
     struct sweep_op *s = sweep_of(op);
     if (!sp_ok(status)) {
-        give_up(op, status);
+        give_up(s, status);
         return;
     }
     const uint32_t n = op->read.ret.n;

@@ -563,6 +563,18 @@ static void walk_that_was_broken_off_is_begun_again_by_disabling_again(void **st
     assert_int_equal(bench_records(b, "client_sessions_ended"), 1);
 }
 
+static void what_a_walk_that_was_broken_off_has_ended_is_on_record(void **state) {
+    struct bench *b = *state;
+    assert_outcome(add(b, "web", true).outcome, OK);
+    put_sessions(b, "web", 1, MANY);
+    sp_store_memory_fail(b->store, 3, 1, SP_MEMORY_FAULT_UNAVAILABLE); /* the second page */
+    assert_outcome(edit(b, "web", SP_CLIENT_DISABLE), OK);
+    bench_run(b);
+    const struct tally t = sessions_of(b, "web");
+    assert_true(t.ended != 0 && t.active != 0);
+    assert_int_equal(bench_records(b, "client_sessions_ended"), 1);
+}
+
 /* The walk after the deletion was broken off: a restart, a store that failed. */
 static void client_inherits_no_sessions_of_an_earlier_one_of_its_name(void **state) {
     struct bench *b = *state;
@@ -611,6 +623,7 @@ int main(void) {
         BENCH_TEST(own_tokens_end_with_their_client_and_not_those_of_the_next_of_its_name),
         BENCH_TEST(sessions_of_a_client_that_goes_are_ended_and_nobody_elses),
         BENCH_TEST(walk_that_was_broken_off_is_begun_again_by_disabling_again),
+        BENCH_TEST(what_a_walk_that_was_broken_off_has_ended_is_on_record),
         BENCH_TEST(client_inherits_no_sessions_of_an_earlier_one_of_its_name),
         BENCH_TEST(sessions_that_began_after_the_end_are_not_meant),
     };
