@@ -178,10 +178,10 @@ static sp_status build_record(struct logout_op *op) {
     return op->has_record ? sp_op_audit(base, &event) : SP_SUCCESS;
 }
 
-static void count_settled(const struct logout_op *op) {
+static void count_settled(const struct logout_op *op, size_t n) {
     struct sp_app_counters *c = &op->base.app->counters;
     _Atomic uint64_t *of = op->end == DELIVERED ? &c->logouts_delivered : &c->logouts_given_up;
-    atomic_fetch_add_explicit(of, op->n, memory_order_relaxed);
+    atomic_fetch_add_explicit(of, n, memory_order_relaxed);
 }
 
 static void commit_settled(struct logout_op *op);
@@ -190,11 +190,12 @@ static void settled(struct sp_op *base, sp_status status) {
     struct logout_op *op = logout_of(base);
     const size_t failed = base->commit.failed;
     if (sp_is(status, SP_E_CONFLICT) && failed < op->n) { /* made room for newer ones: gone anyway */
+        count_settled(op, 1);
         op->n--;
         memmove(&op->waits[failed], &op->waits[failed + 1], (op->n - failed) * sizeof(op->waits[0]));
         commit_settled(op);
     } else if (sp_ok(status)) {
-        count_settled(op);
+        count_settled(op, op->n);
         settle_more(op);
     } else {
         postpone(op, SP_LOGOUT_RETRY_MS);
@@ -279,7 +280,10 @@ static int64_t count_failure(struct logout_op *op, bool *ret_first) {
 /* Also when the store did not take it: what is lost then is a number. */
 static void tried(struct sp_op *base, sp_status status) {
     struct logout_op *op = logout_of(base);
-    if (sp_is(status, SP_E_CONFLICT)) op->n = 0;
+    if (sp_is(status, SP_E_CONFLICT)) { /* made room for newer ones: it is not tried again */
+        atomic_fetch_add_explicit(&base->app->counters.logouts_given_up, op->n, memory_order_relaxed);
+        op->n = 0;
+    }
     put_back(op);
     sp_op_finish(base, SP_OUTCOME_OK);
 }
