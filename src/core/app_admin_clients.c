@@ -35,7 +35,7 @@ static void forget_hashes(struct sp_client_row *row) {
 static void clients_say(struct sp_op *op, sp_any_done *done, void *arg, enum sp_outcome outcome) {
     struct sp_clients_result result = {.outcome = outcome};
     if (op != NULL) result.why = op->why;
-    if (outcome == SP_OUTCOME_OK) {
+    if (op != NULL && outcome == SP_OUTCOME_OK) {
         struct client_op *c = client_of(op);
         const bool is_page = op->read.kind == SP_READ_CLIENTS;
         result.rows = is_page ? op->read.ret.clients : &c->row;

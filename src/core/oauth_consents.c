@@ -2,8 +2,8 @@
  *
  * Taking back ends what the client has of the person as well, those with offline_access too. First the
  * consent goes, in one commit with the record; then the client's sessions, a few at a time, each with its
- * record. Whoever is told OK has seen all of them go. A code that was issued within the last minute may still
- * become a session; that one stands in the list of sessions, and the client cannot get another. */
+ * record. Whoever is told OK has seen all of them go. A code that is under way becomes no session any more:
+ * redeeming asks for the consent in its own commit (oauth_grant_code.c). */
 #include "core/oauth_internal.h"
 
 /* ---- the list ---- */
