@@ -18,9 +18,10 @@ help: ## this list
 packages:
 	@tools/install-deps run
 
+# lib: where ld.so and pkg-config look; without dpkg-dev, meson may guess lib64, where they do not.
 $(RELEASE)/build.ninja: | packages
 	@mkdir -p build
-	@meson setup $(RELEASE) --buildtype=release -Dtests=false >build/setup.log 2>&1 </dev/null || \
+	@meson setup $(RELEASE) --buildtype=release --libdir=lib -Dtests=false >build/setup.log 2>&1 </dev/null || \
 	    { tail -n 20 build/setup.log; exit 1; }
 
 build: packages $(RELEASE)/build.ninja ## builds the program: build/sallyport

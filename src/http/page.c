@@ -102,12 +102,11 @@ static void add_policy(struct sp_exchange *x, sp_slice goes_to) {
     SP_AUTO(sp_buf) b = SP_BUF_INIT(POLICY_BYTES_MAX);
     SP_AUTO(sp_buf) source = SP_BUF_INIT(SOURCE_BYTES_MAX);
     sp_status st = sp_page_form_source(goes_to, &source);
-    if (sp_ok(st)) {
-        st = sp_buf_printf(&b,
-                           "default-src 'none'; style-src '%s'; form-action 'self'%s%.*s; base-uri 'none'; "
-                           "frame-ancestors 'none'",
-                           sp_page_style_hash, source.n == 0 ? "" : " ", SP_SLICE_FMT(sp_buf_slice(&source)));
-    }
+    if (sp_ok(st))
+        st = sp_buf_printf(&b, "default-src 'none'; style-src '%s'; form-action 'self'%s", sp_page_style_hash,
+                           source.n == 0 ? "" : " ");
+    if (sp_ok(st)) st = sp_buf_append(&b, sp_buf_slice(&source));
+    if (sp_ok(st)) st = sp_buf_append(&b, SP_SLICE_LIT("; base-uri 'none'; frame-ancestors 'none'"));
     if (!sp_ok(st)) x->failed = true;
     sp_x_header(x, "Content-Security-Policy", sp_buf_slice(&b));
 }
