@@ -300,6 +300,10 @@ sp_status sp_op_audit(struct sp_op *op, const struct sp_audit_event *event);
 bool sp_op_audit_coalesced(const struct sp_op *op, const struct sp_audit_event *event);
 /* The same outside of an op. */
 void sp_op_audit_denial(struct sp_app *app, const struct sp_call *call, const struct sp_audit_event *event);
+/* Somebody showed a credential that was not good, under this id; is_ours: a client has it. `reason`: static.
+ */
+void sp_client_record_refusal(struct sp_app *app, const struct sp_call *call, bool is_ours, sp_slice id,
+                              const char *reason);
 /* What the server itself has done, written in the background as a record of its own. */
 void sp_op_audit_system(struct sp_app *app, const struct sp_audit_event *event);
 /* Who it turned out to be: a login and a refresh begin without a principal. */

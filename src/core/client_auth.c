@@ -132,20 +132,6 @@ static struct refusal judge(struct sp_app *app, const struct sp_client *c,
     return r.reason == NULL && c->row.disabled ? refused("disabled") : r;
 }
 
-/* The id is whatever somebody wrote: one that is none, or looks like a secret in the wrong place, is not
- * recorded. */
-static void record(struct sp_app *app, const struct sp_call *call, sp_slice id, const char *reason) {
-    const struct sp_log_field detail[] = {SP_LOGF_TEXT("reason", sp_slice_cstr(reason))};
-    const struct sp_audit_event event = {
-        .action = SP_AUDIT_CLIENT_REFUSED,
-        .outcome = SP_AUDIT_DENIED,
-        .target = sp_client_id_valid(id) ? id : SP_SLICE_EMPTY,
-        .detail = detail,
-        .detail_n = SP_ARRAY_LEN(detail),
-    };
-    sp_op_audit_denial(app, call, &event);
-}
-
 static struct sp_oauth_trouble decide(struct sp_app *app, const struct sp_call *call,
                                       const struct sp_client_proof *shown, sp_slice id,
                                       struct assertion_check *a, const struct sp_client **ret) {
@@ -155,7 +141,7 @@ static struct sp_oauth_trouble decide(struct sp_app *app, const struct sp_call *
         *ret = c;
         return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
     }
-    record(app, call, id, r.reason);
+    sp_client_record_refusal(app, call, c != NULL, id, r.reason);
     sp_client_release(c);
     return r.trouble;
 }
@@ -179,7 +165,7 @@ static struct sp_oauth_trouble decide_assertion(struct sp_app *app, const struct
     if (fault == NULL) {
         t = decide(app, call, shown, SP_TEXT_SLICE(&id), a, ret);
     } else {
-        record(app, call, shown->id, fault);
+        sp_client_record_refusal(app, call, false, shown->id, fault);
         t = refused(fault).trouble;
     }
     assertion_check_free(a);

@@ -199,6 +199,39 @@ static void a_trusted_client_needs_no_consent_for_its_code(void **state) {
     assert_int_equal(oauth_redeem(b, "own", &got).error, SP_OAUTH_NONE);
 }
 
+/* ---- a stranger and the audit log ---- */
+
+/* Each name would be a record of its own: four thousand a minute, for as long as the disk lasts. */
+static void a_stranger_with_a_thousand_names_is_on_record_once_a_minute(void **state) {
+    BENCH;
+    char id[16];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(id, sizeof(id), "nobody-%d", i);
+        const struct sp_oauth_token_request in = {.client = with_secret(id, "x"),
+                                                  .grant_type = S("client_credentials")};
+        assert_error(token_ask(b, in), INVALID_CLIENT);
+    }
+    assert_int_equal(bench_records(b, "client_refused"), 1);
+    /* That somebody tries a client that is there has a record of its own. */
+    const struct sp_oauth_token_request in = {.client = with_secret("svc", "x"),
+                                              .grant_type = S("client_credentials")};
+    assert_error(token_ask(b, in), INVALID_CLIENT);
+    assert_int_equal(bench_records(b, "client_refused"), 2);
+}
+
+static void a_stranger_at_the_feed_is_on_record_once_a_minute(void **state) {
+    BENCH;
+    char id[16];
+    const struct sp_call call = bench_call(b);
+    for (int i = 0; i < 1000; i++) {
+        struct sp_client_facts facts;
+        snprintf(id, sizeof(id), "nobody-%d", i);
+        assert_int_equal(sp_app_client_check(b->app, &call, S(id), S("x"), &facts), SP_CLIENT_REFUSED);
+    }
+    bench_run(b);
+    assert_int_equal(bench_records(b, "client_refused"), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TOKEN_TESTS(pushing_as_a_public_client_adds_nothing_to_the_table_of_proofs),
@@ -209,6 +242,8 @@ int main(void) {
         TOKEN_TESTS(a_client_that_is_deleted_in_between_gets_no_session),
         TOKEN_TESTS(a_client_that_is_disabled_in_between_gets_no_session),
         TOKEN_TESTS(a_code_from_before_consent_was_taken_back_is_not_redeemed),
+        TOKEN_TESTS(a_stranger_with_a_thousand_names_is_on_record_once_a_minute),
+        TOKEN_TESTS(a_stranger_at_the_feed_is_on_record_once_a_minute),
         TOKEN_TESTS(a_trusted_client_needs_no_consent_for_its_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
