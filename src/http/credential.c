@@ -123,6 +123,10 @@ void sp_x_refuse_proof(struct sp_exchange *x, const struct sp_oauth_trouble *tro
         sp_x_outcome(x, SP_OUTCOME_OVERLOADED);
         return;
     }
+    if (trouble->error == SP_OAUTH_SERVER_ERROR) { /* we could not look at it */
+        sp_x_outcome(x, SP_OUTCOME_INTERNAL);
+        return;
+    }
     x->is_dpop = true; /* which is the scheme to come back with */
     if (trouble->wants_nonce) {
         sp_x_dpop_nonce(x);

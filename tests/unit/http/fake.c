@@ -315,6 +315,7 @@ const struct sp_app_config *sp_app_config(const struct sp_app *app) {
 static void run_tokens(void) {
     struct sp_tokens_result r = {
         .outcome = fake.outcome, .mode = fake.mode == 0 ? later.mode : fake.mode, .why = fake.why};
+    if (r.outcome == SP_OUTCOME_INVALID_PROOF) r.trouble = &fake.trouble;
     if (r.outcome == SP_OUTCOME_OK) {
         r.access_token = fake.access_token.n != 0 ? fake.access_token : SP_SLICE_LIT("new.access");
         r.access_expires_in_s = 900;

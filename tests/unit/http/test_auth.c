@@ -150,6 +150,23 @@ static void login_refusals_keep_their_status(void **state) {
     assert_string_equal(header("Retry-After", 0), "1");
 }
 
+static void a_proof_that_does_not_hold_and_one_that_we_could_not_look_at_are_told_apart(void **state) {
+    (void)state;
+    fake.outcome = SP_OUTCOME_INVALID_PROOF;
+    fake.trouble = (struct sp_oauth_trouble){.error = SP_OAUTH_INVALID_DPOP_PROOF};
+    ask("POST /auth/login", LOGIN, JSON, NULL);
+    assert_problem(401, "invalid_dpop_proof");
+    fake.trouble = (struct sp_oauth_trouble){.error = SP_OAUTH_USE_DPOP_NONCE, .wants_nonce = true};
+    ask("POST /auth/login", LOGIN, JSON, NULL);
+    assert_problem(401, "use_dpop_nonce");
+    fake.trouble = (struct sp_oauth_trouble){.error = SP_OAUTH_TEMPORARILY_UNAVAILABLE};
+    ask("POST /auth/login", LOGIN, JSON, NULL);
+    assert_problem(503, "overloaded");
+    fake.trouble = (struct sp_oauth_trouble){.error = SP_OAUTH_SERVER_ERROR};
+    ask("POST /auth/login", LOGIN, JSON, NULL);
+    assert_problem(500, "internal_error");
+}
+
 static void login_with_a_cookie_that_cannot_be_written_sends_no_cookie(void **state) {
     (void)state;
     fake.access_token = SP_SLICE_LIT("a;Domain=evil");
@@ -490,6 +507,7 @@ int main(void) {
         T(login_refuses_a_body_of_brackets),
         T(login_bounds_the_password),
         T(login_refusals_keep_their_status),
+        T(a_proof_that_does_not_hold_and_one_that_we_could_not_look_at_are_told_apart),
         T(login_with_a_cookie_that_cannot_be_written_sends_no_cookie),
         T(refresh_by_body),
         T(refresh_ignores_a_bearer_that_is_probably_expired),
