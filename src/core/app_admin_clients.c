@@ -375,10 +375,11 @@ static sp_status build_change(struct client_op *c, sp_slice changed, bool is_nar
 
 static void change_found(struct sp_op *op, sp_status status);
 
-static void changed(struct sp_op *op, sp_status status) {
+/* `again`: what to do with the row that somebody else has changed meanwhile. */
+static void put_again(struct sp_op *op, sp_status status, sp_op_step *again) {
     struct client_op *c = client_of(op);
     if (sp_is(status, SP_E_CONFLICT)) {
-        if (sp_admin_may_retry(op)) read_client(c, change_found);
+        if (sp_admin_may_retry(op)) read_client(c, again);
     } else if (!sp_ok(status)) {
         sp_op_fail(op, status);
     } else {
@@ -386,6 +387,10 @@ static void changed(struct sp_op *op, sp_status status) {
         c->row.version++; /* as the store has set it */
         sp_op_finish(op, SP_OUTCOME_OK);
     }
+}
+
+static void changed(struct sp_op *op, sp_status status) {
+    put_again(op, status, change_found);
 }
 
 static void change(struct client_op *c) {
@@ -461,16 +466,7 @@ static sp_status build_rotation(struct client_op *c) {
 static void rotation_found(struct sp_op *op, sp_status status);
 
 static void rotated(struct sp_op *op, sp_status status) {
-    struct client_op *c = client_of(op);
-    if (sp_is(status, SP_E_CONFLICT)) {
-        if (sp_admin_may_retry(op)) read_client(c, rotation_found);
-    } else if (!sp_ok(status)) {
-        sp_op_fail(op, status);
-    } else {
-        forget_hashes(&c->row);
-        c->row.version++; /* as the store has set it */
-        sp_op_finish(op, SP_OUTCOME_OK);
-    }
+    put_again(op, status, rotation_found);
 }
 
 static void rotation_found(struct sp_op *op, sp_status status) {

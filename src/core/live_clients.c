@@ -142,7 +142,7 @@ static sp_status table_put(struct table *t, const struct sp_client_row *row) {
     if (i < t->n && sp_slice_eq(id_at(t, i), id)) {
         sp_client_release(t->clients[i]);
     } else {
-        memmove(&t->clients[i + 1], &t->clients[i], (t->n - i) * sizeof(t->clients[0]));
+        memmove(&t->clients[i + 1], &t->clients[i], (t->n - i) * sizeof(struct sp_client *));
         t->n++;
     }
     t->clients[i] = added;
@@ -174,8 +174,9 @@ static enum sp_client_check check(const struct table *t, sp_slice id, const uint
                                   struct sp_client_facts *ret_facts) {
     const struct sp_client *c = table_find(t, id);
     const bool right = has_secret(c == NULL ? nobodys : c->row.secrets, hash, now_ms);
-    struct sp_client_facts facts = {.feed = right && c->row.feed};
-    if (!right || !sp_ok(SP_TEXT_SET(&facts.id, SP_TEXT_SLICE(&c->row.id)))) return SP_CLIENT_REFUSED;
+    if (c == NULL || !right) return SP_CLIENT_REFUSED;
+    struct sp_client_facts facts = {.feed = c->row.feed};
+    if (!sp_ok(SP_TEXT_SET(&facts.id, SP_TEXT_SLICE(&c->row.id)))) return SP_CLIENT_REFUSED;
     memcpy(facts.hash, hash, sizeof(facts.hash));
     *ret_facts = facts;
     return c->row.disabled ? SP_CLIENT_DISABLED : SP_CLIENT_GENUINE;

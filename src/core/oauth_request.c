@@ -3,6 +3,9 @@
 #include "base/base64url.h"
 #include "core/oauth_redirect.h"
 
+_Static_assert(sizeof(((struct sp_authz_request *)0)->state.s) == SP_OAUTH_STATE_BYTES_MAX, "as promised");
+_Static_assert(sizeof(((struct sp_authz_request *)0)->nonce.s) == SP_OAUTH_NONCE_BYTES_MAX, "as promised");
+
 /* What a check works on. */
 struct check {
     const struct sp_app *app;
