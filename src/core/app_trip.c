@@ -97,6 +97,13 @@ static uint32_t generation_to_trip(const struct sp_refresh_op *op) {
     return op->decision.cause == SP_END_REUSE_DETECTED ? SP_GENERATION_ANY : op->seen.generation;
 }
 
+/* Whoever holds old tokens of a session can trip it at will. A client is not to end by that what is not its
+ * own, unless it is one of the operator's. */
+static bool reaches_user(const struct sp_refresh_op *op) {
+    const struct sp_client *client = op->t.client;
+    return op->decision.reach == SP_REUSE_USER && (client == NULL || client->row.trusted);
+}
+
 static void trip(struct sp_refresh_op *op) {
     struct sp_op *base = &op->t.base;
     sp_op_change(base, SP_CHANGE_SESSION_END)->session_end =
@@ -107,7 +114,7 @@ static void trip(struct sp_refresh_op *op) {
                                 .state = SP_SESSION_TRIPPED,
                                 .cause = op->decision.cause,
                                 .now_ms = base->now_ms};
-    if (op->decision.reach == SP_REUSE_USER) add_nuclear(op);
+    if (reaches_user(op)) add_nuclear(op);
     struct record record;
     record_of(op, action_of(op->decision.cause), SP_AUDIT_ALARM, &record);
     sp_status recorded = sp_op_audit(base, &record.event);

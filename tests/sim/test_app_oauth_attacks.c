@@ -232,6 +232,41 @@ static void a_stranger_at_the_feed_is_on_record_once_a_minute(void **state) {
     assert_int_equal(bench_records(b, "client_refused"), 1);
 }
 
+/* ---- a client that trips on purpose ---- */
+
+/* A replay by the client itself, long after; what is left of the person's own session. */
+static enum sp_session_state own_session_after_replay_by(struct bench *b, const char *client) {
+    const struct tokens own = bench_login(b);
+    const struct granted first = token_session(b, as_public(client));
+    const struct granted second = token_refresh(b, as_public(client), &first);
+    assert_error(second, NONE);
+    b->now_ms += 600 * 1000;
+    const struct granted third = token_refresh(b, as_public(client), &second);
+    assert_error(third, NONE);
+    assert_error(token_refresh(b, as_public(client), &first), INVALID_GRANT);
+    assert_error(token_refresh(b, as_public(client), &third), INVALID_GRANT); /* its own session is over */
+    return bench_session(b, own.sid).state;
+}
+
+static void with_reuse(struct bench *b, enum sp_reuse_policy policy) {
+    bench_stop(b);
+    b->config.reuse = policy;
+    bench_start(b);
+    b->now_ms += 10 * 1000;
+}
+
+static void a_client_ends_nothing_but_its_own_by_a_replay(void **state) {
+    BENCH;
+    with_reuse(b, SP_REUSE_USER);
+    assert_int_equal(own_session_after_replay_by(b, "app"), SP_SESSION_ACTIVE);
+}
+
+static void a_replay_at_a_client_of_the_operators_own_reaches_the_user(void **state) {
+    BENCH;
+    with_reuse(b, SP_REUSE_USER);
+    assert_int_equal(own_session_after_replay_by(b, "own"), SP_SESSION_ENDED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TOKEN_TESTS(pushing_as_a_public_client_adds_nothing_to_the_table_of_proofs),
@@ -244,6 +279,8 @@ int main(void) {
         TOKEN_TESTS(a_code_from_before_consent_was_taken_back_is_not_redeemed),
         TOKEN_TESTS(a_stranger_with_a_thousand_names_is_on_record_once_a_minute),
         TOKEN_TESTS(a_stranger_at_the_feed_is_on_record_once_a_minute),
+        TOKEN_TESTS(a_client_ends_nothing_but_its_own_by_a_replay),
+        TOKEN_TESTS(a_replay_at_a_client_of_the_operators_own_reaches_the_user),
         TOKEN_TESTS(a_trusted_client_needs_no_consent_for_its_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
