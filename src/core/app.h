@@ -551,7 +551,7 @@ struct sp_measures {
     uint64_t throttled; /* logins, registrations and changes of password refused with TOO_MANY_ATTEMPTS */
     uint64_t refreshes, reissues; /* all that gave tokens; of those, the ones that did not rotate */
     uint64_t superseded, trips, heals;
-    uint64_t codes_redeemed, code_replays, client_tokens; /* /oauth2/token */
+    uint64_t codes_redeemed, code_replays, client_tokens;         /* /oauth2/token */
     uint64_t logouts_delivered, logouts_failed, logouts_given_up; /* failed: tries */
     uint64_t logouts_waiting;                                     /* now */
     uint64_t revoked_entries;

@@ -123,20 +123,18 @@ void bench_start_begin(struct bench *b) {
 
 sp_status bench_start_app(struct bench *b) {
     static const uint8_t master_key[SP_MASTER_KEY_BYTES] = {7};
-    struct sp_app_deps deps = {.store = b->store,
-                               .clock = {clock_ms, boot_ms, b},
-                               .random = sp_random_system,
-                               .log = {hear, b},
-                               .authn = {.check = authn_check,
-                                         .release = authn_release,
-                                         .set_keys = authn_set_keys,
-                                         .arg = b},
-                               .hasher = {hash_submit, b},
-                               .deliver = b->deliver,
-                               .revoked = sp_verifier_revoke_set(b->verifier),
-                               .epochs = sp_verifier_epochs(b->verifier),
-                               .reclaim = b->reclaim,
-                               .master_key = SP_SLICE_ARRAY(master_key)};
+    struct sp_app_deps deps = {
+        .store = b->store,
+        .clock = {clock_ms, boot_ms, b},
+        .random = sp_random_system,
+        .log = {hear, b},
+        .authn = {.check = authn_check, .release = authn_release, .set_keys = authn_set_keys, .arg = b},
+        .hasher = {hash_submit, b},
+        .deliver = b->deliver,
+        .revoked = sp_verifier_revoke_set(b->verifier),
+        .epochs = sp_verifier_epochs(b->verifier),
+        .reclaim = b->reclaim,
+        .master_key = SP_SLICE_ARRAY(master_key)};
     return sp_app_open(&b->config, &deps, &b->app);
 }
 
