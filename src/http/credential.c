@@ -203,18 +203,6 @@ enum sp_step sp_x_authorize_metrics(struct sp_exchange *x) {
     return sp_x_authorize_admin(x);
 }
 
-enum sp_step sp_x_origin_rule(struct sp_exchange *x) {
-    struct sp_origin_headers h = {.has_origin = false};
-    h.has_origin = sp_http_req_header(x->req, "Origin", &h.origin) != SP_HTTP_ABSENT;
-    h.has_fetch_site = sp_http_req_header(x->req, "Sec-Fetch-Site", &h.fetch_site) != SP_HTTP_ABSENT;
-    if (sp_origin_rule(&h, x->api->origins, x->api->n_origins)) return SP_GO_ON;
-    /* Our own pages stand at the issuer, whatever applications are configured beside it. */
-    const sp_slice own = sp_issuer_origin(SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
-    if (x->route->auth == SP_AUTH_PAGE && sp_origin_rule(&h, &own, 1)) return SP_GO_ON;
-    sp_x_problem(x, SP_PROBLEM_ORIGIN_REFUSED);
-    return SP_ANSWERED;
-}
-
 enum sp_step sp_x_csrf_token(struct sp_exchange *x, const uint8_t *sid) {
     sp_slice presented = SP_SLICE_EMPTY;
     if (sp_http_req_header(x->req, "X-CSRF-Token", &presented) == SP_HTTP_SINGLE &&

@@ -46,6 +46,7 @@ struct sp_http_api {
     void *metrics_arg;
     struct sp_feed_streams *streams; /* NULL until somebody follows */
     struct sp_receipt_wait *waits;   /* of revocations (receipt.c) */
+    int64_t origin_said_us;          /* the last `origin_refused` in the log; 0: none yet */
     bool draining;
     uid_t euid;
     uint8_t id_prefix[SP_REQUEST_ID_BYTES - 8];
@@ -176,6 +177,7 @@ void sp_x_refuse_proof(struct sp_exchange *x, const struct sp_oauth_trouble *tro
 enum sp_step sp_x_authenticate_client(struct sp_exchange *x);
 /* Whoever may administer, and who has the permission sallyport:metrics. */
 enum sp_step sp_x_authorize_metrics(struct sp_exchange *x);
+/* Whether the page that sent this may act with cookies (origin.c). */
 enum sp_step sp_x_origin_rule(struct sp_exchange *x);
 /* X-CSRF-Token against this session. */
 enum sp_step sp_x_csrf_token(struct sp_exchange *x, const uint8_t *sid);

@@ -129,7 +129,8 @@ void sp_page_headers(struct sp_exchange *x, sp_slice goes_to) {
 static const struct {
     const char *error, *happened, *help;
 } explanations[] = {
-    {"access_denied", "This request came from another place than this page.",
+    {"access_denied",
+     "This page was opened under another address than the server's own, or another site sent you.",
      "Go back to the application and begin again there."},
     {"temporarily_unavailable", "The server cannot do this at the moment.",
      "Wait a little, then go back to the application and try again."},
@@ -147,6 +148,14 @@ static size_t explanation(const char *error) {
     return i;
 }
 
+/* Only the Origin rule denies access on a page. Its address is no secret: it is the issuer of every token. */
+static void put_own_address(struct sp_exchange *x) {
+    sp_page_html(x, "<p><small>If you run this server: its own address is <code>");
+    sp_page_text(x, SP_TEXT_SLICE(&sp_app_config(x->app)->issuer));
+    sp_page_html(x, "</code> (tokens.issuer). People must open it there; where else it was opened is in "
+                    "the log, as origin_refused.</small></p>\n");
+}
+
 void sp_page_error(struct sp_exchange *x, const char *error, const char *description, const char *detail) {
     const size_t i = explanation(error);
     sp_page_begin(x, "This did not work");
@@ -154,7 +163,9 @@ void sp_page_error(struct sp_exchange *x, const char *error, const char *descrip
     sp_page_html(x, explanations[i].happened);
     sp_page_html(x, "</p>\n<p>");
     sp_page_html(x, explanations[i].help);
-    sp_page_html(x, "</p>\n<dl>\n<dt>Error</dt>\n<dd><code>");
+    sp_page_html(x, "</p>\n");
+    if (strcmp(error, "access_denied") == 0) put_own_address(x);
+    sp_page_html(x, "<dl>\n<dt>Error</dt>\n<dd><code>");
     sp_page_text(x, sp_slice_cstr(error));
     sp_page_html(x, "</code></dd>\n");
     if (description != NULL) {

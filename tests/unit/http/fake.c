@@ -687,7 +687,6 @@ void sp_app_measure(struct sp_app *app, const struct sp_call *call, sp_measures_
 static void log_write(void *arg, enum sp_log_level level, const char *event,
                       const struct sp_log_field *fields, size_t n) {
     (void)arg;
-    (void)level;
     int at = snprintf(fake.log, sizeof(fake.log), "%s ", event);
     for (size_t i = 0; i < n; i++) {
         if (fields[i].type != SP_LOG_TEXT) continue;
@@ -695,6 +694,9 @@ static void log_write(void *arg, enum sp_log_level level, const char *event,
                        S(fields[i].text));
         assert_true((size_t)at < sizeof(fake.log));
     }
+    if (level != SP_LOG_WARN) return;
+    memcpy(fake.warning, fake.log, sizeof(fake.warning));
+    fake.warnings++;
 }
 
 int fake_setup(void **state) {

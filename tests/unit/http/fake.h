@@ -67,6 +67,8 @@ struct fake {
     void *listener;
     sp_status stream_refused; /* what sp_http_stream_begin fails with */
     char log[4096];           /* text fields of the last line: "name=value " each */
+    char warning[4096];       /* the last line that was a warning, likewise */
+    size_t warnings;
 };
 extern struct fake fake;
 extern struct reply reply;

@@ -63,6 +63,30 @@ static void login_in_cookie_mode_from_another_origin_is_refused(void **state) {
     assert_calls("");
 }
 
+static void a_refused_origin_is_told_to_the_log_once_a_minute(void **state) {
+    (void)state;
+    ask("POST /auth/login", LOGIN_COOKIE, JSON, "Origin: http://localhost:8420",
+        "Sec-Fetch-Site: same-origin", NULL);
+    assert_problem(403, "origin_refused");
+    assert_non_null(strstr(fake.warning, "origin_refused "));
+    assert_non_null(strstr(fake.warning, "route=/auth/login "));
+    assert_non_null(strstr(fake.warning, " origin=http://localhost:8420 sec_fetch_site=same-origin "));
+    assert_non_null(strstr(fake.warning, "allowed=https://app.example "));
+    ask("POST /auth/login", LOGIN_COOKIE, JSON, "Origin: https://evil.example", NULL);
+    assert_problem(403, "origin_refused");
+    assert_int_equal(fake.warnings, 1);
+}
+
+static void what_is_no_origin_is_not_shown_in_the_log(void **state) {
+    (void)state;
+    ask("POST /auth/login", LOGIN_COOKIE, JSON, "Origin: https://a allowed=https://evil.example",
+        "Sec-Fetch-Site: x allowed=y", NULL);
+    assert_problem(403, "origin_refused");
+    assert_non_null(
+        strstr(fake.warning, " origin=(malformed) sec_fetch_site=(malformed) allowed=https://app"));
+    assert_null(strstr(fake.warning, "evil"));
+}
+
 static void login_refuses_what_a_form_can_send(void **state) {
     (void)state;
     static const char *const types[] = {"Content-Type: text/plain",
@@ -502,6 +526,8 @@ int main(void) {
         T(login_takes_a_device_and_a_charset),
         T(login_in_cookie_mode_keeps_tokens_out_of_the_body),
         T(login_in_cookie_mode_from_another_origin_is_refused),
+        T(a_refused_origin_is_told_to_the_log_once_a_minute),
+        T(what_is_no_origin_is_not_shown_in_the_log),
         T(login_refuses_what_a_form_can_send),
         T(login_refuses_malformed_bodies_each_with_its_code),
         T(login_refuses_a_body_of_brackets),

@@ -154,6 +154,18 @@ static void what_a_page_posts_needs_our_origin(void **state) {
     }
 }
 
+static void a_page_under_another_address_names_the_servers_own(void **state) {
+    (void)state;
+    fake.issuer = SP_SLICE_LIT("https://auth.example/a&b");
+    ask("POST /oauth2/login", "request=r&username=a&password=b", FORM, "Origin: http://localhost:8420", NULL);
+    assert_page(403);
+    assert_shows("opened under another address than the server");
+    assert_shows("<code>https://auth.example/a&amp;b</code>");
+    assert_null(strstr(reply.body, "localhost"));
+    assert_non_null(strstr(fake.warning, " origin=http://localhost:8420 "));
+    assert_non_null(strstr(fake.warning, "allowed=https://auth.example https://app.example "));
+}
+
 static void the_issuer_is_an_origin_of_its_own_pages_and_of_nothing_else(void **state) {
     (void)state;
     fake.issuer = SP_SLICE_LIT("https://auth.example/below/");
@@ -328,6 +340,7 @@ int main(void) {
         T(a_browser_that_keeps_no_cookie_is_told_so),
         T(a_login_that_failed_says_so),
         T(what_a_page_posts_needs_our_origin),
+        T(a_page_under_another_address_names_the_servers_own),
         T(the_issuer_is_an_origin_of_its_own_pages_and_of_nothing_else),
         T(a_login_reaches_core_with_what_the_browser_has),
         T(a_repeated_cookie_is_none_and_expired),
