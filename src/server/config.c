@@ -350,7 +350,7 @@ static bool is_http_url(const char *s) {
     if (!sp_slice_starts(url, SP_SLICE_LIT("http://")) && !sp_slice_starts(url, SP_SLICE_LIT("https://")))
         return false;
     const char *host = strstr(s, "://") + 3;
-    return *host != 0 && *host != '/' && strpbrk(s, "?# \"") == NULL;
+    return *host != 0 && *host != '/' && *host != '*' && strpbrk(s, "?# \"") == NULL;
 }
 
 /* scheme://host[:port], without the path. */
@@ -390,6 +390,38 @@ static sp_status check_origins(const struct sp_config *c, enum sp_config_key key
     return SP_SUCCESS;
 }
 
+/* What stands between colon and port may be any name: only the resolver knows. But a colon in it is an IPv6
+ * address without brackets or a URL, and no host at all would make an issuer without one. */
+sp_status sp_config_split_listen(const char *listen, char ret_host[SP_CONFIG_HOST_BYTES],
+                                 uint16_t *ret_port) {
+    const char *colon = strrchr(listen, ':'), *host = listen;
+    uint64_t port;
+    if (colon == NULL || !sp_slice_to_u64(sp_slice_cstr(colon + 1), &port) || port > UINT16_MAX)
+        return sp_err(SP_E_MALFORMED);
+    size_t n = (size_t)(colon - listen);
+    const bool brackets = n > 2 && listen[0] == '[' && colon[-1] == ']';
+    if (brackets) host++, n -= 2;
+    if (n == 0 || n >= SP_CONFIG_HOST_BYTES || strcspn(host, "[]/ ") < n) return sp_err(SP_E_MALFORMED);
+    if (!brackets && memchr(host, ':', n) != NULL) return sp_err(SP_E_MALFORMED);
+    memcpy(ret_host, host, n);
+    ret_host[n] = 0;
+    *ret_port = (uint16_t)port;
+    return SP_SUCCESS;
+}
+
+static sp_status check_listen(const struct sp_config *c, enum sp_config_key key,
+                              char error[SP_CONFIG_ERROR_BYTES]) {
+    char host[SP_CONFIG_HOST_BYTES], name[SP_CONFIG_NAME_BYTES];
+    uint16_t port;
+    const char *listen = sp_config_text(c, key);
+    if (sp_ok(sp_config_split_listen(listen, host, &port))) return SP_SUCCESS;
+    sp_config_key_name(key, name);
+    return complain(error,
+                    "%s: %s = \"%.80s\": expected HOST:PORT with a port up to 65535, such as 127.0.0.1:8420, "
+                    "[::1]:8420, or 0.0.0.0:8420 for every address",
+                    c->values[key].source, name, listen);
+}
+
 /* A certificate without its key would quietly be plain HTTP. */
 static sp_status check_tls(const struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
     const bool certificate = sp_config_text(c, SP_CFG_server_tls_certificate)[0] != 0;
@@ -415,6 +447,9 @@ static sp_status check_proxies(const struct sp_config *c, char error[SP_CONFIG_E
 sp_status sp_config_finish(struct sp_config *c, char error[SP_CONFIG_ERROR_BYTES]) {
     char value[SP_CONFIG_VALUE_BYTES + 16]; /* the longest text with "https://" or ".master-key" */
     SP_TRY(check_tls(c, error));
+    SP_TRY(check_listen(c, SP_CFG_server_listen, error));
+    if (sp_config_text(c, SP_CFG_server_metrics_listen)[0] != 0)
+        SP_TRY(check_listen(c, SP_CFG_server_metrics_listen, error));
     const char *scheme = sp_config_text(c, SP_CFG_server_tls_certificate)[0] != 0 ? "https" : "http";
     snprintf(value, sizeof(value), "%s://%s", scheme, sp_config_text(c, SP_CFG_server_listen));
     SP_TRY(derive(c, SP_CFG_tokens_issuer, value, "from server.listen", error));

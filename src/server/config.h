@@ -17,7 +17,12 @@ enum sp_config_key {
     SP_CFG_COUNT
 };
 
-enum { SP_CONFIG_VALUE_BYTES = 1024, SP_CONFIG_ERROR_BYTES = 512, SP_CONFIG_NAME_BYTES = 64 };
+enum {
+    SP_CONFIG_VALUE_BYTES = 1024,
+    SP_CONFIG_ERROR_BYTES = 512,
+    SP_CONFIG_NAME_BYTES = 64,
+    SP_CONFIG_HOST_BYTES = 256, /* the longest DNS name, and NUL */
+};
 
 struct sp_config {
     struct {
@@ -48,6 +53,9 @@ static inline const char *sp_config_text(const struct sp_config *c, enum sp_conf
 static inline int64_t sp_config_number(const struct sp_config *c, enum sp_config_key key) {
     return c->values[key].number;
 }
+/* "HOST:PORT"; an IPv6 host stands in brackets, which are taken off. SP_E_MALFORMED: also for no host, and
+ * for a port above 65535. */
+sp_status sp_config_split_listen(const char *listen, char ret_host[SP_CONFIG_HOST_BYTES], uint16_t *ret_port);
 /* May change while the server runs (SIGHUP). */
 bool sp_config_is_hot(enum sp_config_key key);
 /* "section.key" */

@@ -12,25 +12,26 @@
 
 enum { PATH_BYTES = 1280 };
 
-static sp_status split_listen(const char *listen, char host[256], uint16_t *ret_port) {
-    const char *colon = strrchr(listen, ':');
-    uint64_t port;
-    if (colon == NULL || !sp_slice_to_u64(sp_slice_cstr(colon + 1), &port) || port > 65535)
-        return sp_err(SP_E_MALFORMED);
-    bool brackets = listen[0] == '[' && colon > listen + 1 && colon[-1] == ']';
-    snprintf(host, 256, "%.*s", (int)(colon - listen) - 2 * brackets, listen + brackets);
-    *ret_port = (uint16_t)port;
-    return SP_SUCCESS;
+/* Binds, or says why it cannot be. */
+static sp_status bind_to(const char *key, const char *listen, bool reuseport, int *ret_fd) {
+    char host[SP_CONFIG_HOST_BYTES];
+    uint16_t port = 0;
+    sp_status status = sp_config_split_listen(listen, host, &port);
+    if (sp_ok(status)) status = sp_http_listen_tcp(host, port, reuseport, ret_fd);
+    const char *why = sp_is(status, SP_E_CONFLICT)  ? "address already in use: something else listens there"
+                      : sp_is(status, SP_E_REFUSED) ? "permission denied: ports below 1024 are for root, or "
+                                                      "need CAP_NET_BIND_SERVICE"
+                      : sp_is(status, SP_E_MALFORMED) ? "the host has no address"
+                      : sp_is(status, SP_E_IO) ? "the system refuses it: is it an address of this machine?"
+                                               : sp_code_name(status.code);
+    if (!sp_ok(status)) fprintf(stderr, "sallyport: %s: %s (%s)\n", listen, why, key);
+    return status;
 }
 
 static sp_status listen_tcp(struct server *s, struct front *f) {
-    char host[256];
-    uint16_t port = 0;
     int fd = -1;
     const char *listen = text(s, SP_CFG_server_listen);
-    SP_TRY(sp_wire_say(split_listen(listen, host, &port), listen, "server.listen is HOST:PORT."));
-    SP_TRY(sp_wire_say(sp_http_listen_tcp(host, port, s->n_fronts > 1, &fd), listen,
-                       "If it is in conflict, something else listens there (server.listen)."));
+    SP_TRY(bind_to("server.listen", listen, s->n_fronts > 1, &fd));
     sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_public);
     if (!sp_ok(status)) close(fd);
     return status;
@@ -166,14 +167,10 @@ static sp_status open_front(struct server *s, struct front *f) {
 }
 
 static sp_status listen_metrics(struct server *s, struct front *f) {
-    char host[256];
-    uint16_t port = 0;
     int fd = -1;
     const char *listen = text(s, SP_CFG_server_metrics_listen);
     if (listen[0] == 0) return SP_SUCCESS;
-    SP_TRY(sp_wire_say(split_listen(listen, host, &port), listen, "server.metrics_listen is HOST:PORT."));
-    SP_TRY(sp_wire_say(sp_http_listen_tcp(host, port, false, &fd), listen,
-                       "If it is in conflict, something else listens there (server.metrics_listen)."));
+    SP_TRY(bind_to("server.metrics_listen", listen, false, &fd));
     sp_status status = sp_http_server_listen(f->http, fd, sp_http_listener_metrics);
     if (!sp_ok(status)) close(fd);
     return status;

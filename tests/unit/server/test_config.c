@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "crypto/password.h"
 #include "server/config.h"
 
@@ -252,6 +253,43 @@ static void certificate_and_key_go_together(void **state) {
     assert_string_equal(sp_config_text(&config, SP_CFG_server_public_origins), "https://127.0.0.1:8420");
 }
 
+/* What `serve` could not listen on is refused by `config check`, and the key is named. */
+static void addresses_to_listen_on_are_host_and_port(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "127.0.0.1", ":8420", "0.0.0.0:99999", "127.0.0.1:", "127.0.0.1:http",        "127.0.0.1:-1",
+        "::1:8420",  "[::1]", "[]:8420",       "[::1:8420",  "http://127.0.0.1:8420", "127.0.0.1:8420/",
+        "a b:1"};
+    static const char *const good[] = {"127.0.0.1:8420", "127.0.0.1:0", "[::1]:65535", "localhost:1"};
+    static const char *const keys[] = {"server.listen", "server.metrics_listen"};
+    char assignment[128];
+    for (size_t k = 0; k < SP_ARRAY_LEN(keys); k++) {
+        for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
+            sp_config_defaults(&config);
+            snprintf(assignment, sizeof(assignment), "%s=%s", keys[k], bad[i]);
+            assert_true(set(assignment));
+            if (sp_ok(sp_config_finish(&config, error))) fail_msg("accepted: %s", assignment);
+            assert_non_null(strstr(error, keys[k]));
+        }
+        for (size_t i = 0; i < SP_ARRAY_LEN(good); i++) {
+            sp_config_defaults(&config);
+            snprintf(assignment, sizeof(assignment), "%s=%s", keys[k], good[i]);
+            assert_true(set(assignment));
+            if (!sp_ok(sp_config_finish(&config, error))) fail_msg("refused: %s", error);
+        }
+    }
+    sp_config_defaults(&config); /* every address is no name that an issuer could have */
+    assert_true(set("server.listen=*:8420"));
+    assert_false(sp_ok(sp_config_finish(&config, error)));
+    assert_true(set("tokens.issuer=https://a.example"));
+    assert_true(sp_ok(sp_config_finish(&config, error)));
+    char host[SP_CONFIG_HOST_BYTES];
+    uint16_t port = 0;
+    assert_true(sp_ok(sp_config_split_listen("[::1]:65535", host, &port)));
+    assert_string_equal(host, "::1");
+    assert_int_equal(port, 65535);
+}
+
 static void values_differ_by_meaning(void **state) {
     (void)state;
     static struct sp_config other;
@@ -291,6 +329,7 @@ int main(void) {
         cmocka_unit_test_setup(the_environment_wins_over_the_file_and_is_checked_too, defaults),
         cmocka_unit_test_setup(values_that_contradict_each_other_are_refused, defaults),
         cmocka_unit_test_setup(certificate_and_key_go_together, defaults),
+        cmocka_unit_test_setup(addresses_to_listen_on_are_host_and_port, defaults),
         cmocka_unit_test_setup(values_differ_by_meaning, defaults),
         cmocka_unit_test_setup(only_what_is_taken_at_a_reload_is_hot, defaults),
         cmocka_unit_test_setup(issuer_and_origins_must_be_what_they_are_for, defaults),
