@@ -94,5 +94,7 @@ void sp_claims_rebase(struct sp_claims *claims, sp_slice block, const uint8_t *d
  * string, several as an array. SP_E_MALFORMED when a string is not UTF-8 or a word list is not one;
  * SP_E_LIMIT, SP_E_NOMEM. */
 sp_status sp_claims_write_json(const struct sp_claims *claims, struct sp_buf *out);
+/* A word list as an array of strings. Errors as above; *out may then hold a part. */
+sp_status sp_claims_write_words(sp_slice words, struct sp_buf *out);
 
 #endif

@@ -7,7 +7,7 @@ static sp_status write_string(sp_slice s, struct sp_buf *out) {
     return sp_buf_append_json_string(out, s);
 }
 
-static sp_status write_words(sp_slice words, struct sp_buf *out) {
+sp_status sp_claims_write_words(sp_slice words, struct sp_buf *out) {
     sp_slice each;
     bool first = true;
     if (!sp_words_valid(words, SP_CLAIM_WORD_BYTES_MAX)) return sp_err(SP_E_MALFORMED);
@@ -52,7 +52,7 @@ static sp_status write_value(const struct sp_claim_field *field, const void *val
     switch (field->kind) {
     case SP_CLAIM_STRING: return write_string(*(const sp_slice *)value, out);
     case SP_CLAIM_SCOPE: return write_scope(*(const sp_slice *)value, out);
-    case SP_CLAIM_WORDS: return write_words(*(const sp_slice *)value, out);
+    case SP_CLAIM_WORDS: return sp_claims_write_words(*(const sp_slice *)value, out);
     case SP_CLAIM_AUDIENCE: return write_audience(*(const struct sp_strings *)value, out);
     case SP_CLAIM_DATE: return write_date(*(const int64_t *)value, out);
     case SP_CLAIM_EPOCH: return sp_buf_append_i64_text(out, *(const uint32_t *)value);

@@ -30,25 +30,12 @@ struct member {
     int64_t date;
 };
 
-static sp_status append_words(sp_slice words, struct sp_buf *out) {
-    sp_slice each;
-    bool first = true;
-    if (!sp_words_valid(words, SP_CLAIM_WORD_BYTES_MAX)) return sp_err(SP_E_MALFORMED);
-    SP_TRY(sp_buf_append_u8(out, '['));
-    while (sp_words_next(&words, &each)) {
-        if (!first) SP_TRY(sp_buf_append_u8(out, ','));
-        SP_TRY(sp_buf_append_json_string(out, each));
-        first = false;
-    }
-    return sp_buf_append_u8(out, ']');
-}
-
 static sp_status append_value(const struct member *m, struct sp_buf *out) {
     switch (m->kind) {
     case TEXT:
         if (!sp_utf8_valid(m->text)) return sp_err(SP_E_MALFORMED);
         return sp_buf_append_json_string(out, m->text);
-    case WORDS: return append_words(m->text, out);
+    case WORDS: return sp_claims_write_words(m->text, out);
     case DATE:
         if (m->date < 0 || m->date > SP_CLAIM_DATE_MAX) return sp_err(SP_E_MALFORMED);
         return sp_buf_append_i64_text(out, m->date);
