@@ -39,6 +39,11 @@ static int unreachable(const char *path, const char *why) {
     return SP_EXIT_UNREACHABLE;
 }
 
+static int not_ours(const char *path) {
+    fprintf(stderr, "sallyport: %s: permission denied: run as root or as the server's user\n", path);
+    return SP_EXIT_UNREACHABLE;
+}
+
 static int connect_to(const char *data, int *ret_fd) {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", data, socket_name);
@@ -52,7 +57,7 @@ static int connect_to(const char *data, int *ret_fd) {
     if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
         int failed = errno;
         close(fd);
-        return unreachable(addr.sun_path, strerror(failed));
+        return failed == EACCES ? not_ours(addr.sun_path) : unreachable(addr.sun_path, strerror(failed));
     }
     *ret_fd = fd;
     return SP_EXIT_OK;

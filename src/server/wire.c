@@ -73,17 +73,29 @@ static sp_status take_given(struct server *s) {
     return status;
 }
 
-static sp_status open_data(const char *dir) {
+/* NULL, or why not, for people. */
+static const char *why_not_data(const char *dir) {
     struct stat st;
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return sp_err(SP_E_IO);
-    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) return sp_err(SP_E_IO);
-    return st.st_uid == geteuid() && (st.st_mode & 077) == 0 ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return strerror(errno);
+    if (stat(dir, &st) != 0) return strerror(errno);
+    if (!S_ISDIR(st.st_mode)) return strerror(ENOTDIR);
+    if (st.st_uid != geteuid()) return "it belongs to another user: run as that user";
+    return (st.st_mode & 077) == 0 ? NULL : "others than its owner may use it: its mode must be 0700";
+}
+
+static sp_status open_data(const char *dir) {
+    const char *why = why_not_data(dir);
+    if (why == NULL) return SP_SUCCESS;
+    fprintf(stderr,
+            "sallyport: %s: %s. The data directory (server.data, --data) is a directory of this user with "
+            "mode 0700; it is made when it is missing, not what it lies in.\n",
+            dir, why);
+    return sp_err(SP_E_REFUSED);
 }
 
 static sp_status open_store(struct server *s) {
     const char *dir = text(s, SP_CFG_server_data);
-    SP_TRY(sp_wire_say(open_data(dir), dir,
-                       "The data directory must be a directory of this user with mode 0700 (server.data)."));
+    SP_TRY(open_data(dir));
     const struct sp_sqlite_opts opts = {.dir = dir, .log = s->log};
     return sp_wire_say(sp_store_sqlite_open(&opts, &s->store), dir,
                        "The store cannot be opened; `busy` means that another server is using it.");

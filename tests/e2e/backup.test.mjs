@@ -279,7 +279,7 @@ test('a data directory of somebody else is refused', { skip: process.getuid() !=
     const s = await start(context);
     await s.kill('SIGTERM');
     chownSync(s.data, 65534, 65534);
-    await assert.rejects(s.spawnOnce(), /must be a directory of this user with mode 0700/);
+    await assert.rejects(s.spawnOnce(), /belongs to another user/);
     chownSync(s.data, 0, 0);
     await s.spawn();
 });

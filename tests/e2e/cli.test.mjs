@@ -1,7 +1,8 @@
 // The command line itself: help, exit codes, and the documents that are made from its tables.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -55,6 +56,23 @@ test('wrong usage is 2 and says so; no server is 3', () => {
         const r = run('--data', '/does/not/exist', ...args);
         assert.equal(r.status, 3, args.join(' '));
     }
+});
+
+test('what keeps a server from starting is said as the system says it', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'sp-cli-'));
+    const address = `127.0.0.1:${s.port}`;
+    const refused = (says, ...args) => {
+        const r = run(...args);
+        assert.ok(r.status === 1 || r.status === 2, `${args}: ${r.status}`);
+        assert.match(r.stderr, says, args.join(' '));
+    };
+    refused(/address already in use.*server\.listen/, '--data', path.join(folder, 'd'), 'serve', '--listen', address);
+    refused(/address already in use.*server\.metrics_listen/, '--data', path.join(folder, 'd'), 'serve', '--listen', '127.0.0.1:0', '--set', `server.metrics_listen=${address}`);
+    refused(/a\/b\/c: No such file or directory/, '--data', path.join(folder, 'a/b/c'), 'serve', '--listen', '127.0.0.1:0');
+    for (const listen of ['127.0.0.1', ':8520', '0.0.0.0:99999'])
+        for (const command of ['serve', 'config check', 'doctor'])
+            refused(/server\.listen = .*expected HOST:PORT/, '--data', path.join(folder, 'd'), ...command.split(' '), '--set', `server.listen=${listen}`);
+    rmSync(folder, { recursive: true });
 });
 
 test('every listing speaks JSON, and a session list names its users', async () => {
