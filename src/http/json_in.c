@@ -135,13 +135,23 @@ static void store(const struct sp_json_in_field *f, const json_t *v) {
     }
 }
 
+static void name_unknown(struct sp_json_in *doc, const char *name) {
+    const sp_slice s = sp_slice_cstr(name);
+    if (s.n == 0 || s.n > SP_JSON_IN_UNKNOWN_BYTES_MAX || !sp_utf8_printable(s)) return;
+    memcpy(doc->unknown, name, s.n + 1);
+    doc->field = doc->unknown;
+}
+
 static enum sp_json_in_error check_members(struct sp_json_in *doc, json_t *root,
                                            struct sp_json_in_field *fields, size_t n) {
     const char *name;
     json_t *value;
     json_object_foreach(root, name, value) {
         struct sp_json_in_field *f = find(fields, n, name);
-        if (f == NULL) return SP_JSON_IN_UNKNOWN;
+        if (f == NULL) {
+            name_unknown(doc, name);
+            return SP_JSON_IN_UNKNOWN;
+        }
         doc->field = f->name;
         enum sp_json_in_error e = check(f, value);
         if (e != SP_JSON_IN_OK) return e;

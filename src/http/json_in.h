@@ -58,12 +58,17 @@ enum sp_json_in_error {
 const char *sp_json_in_code(enum sp_json_in_error e);
 const char *sp_json_in_title(enum sp_json_in_error e);
 
-enum { SP_JSON_IN_FIELDS_MAX = 24 };
+enum {
+    SP_JSON_IN_FIELDS_MAX = 24,
+    SP_JSON_IN_UNKNOWN_BYTES_MAX = 64, /* twice our longest name: whoever misspells one reads it whole */
+};
 
 struct sp_json_in {
     void *root; /* json_t; owned */
-    const char
-        *field; /* on error: the declared field concerned, or NULL. Never a name that the client chose. */
+    /* On error: the field concerned, or NULL. With SP_JSON_IN_UNKNOWN it is the client's word, which only the
+     * client may be told: printable and short, else NULL; it stands in `unknown`. */
+    const char *field;
+    char unknown[SP_JSON_IN_UNKNOWN_BYTES_MAX + 1];
 };
 #define SP_JSON_IN_INIT                                                                                      \
     { .root = NULL, .field = NULL }

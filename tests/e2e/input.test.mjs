@@ -206,7 +206,9 @@ test('bodies that are not one JSON object', async () => {
             for (const body of malformed) refused(await sendJson(route, body), 400, 'malformed_json', `${route.pattern} ${body.toString('latin1').slice(0, 60)}`);
             if (route.body === 'JSON') refused(await sendJson(route, ''), 400, 'malformed_json', `${route.pattern}: empty`);
             for (const body of ['[]', '"x"', '1', 'null', 'true', '[{}]', '1e2']) refused(await sendJson(route, body), 400, 'not_an_object', `${route.pattern} ${body}`);
-            refused(await sendJson(route, '{"nope":1}'), 400, 'unknown_field', route.pattern);
+            const nope = await sendJson(route, '{"nope":1}');
+            refused(nope, 400, 'unknown_field', route.pattern);
+            assert.equal(nope.json.detail, 'nope', route.pattern);
             for (const name of ['__proto__', 'constructor', '', 'Password', 'username ', 'usern\\u0430me', 'x'.repeat(10000)])
                 refused(await sendJson(route, `{"${name}":"x"}`), 400, 'unknown_field', `${route.pattern} ${name.slice(0, 20)}`);
             refused(await sendJson(route, '{"x":1,"x":1}'), 400, 'duplicate_field', route.pattern);

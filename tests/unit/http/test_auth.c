@@ -106,6 +106,13 @@ static void login_refuses_what_a_form_can_send(void **state) {
     assert_problem(415, "unsupported_media_type");
 }
 
+static void an_unknown_field_is_named_as_json(void **state) {
+    (void)state;
+    ask("POST /auth/login", "{\"user\\\"name<\":\"a\"}", JSON, NULL);
+    assert_problem(400, "unknown_field");
+    assert_non_null(strstr(reply.body, "\"detail\":\"user\\\"name"));
+}
+
 static void login_refuses_malformed_bodies_each_with_its_code(void **state) {
     (void)state;
     static const struct {
@@ -529,6 +536,7 @@ int main(void) {
         T(a_refused_origin_is_told_to_the_log_once_a_minute),
         T(what_is_no_origin_is_not_shown_in_the_log),
         T(login_refuses_what_a_form_can_send),
+        T(an_unknown_field_is_named_as_json),
         T(login_refuses_malformed_bodies_each_with_its_code),
         T(login_refuses_a_body_of_brackets),
         T(login_bounds_the_password),
