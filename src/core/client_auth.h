@@ -14,14 +14,14 @@
 #include "core/live_clients.h"
 #include "core/oauth.h"
 
-/* `path`: of the endpoint; assertions may be for the issuer or for issuer + path. NONE: *ret holds a
- * reference. INVALID_CLIENT (recorded as denials are), INVALID_REQUEST (nothing was shown at all),
- * TEMPORARILY_UNAVAILABLE (the replay table is full), SERVER_ERROR (no memory). */
+/* `path`: of the endpoint; assertions may be for the issuer, for this endpoint or for the token endpoint.
+ * NONE: *ret holds a reference. INVALID_CLIENT (recorded as denials are), INVALID_REQUEST (nothing was shown
+ * at all), TEMPORARILY_UNAVAILABLE (the replay table is full), SERVER_ERROR (no memory). */
 struct sp_oauth_trouble sp_client_authenticate(struct sp_app *app, const struct sp_call *call,
                                                const struct sp_client_proof *shown, sp_slice path,
                                                const struct sp_client **ret);
 
-/* Word `word` in one of its lists. */
+/* Is it among the client's grants? */
 bool sp_client_may_grant(const struct sp_client *c, sp_slice grant_type);
 /* As sp_uri_is_registered compares them. */
 bool sp_client_has_redirect_uri(const struct sp_client *c, sp_slice uri);
