@@ -3,7 +3,8 @@
  * Taking back ends what the client has of the person as well, those with offline_access too. First the
  * consent goes, in one commit with the record; then the client's sessions, a few at a time, each with its
  * record. Whoever is told OK has seen all of them go. A code that is under way becomes no session any more:
- * redeeming asks for the consent in its own commit (oauth_grant_code.c). */
+ * redeeming asks for the consent in its own commit (oauth_grant_code.c). One of a trusted client, for which
+ * nobody is asked, still may; that session stands in the list of sessions. */
 #include "core/oauth_internal.h"
 
 /* ---- the list ---- */
