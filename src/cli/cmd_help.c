@@ -161,7 +161,22 @@ int sp_cmd_completion(const struct sp_invocation *in) {
     return SP_EXIT_OK;
 }
 
+/* `help user`, `help user add` */
+static int print_help_of(const struct sp_invocation *in) {
+    int n;
+    const struct sp_command *c = sp_command_find((int)in->n_args, in->args, &n);
+    if (c != NULL) {
+        sp_print_command_help(stdout, c);
+    } else if (in->n_args == 1 && sp_command_is_group(in->args[0])) {
+        sp_print_group_help(stdout, in->args[0]);
+    } else {
+        return sp_unknown_command((int)in->n_args, in->args);
+    }
+    return SP_EXIT_OK;
+}
+
 int sp_cmd_help(const struct sp_invocation *in) {
+    if (in->n_args != 0) return print_help_of(in);
     if (sp_invocation_option(in, "markdown") != NULL) {
         print_markdown();
     } else {

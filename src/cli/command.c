@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "cli/near.h"
 #include "token/ids.h"
 
 const struct sp_option sp_global_options[] = {
     {"data", "DIR", false, "data directory of the server (SALLYPORT_DATA; default: sallyport-data)"},
     {"json", NULL, false, "answers as JSON instead of a table"},
-    {"help", NULL, false, "shows this"},
+    {"help", NULL, false, "shows this (also -h)"},
+    {"version", NULL, false, "prints the version"},
     {0},
 };
 
@@ -39,53 +41,6 @@ size_t sp_invocation_values(const struct sp_invocation *in, const char *name, co
     return in->options[i].n;
 }
 
-const char *sp_option_dashes(const struct sp_option *o) {
-    return o->name[1] == 0 ? "-" : "--";
-}
-
-static void print_options(FILE *out, const struct sp_option *options) {
-    for (; options != NULL && options->name != NULL; options++) {
-        char left[64];
-        snprintf(left, sizeof(left), "%s%s%s%s", sp_option_dashes(options), options->name,
-                 options->arg ? " " : "", options->arg ? options->arg : "");
-        fprintf(out, "  %-28s %s%s\n", left, options->doc, options->repeats ? " (may be repeated)" : "");
-    }
-}
-
-/* In lines of a terminal's width, and an empty one behind them. */
-static void print_folded(FILE *out, const char *text) {
-    enum { COLUMNS = 78 };
-    for (size_t column = 0; *text != 0;) {
-        size_t n = strcspn(text, " ");
-        bool fits = column + 1 + n <= COLUMNS;
-        fprintf(out, "%s%.*s", column == 0 ? "" : fits ? " " : "\n", (int)n, text);
-        column = column != 0 && fits ? column + 1 + n : n;
-        text += n + (text[n] == ' ');
-    }
-    fprintf(out, "\n\n");
-}
-
-static void print_command_help(FILE *out, const struct sp_command *c) {
-    fprintf(out, "%s\n\nusage: sallyport [--data DIR] %s%s%s%s\n\n", c->summary, c->name,
-            c->options ? " [OPTION]..." : "", c->args[0] ? " " : "", c->args);
-    if (c->details != NULL) print_folded(out, c->details);
-    print_options(out, c->options);
-    print_options(out, sp_global_options);
-    fprintf(out, "\nexit status: " SP_EXIT_STATUS_TEXT "\n");
-}
-
-void sp_print_help(FILE *out) {
-    fprintf(
-        out,
-        "Sallyport, a session and token server\n\nusage: sallyport [--data DIR] COMMAND [ARGUMENT]...\n\n");
-    for (const struct sp_command *c = sp_commands; c->name != NULL; c++) {
-        char left[64];
-        snprintf(left, sizeof(left), "%s %s", c->name, c->args);
-        fprintf(out, "  %-28s %s\n", left, c->summary);
-    }
-    fprintf(out, "\n`sallyport COMMAND --help` tells more.\n");
-}
-
 int sp_usage_error(const struct sp_command *command, const char *fmt, ...) {
     fprintf(stderr, "sallyport%s%s: ", command ? " " : "", command ? command->name : "");
     va_list args;
@@ -98,7 +53,7 @@ int sp_usage_error(const struct sp_command *command, const char *fmt, ...) {
 }
 
 /* How many words of argv the command's name takes at its start; 0: not this one. */
-static int name_matches(const char *name, int argc, char **argv) {
+static int name_matches(const char *name, int argc, const char *const *argv) {
     int words = 0;
     while (*name != 0) {
         size_t n = strcspn(name, " ");
@@ -109,7 +64,7 @@ static int name_matches(const char *name, int argc, char **argv) {
     return words;
 }
 
-static const struct sp_command *find_command(int argc, char **argv, int *ret_words) {
+const struct sp_command *sp_command_find(int argc, const char *const *argv, int *ret_words) {
     for (const struct sp_command *c = sp_commands; c->name != NULL; c++) {
         *ret_words = name_matches(c->name, argc, argv);
         if (*ret_words != 0) return c;
@@ -117,43 +72,89 @@ static const struct sp_command *find_command(int argc, char **argv, int *ret_wor
     return NULL;
 }
 
+/* "user", "lst" -> "user lst" */
+static void join(char *ret, size_t cap, int argc, const char *const *argv) {
+    snprintf(ret, cap, "%s%s%s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+}
+
+int sp_unknown_command(int argc, const char *const *argv) {
+    char typed[2 * SP_NEAR_BYTES], near[SP_NEAR_BYTES + 32] = "";
+    join(typed, sizeof(typed), argc, argv);
+    struct sp_near whole = sp_near_begin(typed, strlen(typed));
+    struct sp_near first = sp_near_begin(argv[0], strlen(argv[0]));
+    for (const struct sp_command *c = sp_commands; c->name != NULL; c++) {
+        sp_near_try(&whole, c->name, strlen(c->name));
+        sp_near_try(&first, c->name, strcspn(c->name, " "));
+    }
+    const struct sp_near *meant = whole.word != NULL ? &whole : &first;
+    if (meant->word != NULL && meant->distance != 0)
+        snprintf(near, sizeof(near), "; did you mean \"%.*s\"?", (int)meant->word_n, meant->word);
+    return sp_usage_error(NULL, "unknown command \"%s\"%s", typed, near);
+}
+
 struct parse {
     struct sp_invocation *in;
-    bool help;
+    bool help, version;
 };
 
-/* One of --data, --json, --help. `value`: after '=', or NULL. Returns words taken beyond the first, or -1. */
+/* What is wrong with an option; otherwise how many words it took beyond its own. */
+enum { UNKNOWN = -1, NEEDS_VALUE = -2, TAKES_NO_VALUE = -3, GIVEN_TWICE = -4, TOO_OFTEN = -5 };
+
+/* One of --data, --json, --help, --version. `value`: after '=', or NULL. */
 static int parse_global(struct parse *p, size_t i, const char *value, const char *next) {
     const struct sp_option *o = &sp_global_options[i];
-    if (o->arg == NULL && value != NULL) return -1;
+    if (o->arg == NULL && value != NULL) return TAKES_NO_VALUE;
     if (strcmp(o->name, "help") == 0) p->help = true;
+    if (strcmp(o->name, "version") == 0) p->version = true;
     if (strcmp(o->name, "json") == 0) p->in->json = true;
     if (o->arg == NULL) return 0;
     p->in->data = value != NULL ? value : next;
-    return p->in->data == NULL ? -1 : value == NULL;
+    return p->in->data == NULL ? NEEDS_VALUE : value == NULL;
 }
 
 static int parse_own(struct parse *p, size_t i, const char *value, const char *next) {
     const struct sp_option *o = &p->in->command->options[i];
     const char *v = o->arg == NULL ? "" : value != NULL ? value : next;
-    if (v == NULL || (o->arg == NULL && value != NULL)) return -1;
+    if (v == NULL) return NEEDS_VALUE;
+    if (o->arg == NULL && value != NULL) return TAKES_NO_VALUE;
     size_t n = p->in->options[i].n;
-    if (n != 0 && !o->repeats) return -1;
-    if (n == SP_OPTION_VALUES_MAX) return -1;
+    if (n != 0 && !o->repeats) return GIVEN_TWICE;
+    if (n == SP_OPTION_VALUES_MAX) return TOO_OFTEN;
     p->in->options[i].values[p->in->options[i].n++] = v;
     return o->arg != NULL && value == NULL;
 }
 
 /* "-n VALUE", "--name VALUE", "--name=VALUE" */
 static int parse_option(struct parse *p, const char *word, const char *next) {
+    if (strcmp(word, "-h") == 0) word = "--help";
     const char *name = word + (word[1] == '-' ? 2 : 1), *equals = strchr(name, '=');
     size_t name_n = equals != NULL ? (size_t)(equals - name) : strlen(name);
     const char *value = equals != NULL ? equals + 1 : NULL;
-    if ((word[1] == '-') == (name_n < 2)) return -1;
+    if ((word[1] == '-') == (name_n < 2)) return UNKNOWN;
     size_t own = p->in->command == NULL ? SIZE_MAX : option_index(p->in->command->options, name, name_n);
     if (own != SIZE_MAX) return parse_own(p, own, value, next);
     size_t global = option_index(sp_global_options, name, name_n);
-    return global == SIZE_MAX ? -1 : parse_global(p, global, value, next);
+    return global == SIZE_MAX ? UNKNOWN : parse_global(p, global, value, next);
+}
+
+/* Without the value: it might be a secret. */
+static int option_error(const struct parse *p, const char *word, int wrong) {
+    static const char *const says[] = {[-UNKNOWN] = "unknown option",
+                                       [-NEEDS_VALUE] = "needs a value",
+                                       [-TAKES_NO_VALUE] = "takes no value",
+                                       [-GIVEN_TWICE] = "is given twice",
+                                       [-TOO_OFTEN] = "is given too often"};
+    const struct sp_command *c = p->in->command;
+    const int n = (int)strcspn(word, "=");
+    if (wrong != UNKNOWN) return sp_usage_error(c, "%.*s %s", n, word, says[-wrong]);
+    char near[SP_NEAR_BYTES] = "";
+    struct sp_near best = sp_near_begin(word + strspn(word, "-"), strcspn(word + strspn(word, "-"), "="));
+    for (size_t i = 0; c != NULL && c->options != NULL && c->options[i].name != NULL; i++)
+        sp_near_try(&best, c->options[i].name, strlen(c->options[i].name));
+    for (size_t i = 0; sp_global_options[i].name != NULL; i++)
+        sp_near_try(&best, sp_global_options[i].name, strlen(sp_global_options[i].name));
+    if (best.word != NULL) snprintf(near, sizeof(near), "; did you mean --%s?", best.word);
+    return sp_usage_error(c, "unknown option %.*s%s", n, word, near);
 }
 
 /* One id in 64 begins with a dash, and people paste ids: a word of the length of an id (user, token, key;
@@ -177,7 +178,7 @@ static int parse_words(struct parse *p, int argc, char **argv) {
             options_over = true;
         } else if (!options_over && is_option(argv[i])) {
             int taken = parse_option(p, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-            if (taken < 0) return sp_usage_error(in->command, "cannot read option %s", argv[i]);
+            if (taken < 0) return option_error(p, argv[i], taken);
             i += taken;
         } else if (in->n_args == SP_ARGS_MAX) {
             return sp_usage_error(in->command, "too many arguments");
@@ -193,20 +194,35 @@ static int run_command(struct parse *p, int argc, char **argv) {
     int failed = parse_words(p, argc, argv);
     if (failed) return failed;
     if (p->help) {
-        print_command_help(stdout, in->command);
+        sp_print_command_help(stdout, in->command);
         return SP_EXIT_OK;
     }
+    if (p->version) return sp_cmd_version(in);
     if (in->n_args < in->command->args_min || in->n_args > in->command->args_max)
         return sp_usage_error(in->command, "expected arguments: %s",
                               in->command->args[0] ? in->command->args : "none");
     return in->command->run(in);
 }
 
+/* The first word is that of several commands, and what follows makes none of them. */
+static int run_group(struct parse *p, int argc, char **argv) {
+    int failed = parse_words(p, argc - 1, argv + 1);
+    if (failed) return failed;
+    if (p->help || p->in->n_args == 0) {
+        sp_print_group_help(p->help ? stdout : stderr, argv[0]);
+        return p->help ? SP_EXIT_OK : SP_EXIT_USAGE;
+    }
+    if (argv[1][0] == '-')
+        return sp_usage_error(NULL, "options stand before or behind \"%s %s\", not within it", argv[0],
+                              p->in->args[0]);
+    return sp_unknown_command(argc, (const char *const *)argv);
+}
+
 /* Options of the program may stand before the command; takes them off argv's front. */
 static int parse_leading(struct parse *p, int *argc, char ***argv) {
     while (*argc > 0 && (*argv)[0][0] == '-') {
         int taken = parse_option(p, (*argv)[0], *argc > 1 ? (*argv)[1] : NULL);
-        if (taken < 0) return sp_usage_error(NULL, "cannot read option %s", (*argv)[0]);
+        if (taken < 0) return option_error(p, (*argv)[0], taken);
         *argc -= taken + 1;
         *argv += taken + 1;
     }
@@ -220,14 +236,14 @@ int sp_cli_main(int argc, char **argv) {
     argc--, argv++;
     int failed = parse_leading(&p, &argc, &argv);
     if (failed) return failed;
+    if (p.version) return sp_cmd_version(&in);
     if (argc == 0 || p.help) {
         sp_print_help(p.help ? stdout : stderr);
         return p.help ? SP_EXIT_OK : SP_EXIT_USAGE;
     }
     int words = 0;
-    in.command = find_command(argc, argv, &words);
-    if (in.command == NULL)
-        return sp_usage_error(NULL, "unknown command \"%s%s%s\"", argv[0], argc > 1 ? " " : "",
-                              argc > 1 ? argv[1] : "");
-    return run_command(&p, argc - words, argv + words);
+    in.command = sp_command_find(argc, (const char *const *)argv, &words);
+    if (in.command != NULL) return run_command(&p, argc - words, argv + words);
+    return sp_command_is_group(argv[0]) ? run_group(&p, argc, argv)
+                                        : sp_unknown_command(argc, (const char *const *)argv);
 }

@@ -63,8 +63,17 @@ size_t sp_invocation_values(const struct sp_invocation *in, const char *name, co
 int sp_usage_error(const struct sp_command *command, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The list of commands. */
+/* Says what is not a command, and what may have been meant; returns SP_EXIT_USAGE. argc > 0. */
+int sp_unknown_command(int argc, const char *const *argv);
+/* The command whose name argv begins with, and how many words that is; NULL: none. */
+const struct sp_command *sp_command_find(int argc, const char *const *argv, int *ret_words);
+/* The first word of commands of two words: "user". */
+bool sp_command_is_group(const char *word);
+
+/* The list of commands; of those with the same first word; and one of them. */
 void sp_print_help(FILE *out);
+void sp_print_group_help(FILE *out, const char *word);
+void sp_print_command_help(FILE *out, const struct sp_command *c);
 /* "-" or "--" */
 const char *sp_option_dashes(const struct sp_option *o);
 

@@ -249,7 +249,7 @@ const struct sp_command sp_commands[] = {
     {"token inspect", "", 0, 0, "Shows what is in a token, without verifying it", NULL, sp_cmd_token_inspect,
      "The token is read from standard input. Anyone can write such a token: to know whether it is good, use "
      "`sallyport verify`."},
-    {"help", "", 0, 0, "Lists the commands", help_options, sp_cmd_help},
+    {"help", "[COMMAND]", 0, 2, "Lists the commands, or tells more of one", help_options, sp_cmd_help},
     {"completion", "bash", 1, 1, "Prints the completion for bash: source <(sallyport completion bash)", NULL,
      sp_cmd_completion},
     {"man", "", 0, 0, "Prints the manual page, sallyport(1)", NULL, sp_cmd_man},

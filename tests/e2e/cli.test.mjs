@@ -45,6 +45,35 @@ test('every command has help that ends well, and is in the list', () => {
     }
 });
 
+test('help is where people look for it', () => {
+    for (const args of [['client', '--help'], ['client', '-h'], ['help', 'client']]) {
+        const r = run(...args);
+        assert.equal(r.status, 0, args.join(' '));
+        assert.match(r.stdout, /client rotate-secret NAME/);
+        assert.doesNotMatch(r.stdout, /user add/);
+    }
+    assert.deepEqual(run('client'), { status: 2, stdout: '', stderr: run('client', '--help').stdout });
+    assert.equal(run('-h').stdout, run('--help').stdout);
+    assert.equal(run('help', 'user', 'add').stdout, run('user', 'add', '-h').stdout);
+    assert.equal(run('--version').stdout, run('version').stdout);
+    assert.equal(run('user', 'add', '--version').stdout, run('version').stdout);
+});
+
+test('what is wrong with a line is named, and what may have been meant', () => {
+    for (const [says, ...args] of [
+        [/unknown option --rolle; did you mean --role\?/, 'user', 'add', 'x', '--rolle', 'y'], [/unknown option -x\n/, 'audit', 'tail', '-x'],
+        [/unknown option --secret\n/, 'user', 'add', 'x', '--secret=abc'], [/--role needs a value/, 'user', 'add', 'x', '--role'],
+        [/--user is given twice/, 'session', 'list', '--user', 'a', '--user', 'b'], [/--ended takes no value/, 'session', 'list', '--ended=1'],
+        [/--data needs a value/, '--data'], [/unknown command "user lst"; did you mean "user list"\?/, 'user', 'lst'],
+        [/did you mean "status"\?/, 'stauts'], [/did you mean "user"\?/, 'usr'], [/did you mean "client add"\?/, 'clent', 'add', 'x'],
+        [/unknown command "completely other"\n/, 'completely', 'other'], [/unknown command "user rm"\n/, 'user', 'rm', 'bob'], [/unknown command "x{90}/, 'x'.repeat(500)],
+        [/not within it/, 'user', '--json', 'list'], [/unknown command "nosuch"\n/, 'help', 'nosuch']]) {
+        const r = run(...args);
+        assert.equal(r.status, 2, args.join(' '));
+        assert.match(r.stderr, says);
+    }
+});
+
 test('wrong usage is 2 and says so; no server is 3', () => {
     for (const args of [[], ['nonsense'], ['user'], ['user', 'add'], ['user', 'list', 'extra'], ['user', 'list', '--no-such'], ['audit', 'tail', '-x'],
         ['audit', 'tail', '--n', '3'], ['audit', 'tail', '-n'], ['audit', 'show', '-user', 'a'], ['--data'], ['completion', 'fish'], ['session', 'list', '--ended=1']]) {
