@@ -141,8 +141,11 @@ static bool take_request(struct sp_browser_op *op, const struct sp_authz_params 
     /* Somebody else's is never fetched; whoever sent it is told in the way of all other parameters. */
     if (!sp_slice_starts(params->request_uri, SP_SLICE_LIT(SP_OAUTH_REQUEST_URI_PREFIX)))
         return take_params(op, params);
-    if (params->request.n == 0) return open_request_uri(op, params);
-    sp_browser_error(&op->b, SP_OAUTH_INVALID_REQUEST, "request and request_uri exclude each other");
+    const char *fault = NULL;
+    if (params->client_id.n == 0) fault = "client_id is missing";
+    if (params->request.n != 0) fault = "request and request_uri exclude each other";
+    if (fault == NULL) return open_request_uri(op, params);
+    sp_browser_error(&op->b, SP_OAUTH_INVALID_REQUEST, fault);
     return false;
 }
 

@@ -104,7 +104,10 @@ static void meta_read(struct sp_op *base, sp_status status) {
 static struct sp_oauth_trouble take_scope(struct client_op *op, sp_slice asked) {
     sp_text512 given;
     const sp_status s = sp_client_scope(op->t.client, asked, &given);
-    if (!sp_ok(s)) return sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE, "not a scope of this client");
+    if (!sp_ok(s))
+        return sp_oauth_trouble_of(
+            SP_OAUTH_INVALID_SCOPE,
+            "scope has a word that is malformed, or not one of the scopes of the client");
     sp_slice rest = SP_TEXT_SLICE(&given), word;
     while (sp_words_next(&rest, &word)) {
         if (sp_scope_is_protocol_word(word)) continue;

@@ -20,7 +20,8 @@ static struct sp_oauth_trouble take_narrowing(struct sp_refresh_op *op,
     op->t.scope_asked = in->scope.n != 0;
     if (!sp_words_valid(in->scope, sizeof(op->t.scope.s)) ||
         !sp_ok(sp_authz_scope_meant(in->scope, &op->t.scope)))
-        return sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE, NULL);
+        return sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE,
+                                   "scope is too long, or not words with one space between");
     if (in->n_resources == 0) return sp_oauth_trouble_of(SP_OAUTH_NONE, NULL);
     if (!sp_ok(sp_client_audience(app, op->t.client, in->resources, in->n_resources, &op->t.aud)))
         return sp_oauth_trouble_of(SP_OAUTH_INVALID_TARGET, "not a resource of this client");

@@ -153,8 +153,8 @@ sp_status sp_authz_scope_meant(sp_slice asked, sp_text512 *ret) {
 static struct sp_oauth_trouble check_scope(const struct check *c) {
     const struct sp_client *client = c->facts->client;
     sp_text512 *scope = &c->request->scope, meant;
-    const struct sp_oauth_trouble bad =
-        sp_oauth_trouble_of(SP_OAUTH_INVALID_SCOPE, "a scope is malformed, or not one of the client's");
+    const struct sp_oauth_trouble bad = sp_oauth_trouble_of(
+        SP_OAUTH_INVALID_SCOPE, "scope has a word that is malformed, or not one of the scopes of the client");
     if (!sp_ok(sp_authz_scope_meant(c->params->scope, &meant))) return bad;
     const sp_slice asked = SP_TEXT_SLICE(&meant);
     if (!sp_ok(sp_client_scope(client, asked, scope))) return bad;
@@ -254,7 +254,9 @@ void sp_authz_check(const struct sp_app *app, const struct sp_authz_facts *facts
                     const struct sp_authz_params *params, struct sp_authz_checked *ret) {
     memset(ret, 0, sizeof(*ret));
     const struct check c = {.app = app, .facts = facts, .params = params, .request = &ret->request};
-    const char *fault = client_fault(facts->client);
+    /* A client that pushes has told by its credential who it is. */
+    const bool is_unnamed = facts->client == NULL && !has(params->client_id);
+    const char *fault = is_unnamed ? "client_id is missing" : client_fault(facts->client);
     if (fault == NULL) fault = place_fault(&c);
     if (fault != NULL) {
         ret->trouble = invalid(fault);

@@ -68,7 +68,9 @@ static void refuse(struct sp_app *app, const struct sp_oauth_grant *g, struct sp
 static struct sp_oauth_trouble judge(const struct sp_client *client,
                                      const struct sp_oauth_token_request *in) {
     if (in->grant_type.n == 0) return sp_oauth_trouble_of(SP_OAUTH_INVALID_REQUEST, "grant_type is missing");
-    if (grant_of(in->grant_type) == NULL) return sp_oauth_trouble_of(SP_OAUTH_UNSUPPORTED_GRANT_TYPE, NULL);
+    if (grant_of(in->grant_type) == NULL)
+        return sp_oauth_trouble_of(SP_OAUTH_UNSUPPORTED_GRANT_TYPE,
+                                   "supported are authorization_code, refresh_token and client_credentials");
     if (!sp_client_may_grant(client, in->grant_type))
         return sp_oauth_trouble_of(SP_OAUTH_UNAUTHORIZED_CLIENT, "the client may not use this grant_type");
     if (client->row.require_dpop && in->dpop.proof.p == NULL)

@@ -97,7 +97,14 @@ test('a client authenticates in one way, and in its own', async () => {
         assert.equal(r.headers['www-authenticate'], undefined);
     }
     assert.equal((await post(s, '/oauth2/token', { grant_type: 'client_credentials' }, ['authorization', who().authorization, 'authorization', who().authorization])).json.error, 'invalid_request');
-    for (const grant_type of ['password', 'urn:ietf:params:oauth:grant-type:device_code', 'AUTHORIZATION_CODE']) oauthRefused(await ask({ grant_type }, who()), 400, 'unsupported_grant_type');
+    for (const grant_type of ['password', 'urn:ietf:params:oauth:grant-type:device_code', 'AUTHORIZATION_CODE']) {
+        const r = await ask({ grant_type }, who());
+        oauthRefused(r, 400, 'unsupported_grant_type');
+        assert.equal(r.json.error_description, 'supported are authorization_code, refresh_token and client_credentials');
+    }
+    const scope = await ask({ grant_type: 'client_credentials', scope: 'nobody:knows' }, who());
+    oauthRefused(scope, 400, 'invalid_scope');
+    assert.ok(!scope.text.includes('nobody') && scope.json.error_description.includes('scopes of the client'), scope.text);
 });
 
 test('what belongs to another client is worth nothing', async () => {
@@ -145,13 +152,15 @@ test('nobody is sent to an address that its client has not registered', async ()
         assert.equal(r.headers.location, undefined);
         assert.match(r.text, /This did not work/);
         assert.ok(r.text.includes(r.headers['x-request-id']));
+        return r;
     };
     const { params } = authorization();
     for (const redirect_uri of ['https://evil.example/', 'https://shop.example.test/callback', `${CALLBACK}&more=1`, `${CALLBACK}#x`, 'https://shop.example.test/callback?kept=1 ', 'HTTPS://shop.example.test/callback?kept=1', 'https://shop.example.test:443/callback?kept=1',
         'https://shop.example.test/x/../callback?kept=1', 'javascript:alert(1)', '//evil.example', `${ISSUER}/oauth2/authorize`])
         await page({ ...params, redirect_uri }, redirect_uri);
     await page({ ...params, client_id: 'nobody' }, 'client');
-    await page({ ...params, client_id: undefined }, 'no client');
+    assert.match((await page({ ...params, client_id: undefined }, 'no client')).text, /client_id is missing/);
+    assert.match((await page({ request_uri: 'urn:ietf:params:oauth:request_uri:junk' }, 'no client')).text, /client_id is missing/);
     await page({ ...params, redirect_uri: [CALLBACK, CALLBACK] }, 'twice');
     await page({ ...params, client_id: ['shop', 'shop'] }, 'client twice');
     await page({ ...params, state: ['1', '2'] }, 'state twice');
