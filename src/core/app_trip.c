@@ -133,10 +133,20 @@ static void report(struct sp_refresh_op *op) {
     refuse(op);
 }
 
+/* A client's own token, bound to a key, and no proof at all: most likely one that has forgotten it. */
+static bool lacks_proof(const struct sp_refresh_op *op) {
+    return op->t.client != NULL && op->seen.mode == op->mode && op->seen.jkt.n != 0 && op->t.jkt.n == 0 &&
+           sp_slice_eq(SP_TEXT_SLICE(&op->seen.client_id), SP_TEXT_SLICE(&op->client_id));
+}
+
+/* The machine says this of proved tokens alone. Strangers, and holders of another key, are told nothing. */
 static void refuse_client(struct sp_refresh_op *op) {
     struct record record;
     record_of(op, SP_AUDIT_CLIENT_MISMATCH, SP_AUDIT_DENIED, &record);
     sp_op_audit_coalesced(&op->t.base, &record.event);
+    if (lacks_proof(op))
+        op->t.base.trouble = sp_oauth_trouble_of(SP_OAUTH_INVALID_GRANT,
+                                                 "this refresh token is bound to a key; send a DPoP proof");
     refuse(op);
 }
 

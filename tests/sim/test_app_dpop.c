@@ -61,6 +61,27 @@ static void refresh_of_a_bound_session_needs_its_key(void **state) {
     assert_error(refresh_with(b, as_public("app"), &next, proof_new(b, (struct proof){0})), NONE);
 }
 
+static void only_its_own_client_is_told_that_a_token_is_bound(void **state) {
+    BENCH;
+    uint8_t sid[SP_ROW_SID_BYTES];
+    const struct granted g = bound_session(b, as_public("app"), sid);
+    const struct granted own = refresh_with(b, as_public("app"), &g, no_proof);
+    assert_error(own, INVALID_GRANT);
+    assert_string_equal(own.description, "this refresh token is bound to a key; send a DPoP proof");
+    const struct granted other_key =
+        refresh_with(b, as_public("app"), &g, proof_new(b, (struct proof){.other_key = true}));
+    assert_error(other_key, INVALID_GRANT);
+    assert_null(other_key.description);
+    const struct granted stranger = refresh_with(b, as_svc(), &g, no_proof);
+    assert_error(stranger, INVALID_GRANT);
+    assert_null(stranger.description);
+    struct granted forged = g;
+    forged.refresh[strlen(forged.refresh) - 2] ^= 1;
+    const struct granted none = refresh_with(b, as_public("app"), &forged, no_proof);
+    assert_error(none, INVALID_GRANT);
+    assert_null(none.description);
+}
+
 static void proof_for_an_unbound_session_binds_the_access_token_alone(void **state) {
     BENCH;
     uint8_t sid[SP_ROW_SID_BYTES];
@@ -361,6 +382,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TOKEN_TESTS(proof_binds_the_access_token_and_a_public_clients_session),
         TOKEN_TESTS(refresh_of_a_bound_session_needs_its_key),
+        TOKEN_TESTS(only_its_own_client_is_told_that_a_token_is_bound),
         TOKEN_TESTS(proof_for_an_unbound_session_binds_the_access_token_alone),
         TOKEN_TESTS(confidential_client_may_change_its_key),
         TOKEN_TESTS(clients_own_token_is_bound_too),

@@ -116,6 +116,7 @@ static void granted_done(void *arg, const struct sp_oauth_tokens_result *r) {
     struct granted *g = arg;
     g->answers++;
     g->error = r->trouble.error;
+    g->description = r->trouble.description;
     g->wants_nonce = r->trouble.wants_nonce;
     COPY(g->access, r->access_token);
     COPY(g->refresh, r->refresh_token);

@@ -14,6 +14,7 @@
 struct granted {
     uint32_t answers;
     enum sp_oauth_error error;
+    const char *description; /* static, or NULL */
     bool wants_nonce;
     char access[SP_ACCESS_TOKEN_BYTES_MAX + 1];
     char refresh[129], id_token[4097], scope[513];
