@@ -5,7 +5,9 @@
 
 static const char *const error_texts[SP_FORM_ERRORS] = {
     [SP_FORM_OK] = "OK",
-    [SP_FORM_MALFORMED] = "the parameters are not well-formed application/x-www-form-urlencoded",
+    [SP_FORM_MALFORMED] =
+        "the parameters are not well-formed application/x-www-form-urlencoded (a space is written + or %20)",
+    [SP_FORM_CHARACTERS] = "a parameter has characters that are not allowed",
     [SP_FORM_REPEATED] = "a parameter is given twice",
     [SP_FORM_TOO_LONG] = "a parameter is too long",
     [SP_FORM_TOO_MANY] = "there are too many parameters",
@@ -84,7 +86,7 @@ static enum sp_form_error keep(struct reading *r, const struct sp_form_field *fi
     r->seen[i] = true;
     if (value.n == 0) return SP_FORM_OK;
     if (value.n > field->max) return SP_FORM_TOO_LONG;
-    if (field->characters == SP_FORM_PRINTABLE && !sp_utf8_printable(value)) return SP_FORM_MALFORMED;
+    if (field->characters == SP_FORM_PRINTABLE && !sp_utf8_printable(value)) return SP_FORM_CHARACTERS;
     if (field->list == NULL) {
         r->value[i] = value;
         return SP_FORM_OK;

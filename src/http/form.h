@@ -39,7 +39,8 @@ struct sp_form_field {
 
 enum sp_form_error {
     SP_FORM_OK,
-    SP_FORM_MALFORMED, /* not of this encoding, or no text */
+    SP_FORM_MALFORMED,  /* not of this encoding, or no text */
+    SP_FORM_CHARACTERS, /* control characters in a value that may have none */
     SP_FORM_REPEATED,
     SP_FORM_TOO_LONG, /* a value */
     SP_FORM_TOO_MANY, /* pairs, or values of a list */

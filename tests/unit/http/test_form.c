@@ -72,11 +72,21 @@ static void a_list_keeps_the_order_and_has_a_bound(void **state) {
 
 static void what_is_not_this_encoding_is_refused_in_unknown_names_too(void **state) {
     (void)state;
-    static const char *const bad[] = {"a=%",        "a=%4",     "a=%zz",        "a=%00",       "a=x%00y",
-                                      "a=\xC3\xBC", "a= ",      "a=%C3",        "a=%ED%A0%80", "a=%0A",
-                                      "a=%7F",      "a=%C2%85", "z=%",          "%=1",         "%00=1",
-                                      "z=\x01",     "\xFF=1",   "a=1&z=%C0%AF", "b=%00",       "a=1\t"};
+    static const char *const bad[] = {"a=%",    "a=%4",   "a=%zz",        "a=%00", "a=x%00y", "a=\xC3\xBC",
+                                      "a= ",    "a=%C3",  "a=%ED%A0%80",  "z=%",   "%=1",     "%00=1",
+                                      "z=\x01", "\xFF=1", "a=1&z=%C0%AF", "b=%00", "a=1\t"};
     for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) assert_int_equal(parse(bad[i]), SP_FORM_MALFORMED);
+}
+
+static void control_characters_are_told_from_bad_encoding(void **state) {
+    (void)state;
+    static const char *const bad[] = {"a=%0A", "a=%7F", "a=%C2%85", "a=x%0D%0A"};
+    for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
+        assert_int_equal(parse(bad[i]), SP_FORM_CHARACTERS);
+        assert_string_equal(name, "a");
+    }
+    assert_int_equal(parse("a=x y"), SP_FORM_MALFORMED); /* never taken for a value */
+    assert_non_null(strstr(sp_form_error_text(SP_FORM_MALFORMED), "a space is written + or %20"));
 }
 
 static void values_and_pairs_have_bounds(void **state) {
@@ -99,6 +109,7 @@ int main(void) {
         cmocka_unit_test(a_name_that_comes_twice_is_refused_however_it_is_spelled),
         cmocka_unit_test(a_list_keeps_the_order_and_has_a_bound),
         cmocka_unit_test(what_is_not_this_encoding_is_refused_in_unknown_names_too),
+        cmocka_unit_test(control_characters_are_told_from_bad_encoding),
         cmocka_unit_test(values_and_pairs_have_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
