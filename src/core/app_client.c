@@ -15,6 +15,7 @@ void sp_client_record_refusal(struct sp_app *app, const struct sp_call *call, bo
         .target = is_ours ? id : SP_SLICE_EMPTY,
         .detail = detail,
         .detail_n = !is_ours && is_id ? 2 : 1,
+        .reason = reason,
     };
     sp_op_audit_denial(app, call, &event);
 }

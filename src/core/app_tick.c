@@ -110,7 +110,7 @@ static void expire(struct sp_app *app, int64_t now_ms) {
 static void record_repeats(struct sp_app *app, const struct sp_audit_repeats *repeats) {
     struct chore_op *op = chore_new(app, NULL);
     if (op == NULL) return;
-    struct sp_log_field fields[2];
+    struct sp_log_field fields[SP_AUDIT_REPEATS_FIELDS];
     struct sp_audit_event event;
     sp_audit_repeats_event(repeats, fields, &event);
     sp_status built = sp_op_audit(&op->base, &event);

@@ -51,6 +51,8 @@ struct sp_audit_event {
     sp_slice address, user_agent, username; /* personal */
     const struct sp_log_field *detail;      /* in this order; SP_LOGF_TEXT, SP_LOGF_I64 */
     size_t detail_n;
+    /* Coalesced beside actor and target: one of few, static; NULL: none. Records of repeats have it. */
+    const char *reason;
 };
 
 /* The actor and target texts. */
@@ -143,9 +145,9 @@ void sp_audit_hash_text(const uint8_t hash[SP_ROW_HASH_BYTES], char ret[SP_AUDIT
 
 /* ---- coalescing ---- */
 
-/* Denials and failed logins, so that nobody can buy a disk write each: per (action, actor, target) the first
- * of a minute is written at once, the others are counted and written as one record when the minute is over.
- * Bounded; what finds no place is counted per action. Thread-safe. */
+/* Denials and failed logins, so that nobody can buy a disk write each: per (action, actor, target, reason)
+ * the first of a minute is written at once, the others are counted and written as one record when the minute
+ * is over. Bounded; what finds no place is counted per action. Thread-safe. */
 struct sp_audit_coalescer;
 
 enum { SP_AUDIT_COALESCE_MAX = 4096, SP_AUDIT_COALESCE_MS = 60 * 1000 };
@@ -164,6 +166,7 @@ struct sp_audit_repeats {
     enum sp_audit_action action;
     enum sp_audit_outcome outcome;
     sp_text64 actor, target; /* empty when many were folded into one */
+    const char *reason;      /* static; NULL: none, or many */
     uint64_t count;          /* further ones, after the first that was written */
     int64_t since_ms;
 };
@@ -171,9 +174,10 @@ struct sp_audit_repeats {
  * fewer than cap. */
 size_t sp_audit_coalescer_take(struct sp_audit_coalescer *c, int64_t now_ms, struct sp_audit_repeats *ret,
                                size_t cap);
-/* The event for the record of repeats: detail has `repeats` and `since_ms`. `field` has room for 2 and is
- * borrowed by *ret. */
-void sp_audit_repeats_event(const struct sp_audit_repeats *r, struct sp_log_field field[2],
-                            struct sp_audit_event *ret);
+enum { SP_AUDIT_REPEATS_FIELDS = 3 };
+/* The event for the record of repeats: detail has `repeats`, `since_ms` and, if there is one, `reason`.
+ * `field` is borrowed by *ret. */
+void sp_audit_repeats_event(const struct sp_audit_repeats *r,
+                            struct sp_log_field field[SP_AUDIT_REPEATS_FIELDS], struct sp_audit_event *ret);
 
 #endif

@@ -1,17 +1,21 @@
-/* Coalescing: a table of (action, outcome, actor, target) by keyed hash, a few neighbouring slots for each
- * key.
+/* Coalescing: a table of (action, outcome, actor, target, reason) by keyed hash, a few neighbouring slots for
+ * each key.
  *
  * Invariants: an entry with repeats that nobody has taken is never thrown away; an entry whose minute is over
  * and that has none is free. When a key finds no place, the event is counted for its action alone: the record
  * then says how many there were, not who. So a minute costs at most `max` records and one for each action,
- * whatever an attacker sends. The hash is keyed, so that nobody can choose names that crowd each other out.
+ * whatever an attacker sends. Reasons are static texts of ours, a few for an action, and so no way around
+ * that. The hash is keyed, so that nobody can choose names that crowd each other out.
  */
 #include <pthread.h>
 
 #include "base/assert.h"
 #include "core/audit.h"
 
-enum { NEIGHBOURS = 8 };
+enum {
+    NEIGHBOURS = 8,
+    REASON_BYTES_MAX = 32, /* a word of ours; of a longer one the first bytes decide */
+};
 
 struct entry {
     bool taken;
@@ -61,22 +65,27 @@ static void set_cut(sp_text64 *t, sp_slice s) {
 }
 
 static struct sp_audit_repeats repeats_of(const struct sp_audit_event *event, int64_t now_ms) {
-    struct sp_audit_repeats r = {.action = event->action, .outcome = event->outcome, .since_ms = now_ms};
+    struct sp_audit_repeats r = {
+        .action = event->action, .outcome = event->outcome, .reason = event->reason, .since_ms = now_ms};
     set_cut(&r.actor, event->actor);
     set_cut(&r.target, event->target);
     return r;
 }
 
 static uint64_t hash_of(const struct sp_audit_coalescer *c, const struct sp_audit_repeats *r) {
-    uint8_t in[4 + sizeof(r->actor.s) + sizeof(r->target.s)];
+    uint8_t in[4 + sizeof(r->actor.s) + sizeof(r->target.s) + REASON_BYTES_MAX];
+    const size_t reason_n = r->reason == NULL ? 0 : strnlen(r->reason, REASON_BYTES_MAX);
     size_t n = 0;
     in[n++] = (uint8_t)r->action;
     in[n++] = (uint8_t)r->outcome;
     in[n++] = (uint8_t)r->actor.n;
+    in[n++] = (uint8_t)r->target.n;
     memcpy(in + n, r->actor.s, r->actor.n);
     n += r->actor.n;
     memcpy(in + n, r->target.s, r->target.n);
     n += r->target.n;
+    if (reason_n != 0) memcpy(in + n, r->reason, reason_n);
+    n += reason_n;
     return sp_siphash(c->key, sp_slice_of(in, n));
 }
 
@@ -149,16 +158,17 @@ size_t sp_audit_coalescer_take(struct sp_audit_coalescer *c, int64_t now_ms, str
     return n;
 }
 
-void sp_audit_repeats_event(const struct sp_audit_repeats *r, struct sp_log_field field[2],
-                            struct sp_audit_event *ret) {
+void sp_audit_repeats_event(const struct sp_audit_repeats *r,
+                            struct sp_log_field field[SP_AUDIT_REPEATS_FIELDS], struct sp_audit_event *ret) {
     field[0] = SP_LOGF_I64("repeats", (int64_t)r->count);
     field[1] = SP_LOGF_I64("since_ms", r->since_ms);
+    if (r->reason != NULL) field[2] = SP_LOGF_TEXT("reason", sp_slice_cstr(r->reason));
     *ret = (struct sp_audit_event){
         .action = r->action,
         .outcome = r->outcome,
         .actor = SP_TEXT_SLICE(&r->actor),
         .target = SP_TEXT_SLICE(&r->target),
         .detail = field,
-        .detail_n = 2,
+        .detail_n = r->reason != NULL ? 3 : 2,
     };
 }

@@ -63,7 +63,8 @@ static void record_of(const struct code_op *op, enum sp_audit_action action, enu
                                          .target = SP_SLICE_ARRAY(ret->target),
                                          .sid = op->code.sid,
                                          .detail = ret->detail,
-                                         .detail_n = op->reason != NULL ? 2 : 1};
+                                         .detail_n = op->reason != NULL ? 2 : 1,
+                                         .reason = op->reason};
 }
 
 static void record_refusal(const struct code_op *op) {

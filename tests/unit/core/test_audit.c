@@ -548,12 +548,35 @@ static void first_of_a_minute_is_written_and_repeats_are_counted(void **state) {
     assert_int_equal(sp_audit_coalescer_take(c, T0 + 60001, out, 8), 0);
     assert_int_equal(sp_audit_coalesce(c, &a, T0 + 60001), SP_AUDIT_WRITE); /* a new minute */
 
-    struct sp_log_field field[2];
+    struct sp_log_field field[SP_AUDIT_REPEATS_FIELDS];
     struct sp_audit_event event;
     sp_audit_repeats_event(&out[0], field, &event);
     SP_AUTO(sp_audit_entry) e = SP_AUDIT_ENTRY_INIT;
     build(&event, &e);
     assert_true(has(&e.body, "\"detail\":{\"repeats\":2,\"since_ms\":1795228417123}"));
+}
+
+static void each_reason_has_a_minute_of_its_own(void **state) {
+    (void)state;
+    SP_AUTO_FREE(sp_audit_coalescer) c = NULL;
+    struct sp_audit_repeats out[8];
+    struct sp_audit_event a = denial("u", "x"), b = a, none = a;
+    a.reason = "expired";
+    b.reason = "code_verifier";
+    assert_true(sp_ok(sp_audit_coalescer_new(64, &sp_random_system, &c)));
+    assert_int_equal(sp_audit_coalesce(c, &a, T0), SP_AUDIT_WRITE);
+    assert_int_equal(sp_audit_coalesce(c, &b, T0), SP_AUDIT_WRITE);
+    assert_int_equal(sp_audit_coalesce(c, &none, T0), SP_AUDIT_WRITE);
+    assert_int_equal(sp_audit_coalesce(c, &b, T0 + 1), SP_AUDIT_COUNTED);
+    assert_int_equal(sp_audit_coalescer_take(c, T0 + 60000, out, 8), 1);
+
+    struct sp_log_field field[SP_AUDIT_REPEATS_FIELDS];
+    struct sp_audit_event event;
+    sp_audit_repeats_event(&out[0], field, &event);
+    SP_AUTO(sp_audit_entry) e = SP_AUDIT_ENTRY_INIT;
+    build(&event, &e);
+    assert_true(
+        has(&e.body, "\"detail\":{\"repeats\":1,\"since_ms\":1795228417123,\"reason\":\"code_verifier\"}"));
 }
 
 static void unfetched_repeats_are_not_forgotten_by_a_late_event(void **state) {
@@ -663,6 +686,7 @@ int main(void) {
         LOG_TEST(base_of_another_time_is_found),
         LOG_TEST(checkpoint_in_a_record_is_read_back_and_believed_for_its_mac),
         cmocka_unit_test(first_of_a_minute_is_written_and_repeats_are_counted),
+        cmocka_unit_test(each_reason_has_a_minute_of_its_own),
         cmocka_unit_test(unfetched_repeats_are_not_forgotten_by_a_late_event),
         cmocka_unit_test(flood_of_targets_is_bounded_and_every_event_is_counted),
         cmocka_unit_test(clock_that_goes_back_does_not_keep_a_minute_open),
