@@ -161,6 +161,20 @@ static void expired_code_gives_nothing(void **state) {
     assert_error(redeem(b, as_public("app"), &code), NONE);
 }
 
+static void each_reason_of_a_refusal_is_on_record(void **state) {
+    BENCH;
+    const struct sp_authz_code code = code_new(b, "app");
+    struct sp_oauth_token_request verifier = code_request(as_public("app"), code_text(b, &code));
+    struct sp_oauth_token_request place = verifier;
+    verifier.code_verifier = SP_SLICE_LIT("0123456789012345678901234567890123456789012");
+    place.redirect_uri = SP_SLICE_LIT("https://elsewhere.example/");
+    for (int i = 0; i < 3; i++) {
+        assert_error(token_ask(b, verifier), INVALID_GRANT);
+        assert_error(token_ask(b, place), INVALID_GRANT);
+    }
+    assert_int_equal(bench_records(b, "code_refused"), 2);
+}
+
 static void code_of_another_client_gives_nothing_and_ends_nothing(void **state) {
     BENCH;
     const struct sp_authz_code code = code_new(b, "app");
@@ -323,6 +337,7 @@ int main(void) {
         TOKEN_TESTS(second_use_without_the_verifier_ends_it_too),
         TOKEN_TESTS(second_use_after_the_code_expired_ends_it_too),
         TOKEN_TESTS(expired_code_gives_nothing),
+        TOKEN_TESTS(each_reason_of_a_refusal_is_on_record),
         TOKEN_TESTS(code_of_another_client_gives_nothing_and_ends_nothing),
         TOKEN_TESTS(verifier_must_be_the_one_of_the_challenge),
         TOKEN_TESTS(redirect_uri_must_be_the_same_as_before),
