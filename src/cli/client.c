@@ -130,11 +130,26 @@ static int exchange(int fd, const struct question *q, struct sp_answer *ret) {
     return SP_EXIT_UNREACHABLE;
 }
 
-static int explain(const struct sp_answer *a) {
+/* "No such role" does not tell which; most often one was given. */
+static int explain_roles(const json_t *roles) {
+    size_t i;
+    json_t *role;
+    fputs(json_array_size(roles) == 1 ? "sallyport: No such role: " : "sallyport: Not all are roles: ",
+          stderr);
+    json_array_foreach(roles, i, role)
+        fprintf(stderr, "%s\"%s\"", i == 0 ? "" : ", ", json_string_value(role));
+    fputs(" (unknown_role); `sallyport role list` shows which there are\n", stderr);
+    return SP_EXIT_FAILED;
+}
+
+static int explain(const struct sp_answer *a, const json_t *asked) {
     const char *code = json_string_value(json_object_get(a->body, "code"));
     const char *detail = json_string_value(json_object_get(a->body, "detail"));
     const char *title = json_string_value(json_object_get(a->body, "title"));
     const char *reason = json_string_value(json_object_get(a->body, "reason"));
+    const json_t *roles = json_object_get(asked, "roles");
+    if (code != NULL && strcmp(code, "unknown_role") == 0 && json_array_size(roles) != 0)
+        return explain_roles(roles);
     fprintf(stderr, "sallyport: %s%s%s (%s)\n",
             detail  ? detail
             : title ? title
@@ -157,7 +172,7 @@ int sp_client_call_wait(const struct sp_invocation *in, const char *method, cons
     struct sp_answer answer = {0};
     failed = exchange(fd, &q, &answer);
     close(fd);
-    if (!failed && answer.status / 100 != 2) failed = explain(&answer);
+    if (!failed && answer.status / 100 != 2) failed = explain(&answer, body);
     if (failed) {
         sp_answer_done(&answer);
         return failed;

@@ -72,6 +72,11 @@ static json_t *value_of(const struct sp_invocation *in, const struct row *row, c
 }
 
 static int put(const struct sp_invocation *in, const struct row *row, size_t i, json_t *given) {
+    for (size_t v = 0; row->kind == LIST && v < in->options[i].n; v++) {
+        if (strpbrk(in->options[i].values[v], " \t\n") != NULL)
+            return sp_usage_error(in->command, "--%s \"%s\": one word each; repeat --%s", row->option,
+                                  in->options[i].values[v], row->option);
+    }
     const char *other = json_string_value(json_object_get(given, row->member));
     if (json_object_get(given, row->member) != NULL)
         return sp_usage_error(in->command, "--%s contradicts another option%s%s", row->option,

@@ -9,6 +9,9 @@
 #include "cli/output.h"
 #include "cli/password.h"
 #include "cli/receipt.h"
+#include "token/ids.h"
+#include "token/permission.h"
+#include "token/roles.h"
 
 static const struct sp_column user_columns[] = {
     {"NAME", "name"}, {"ID", "id"}, {"ROLES", "roles"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"}};
@@ -107,7 +110,23 @@ int sp_cmd_user_roles(const struct sp_invocation *in) {
 
 /* ---- roles ---- */
 
+/* The server judges again; here it can be said which one and what would do. */
+static int check_role(const struct sp_invocation *in) {
+    if (!sp_role_name_valid(sp_slice_cstr(in->args[0])))
+        return sp_usage_error(
+            in->command, "not a role's name: \"%s\"; letters, digits, '.', '_', '-' and ':'", in->args[0]);
+    for (size_t i = 1; i < in->n_args; i++) {
+        if (!sp_permission_valid(sp_slice_cstr(in->args[i]), SP_PERMISSION_GRANTED))
+            return sp_usage_error(in->command,
+                                  "not a permission: \"%s\"; one word each, such as documents:read, "
+                                  "documents:* or *",
+                                  in->args[i]);
+    }
+    return SP_EXIT_OK;
+}
+
 int sp_cmd_role_set(const struct sp_invocation *in) {
+    if (check_role(in) != SP_EXIT_OK) return SP_EXIT_USAGE;
     json_t *body = json_pack("{s:o}", "permissions", sp_admin_strings(in->args + 1, in->n_args - 1));
     int failed = sp_admin_change(in, "PUT", "/admin/v1/roles/", in->args[0], "", body, "role set");
     json_decref(body);
@@ -169,14 +188,27 @@ static int revoke(const struct sp_invocation *in, json_t *body) {
     } else if (everyone) { /* one write that is above them all: nobody has counted them */
         printf("revoked; every session has ended\n");
     } else {
-        printf("revoked; %lld sessions ended\n", ended);
+        printf("revoked; %lld session%s ended\n", ended, ended == 1 ? "" : "s");
     }
     if (!in->json) sp_receipt_print(a.body);
     sp_answer_done(&a);
     return SP_EXIT_OK;
 }
 
+static int check_sid(const struct sp_invocation *in, const char *text) {
+    sp_sid sid;
+    if (sp_ok(sp_sid_parse(sp_slice_cstr(text), &sid))) return SP_EXIT_OK;
+    return sp_usage_error(in->command, "not a session id: \"%s\"; `session list` shows them", text);
+}
+
+static int check_jti(const struct sp_invocation *in, const char *text) {
+    sp_id jti;
+    if (sp_ok(sp_id_parse(sp_slice_cstr(text), &jti))) return SP_EXIT_OK;
+    return sp_usage_error(in->command, "not a jti: \"%s\"; `token inspect` shows a token's", text);
+}
+
 int sp_cmd_session_revoke(const struct sp_invocation *in) {
+    if (check_sid(in, in->args[0]) != SP_EXIT_OK) return SP_EXIT_USAGE;
     return revoke(in, json_pack("{s:s}", "session", in->args[0]));
 }
 
@@ -192,8 +224,12 @@ int sp_cmd_revoke(const struct sp_invocation *in) {
         json_decref(body);
         body = json_pack("{s:s}", targets[i], value);
     }
-    if (given == 1) return revoke(in, body);
+    const char *jti = sp_invocation_option(in, "jti"), *sid = sp_invocation_option(in, "session");
+    int failed = given == 1 && jti != NULL ? check_jti(in, jti) : SP_EXIT_OK;
+    if (given == 1 && sid != NULL) failed = check_sid(in, sid);
+    if (given == 1 && !failed) return revoke(in, body);
     json_decref(body);
+    if (failed) return failed;
     return sp_usage_error(in->command, "expected exactly one of --jti, --session, --user, --everyone");
 }
 
@@ -205,6 +241,8 @@ int sp_cmd_key_list(const struct sp_invocation *in) {
 
 int sp_cmd_key_rotate(const struct sp_invocation *in) {
     const char *use = sp_invocation_option(in, "use");
+    if (use != NULL && strcmp(use, "access") != 0 && strcmp(use, "refresh") != 0 && strcmp(use, "feed") != 0)
+        return sp_usage_error(in->command, "--use is access, refresh or feed, not \"%s\"", use);
     if (use != NULL && strcmp(use, "feed") == 0 && sp_invocation_option(in, "immediately") != NULL)
         return sp_usage_error(in->command,
                               "a key of the feed cannot take over immediately: verifiers believe "

@@ -14,6 +14,7 @@
 #include "cli/client.h"
 #include "cli/confirm.h"
 #include "cli/output.h"
+#include "http/query_values.h"
 
 enum {
     PATH_BYTES_MAX = 4096, /* the server refuses longer ones anyway */
@@ -87,7 +88,7 @@ static int number_option(const struct sp_invocation *in, const char *name, uint6
 
 /* ---- show ---- */
 
-/* "24h" is the moment so long ago; anything else is the server's to read. */
+/* "24h" is the moment so long ago; anything else is RFC 3339. */
 static int append_time(const struct sp_invocation *in, struct sp_buf *b, const char *name) {
     static const struct {
         char unit;
@@ -108,6 +109,13 @@ static int append_time(const struct sp_invocation *in, struct sp_buf *b, const c
         text = moment;
         break;
     }
+    int64_t ms;
+    if (!sp_ok(sp_time_parse(sp_slice_cstr(text), &ms)))
+        return sp_usage_error(
+            in->command,
+            "--%s \"%s\" is not a time: RFC 3339, such as 2026-01-31T12:00:00Z, or how long "
+            "ago (90s, 15m, 24h, 7d)",
+            name, text);
     sp_status s = sp_buf_printf(b, "&%s=", name);
     if (sp_ok(s)) s = sp_path_append(b, text);
     return sp_ok(s) ? SP_EXIT_OK : sp_usage_error(in->command, "--%s is too long", name);

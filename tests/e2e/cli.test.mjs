@@ -119,6 +119,20 @@ test('every listing speaks JSON, and a session list names its users', async () =
     assert.deepEqual(left.map((x) => x.username).sort(), ['Ann', 'Ann', null], 'who is gone has no name');
 });
 
+test('a refused value comes with what is allowed', async () => {
+    const says = async (pattern, ...args) => assert.match((await s.cli(args)).stderr, pattern, args.join(' '));
+    await says(/"openid profile": one word each; repeat --scope/, 'client', 'set', 'web', '--scope', 'openid profile');
+    await says(/not a permission: "bad perm"; one word each, such as documents:read/, 'role', 'set', 'x', 'bad perm');
+    await says(/--use is access, refresh or feed, not "foo"/, 'key', 'rotate', '--use', 'foo');
+    await says(/"yesterday" is not a time: RFC 3339/, 'audit', 'show', '--since', 'yesterday');
+    await says(/No such role: "nosuch" \(unknown_role\)/, 'user', 'add', 'dora', '--no-password', '--role', 'nosuch');
+    await says(/not a session id: "xyz"/, 'session', 'revoke', 'xyz');
+    await says(/not a jti: "foo"/, 'revoke', '--jti', 'foo');
+    await s.login('ann');
+    const [one] = await s.ask('session', 'list');
+    assert.equal((await s.cli(['revoke', '--session', one.session_id])).stdout, 'revoked; 1 session ended\n');
+});
+
 test('a password in argv is refused', async () => {
     const r = await s.cli(['user', 'add', 'carl', '--password', 'secret secret']);
     assert.equal(r.status, 2);
