@@ -64,7 +64,7 @@ static void a_request_uri_is_for_its_client_and_its_time(void **state) {
     const struct sp_authz_params params = oauth_params("app");
     const struct pushed p = push(b, "app", &params);
     assert_int_equal(ask(b, "other", &p, NULL).error, SP_OAUTH_INVALID_REQUEST_URI);
-    assert_int_equal(ask(b, "", &p, NULL).error, SP_OAUTH_INVALID_REQUEST_URI);
+    assert_int_equal(ask(b, "", &p, NULL).error, SP_OAUTH_INVALID_REQUEST); /* client_id is missing */
     b->now_ms += SP_OAUTH_PAR_TTL_S * 1000 - 1000;
     assert_int_equal(ask(b, "app", &p, NULL).next, SP_AUTHZ_LOGIN);
     b->now_ms += 1000;
