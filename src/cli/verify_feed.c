@@ -1,12 +1,17 @@
 #include "cli/verify_feed.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 
 #include "cli/command.h"
 #include "sallyport/verify.h"
 
 #define LIBRARY "libsallyport.so.0"
-enum { FRESH_MS = 15 * 1000, ORIGIN_CHARS_MAX = 512 };
+enum {
+    FRESH_MS = 15 * 1000,
+    LOOK_MS = 100, /* how soon a hopeless wait ends */
+    ORIGIN_CHARS_MAX = 512
+};
 
 /* What is used of the library, by the types of its header. */
 #define FUNCTIONS(X) X(sp_open) X(sp_open_error) X(sp_close) X(sp_wait_fresh) X(sp_verify) X(sp_verdict_code)
@@ -17,7 +22,8 @@ struct sp_verify_feed {
     FUNCTIONS(MEMBER_)
 #undef MEMBER_
     struct sallyport *sp;
-    char told[256]; /* the following thread's: the last that was said */
+    char told[256];                 /* the following thread's: the last that was said */
+    _Atomic(const char *) hopeless; /* set by the following thread: why waiting does not help; static */
 };
 
 static bool load(struct sp_verify_feed *f) {
@@ -31,12 +37,30 @@ static bool load(struct sp_verify_feed *f) {
     return true;
 }
 
+/* What trying again does not mend, and what to look at. The feed's signatures cover the issuer's name, which
+ * the snapshot does not show: a wrong one is told by a signature that does not verify. */
+static const struct {
+    const char *event, *says;
+} final_events[] = {
+    {"bad_signature", "wrong_issuer, or a forged feed: nothing of it is signed for the issuer"},
+    {"wrong_issuer", "wrong_issuer: the server's issuer is not"},
+    {"denied", ""}, /* the event's own sentence says it all */
+    {"untrusted", ""},
+};
+
+static void look_for_the_end(struct sp_verify_feed *f, const char *event) {
+    for (size_t i = 0; i < SP_ARRAY_LEN(final_events); i++)
+        if (strcmp(event, final_events[i].event) == 0) atomic_store(&f->hopeless, final_events[i].says);
+}
+
 /* What the feed says while we wait is what explains why we wait; each thing once. */
 static void on_log(void *arg, const char *event, const char *detail) {
     struct sp_verify_feed *f = arg;
-    static const char *const worth_telling[] = {"connection", "denied",    "failure",      "untrusted",
-                                                "timeout",    "malformed", "wrong_issuer", "stale"};
+    static const char *const worth_telling[] = {"connection",   "denied",        "failure",
+                                                "untrusted",    "timeout",       "malformed",
+                                                "wrong_issuer", "bad_signature", "stale"};
     char line[sizeof f->told];
+    look_for_the_end(f, event);
     bool tells = false;
     for (size_t i = 0; i < SP_ARRAY_LEN(worth_telling); i++) tells |= strcmp(event, worth_telling[i]) == 0;
     (void)snprintf(line, sizeof line, "sallyport verify: %s: %s\n", event, detail);
@@ -47,6 +71,12 @@ static void on_log(void *arg, const char *event, const char *detail) {
 
 static uint32_t algorithms_of(uint32_t algs) {
     return algs & ~SP_ALG_BIT(SP_ALG_HS256);
+}
+
+static bool wait_fresh(struct sp_verify_feed *f) {
+    for (int waited = 0; waited < FRESH_MS && atomic_load(&f->hopeless) == NULL; waited += LOOK_MS)
+        if (f->sp_wait_fresh(f->sp, LOOK_MS) == 1) return true;
+    return false;
 }
 
 static int open_feed(struct sp_verify_feed *f, const struct sp_verify_feed_opts *opts) {
@@ -73,7 +103,12 @@ static int open_feed(struct sp_verify_feed *f, const struct sp_verify_feed_opts 
         fprintf(stderr, "sallyport verify: %s\n", f->sp_open_error());
         return SP_EXIT_FAILED;
     }
-    if (f->sp_wait_fresh(f->sp, FRESH_MS) == 1) return SP_EXIT_OK;
+    if (wait_fresh(f)) return SP_EXIT_OK;
+    const char *why = atomic_load(&f->hopeless);
+    if (why != NULL && *why != 0) {
+        fprintf(stderr, "sallyport verify: %s %s; --iss is the server's tokens.issuer\n", why, o.issuer);
+        return SP_EXIT_FAILED;
+    }
     fprintf(stderr, "sallyport verify: the feed of %s cannot be followed\n", opts->url);
     return SP_EXIT_UNREACHABLE;
 }

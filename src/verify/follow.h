@@ -54,7 +54,8 @@ struct sp_now {
     X(GAP, "gap", "a revocation is missing or is not the server's: connecting again")                        \
     X(ROLLBACK, "server_lost_revocations", "the server knows of fewer revocations than it had signed")       \
     X(RESET, "reset", "the server cannot go on where we were: loading a snapshot")                           \
-    X(BAD_SIGNATURE, "bad_signature", "a signature of the feed does not verify")                             \
+    X(BAD_SIGNATURE, "bad_signature",                                                                        \
+      "a signature of the feed does not verify: another issuer than the server's, or not its key")           \
     X(UNKNOWN_KEY, "unknown_key", "the feed is signed by a key that is not trusted")                         \
     X(UNTRUSTED, "untrusted", "none of the keys that the server offers is the one that is pinned")           \
     X(WRONG_ISSUER, "wrong_issuer", "the server is not the issuer's")                                        \

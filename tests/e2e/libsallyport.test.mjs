@@ -296,6 +296,13 @@ test('verify --feed says why it cannot', () => {
     assert.match(plainHttp.stderr, /https is required/);
 });
 
+test('verify --feed with the wrong issuer names the issuer instead of trying again', () => {
+    const r = verify(['--feed', `http://127.0.0.1:${s.port}`, '--iss', 'https://other.example', '--credential-file', credential], '');
+    assert.equal(r.status, 1, r.stderr);
+    assert.match(r.stderr, /wrong_issuer.* https:\/\/other\.example; --iss is the server's tokens\.issuer/);
+    assert.doesNotMatch(r.stderr, /cannot be followed/);
+});
+
 test('TLS: the right authority, another one, and none', async (t) => {
     const openssl = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
     for (const name of ['right', 'other']) {
