@@ -1,7 +1,7 @@
-/* A service that says hello to whoever brings an access token that is good now and permits documents:read.
- * usage: guarded PORT SERVER ISSUER AUDIENCE CREDENTIAL_FILE */
+/* A service that says hello to whoever brings an access token that is good now and permits documents:read. */
 #include <sallyport/verify.h>
 
+#include <err.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -40,20 +40,17 @@ static void on_request(struct evhttp_request *http, void *sp) {
 int main(int argc, char **argv) {
     struct sp_options options = SP_OPTIONS_INIT;
     struct sallyport *sp;
-    if (argc != 6) return 2;
+    if (argc != 6) errx(2, "usage: guarded PORT SERVER ISSUER AUDIENCE CREDENTIAL_FILE");
     options.feed_url = argv[2];
     options.issuer = argv[3];
     options.audience = argv[4];
     options.credential_file = argv[5];
     options.log = log_event;
-    if (sp_open(&options, &sp) != SP_OPEN_OK) {
-        fprintf(stderr, "%s\n", sp_open_error());
-        return 1;
-    }
+    if (sp_open(&options, &sp) != SP_OPEN_OK) errx(1, "%s", sp_open_error());
     struct event_base *base = event_base_new();
     struct evhttp *http = evhttp_new(base);
     evhttp_set_gencb(http, on_request, sp);
-    if (evhttp_bind_socket(http, "127.0.0.1", (unsigned short)atoi(argv[1])) != 0) return 1;
+    if (evhttp_bind_socket(http, "127.0.0.1", (unsigned short)atoi(argv[1])) != 0) err(1, "port %s", argv[1]);
     event_base_dispatch(base);
     sp_close(sp);
     return 0;

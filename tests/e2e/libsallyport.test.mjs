@@ -114,9 +114,15 @@ test('the example is built by pkg-config alone, and a logout reaches it within t
     const source = path.join(root, 'examples/c/guarded.c');
     assert.ok(readFileSync(source, 'utf8').split('\n').length <= 61, 'at most 60 lines');
     compile(source, '-o', at('guarded'), ...config('--cflags', '--libs', 'sallyport'), '-levent');
+    const env = { ...process.env, LD_LIBRARY_PATH: path.dirname(library) };
+    const usage = spawnSync(at('guarded'), [], { encoding: 'utf8', env });
+    assert.equal(usage.status, 2);
+    assert.match(usage.stderr, /usage: guarded PORT SERVER/);
+    const taken = spawnSync(at('guarded'), [String(s.port), `http://127.0.0.1:${s.port}`, ISSUER, ISSUER, credential], { encoding: 'utf8', env });
+    assert.equal(taken.status, 1);
+    assert.match(taken.stderr, /port \d+: Address already in use/);
     const port = await freePort();
-    const guarded = spawn(at('guarded'), [String(port), `http://127.0.0.1:${s.port}`, ISSUER, ISSUER, credential],
-        { env: { ...process.env, LD_LIBRARY_PATH: path.dirname(library) } });
+    const guarded = spawn(at('guarded'), [String(port), `http://127.0.0.1:${s.port}`, ISSUER, ISSUER, credential], { env });
     t.after(() => guarded.kill());
     await says(guarded, /fresh/);
     const ask = async (token) => (await request(port, 'GET', '/', { headers: token ? { authorization: `Bearer ${token}` } : {} })).status;
