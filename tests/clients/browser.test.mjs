@@ -352,5 +352,5 @@ test('Chromium: other origins can neither frame the pages nor post their forms n
         form.submit();
     }, `${s.issuer}/oauth2/login`);
     await page.waitForSelector('text=This did not work');
-    assert.match(await page.textContent('main'), /came from another place/);
+    assert.match(await page.textContent('main'), /another site sent you/);
 });
