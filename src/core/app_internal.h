@@ -333,10 +333,11 @@ enum sp_outcome sp_op_judge_password(struct sp_op *op, sp_slice given, sp_slice 
 typedef sp_status sp_op_work_fn(struct sp_op *op);
 void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next);
 
-/* The same for a long proof by the ratchet, of which there is one at a time: whoever holds one genuine token
- * can ask for them without end, and shall neither stall a loop nor keep passwords from being hashed. Busy:
- * `next` sees SP_E_BUSY. */
-void sp_op_long_proof(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next);
+/* A proof by the ratchet: here and now, or, when the walk is long (sp_tripwire_is_long), on a thread of the
+ * pool. There is one of these at a time: whoever holds one genuine token can ask for them without end, and
+ * shall neither stall a loop nor keep passwords from being hashed. Another one under way, or a full queue,
+ * finishes the op with OVERLOADED. */
+void sp_op_proof(struct sp_op *op, bool is_long, sp_op_work_fn *work, sp_op_step *next);
 
 /* For use cases that answer a struct sp_plain_result. */
 struct sp_plain_op {
@@ -394,8 +395,10 @@ struct sp_session_birth {
 /* Fills the row, and in `t` the refresh token of generation 0 and access_exp_s. */
 sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_birth *birth,
                              struct sp_session_row *ret);
-/* Records that older sessions of its user made room for it; nothing for 0. */
-void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted);
+/* What the commit that expected the user and inserted `row` told, for the tokens: and a record when older
+ * sessions made room for it. `insert` NULL: the session was there. */
+void sp_session_begun(struct sp_tokens_op *t, const struct sp_session_row *row,
+                      const struct sp_change *expect, const struct sp_change *insert);
 
 /* ---- refresh tokens (app_refresh.c) ---- */
 

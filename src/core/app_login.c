@@ -109,9 +109,7 @@ static void login_committed(struct sp_op *base, sp_status status) {
         return;
     }
     atomic_fetch_add_explicit(&base->app->counters.logins, 1, memory_order_relaxed);
-    op->t.global_epoch = op->expect->user_expect.ret_global_epoch;
-    op->t.session = op->row;
-    if (op->insert != NULL) sp_session_evicted(base, &op->row, op->insert->session_insert.ret_evicted);
+    sp_session_begun(&op->t, &op->row, op->expect, op->insert);
     if (base->hash.needs_rehash) rehash_aside(op);
     sp_device_token(base->app, &op->seen_on, op->row.user_id, base->now_ms, op->t.device_text);
     op->t.has_device_text = true;

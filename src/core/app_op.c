@@ -322,11 +322,17 @@ static void hash_done(struct sp_task *task) {
     op->next(op, job->status);
 }
 
-static void submit_hash(struct sp_op *op, sp_op_step *next) {
+static sp_status submit(struct sp_op *op, sp_op_step *next) {
     op->next = next;
     op->hash.task.run = hash_done;
     op->hash.executor = op->executor;
-    sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
+    const sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
+    if (!sp_ok(taken)) proof_ended(op);
+    return taken;
+}
+
+static void submit_hash(struct sp_op *op, sp_op_step *next) {
+    const sp_status taken = submit(op, next);
     if (sp_ok(taken)) return;
     sp_op_finish(op, sp_is(taken, SP_E_BUSY) ? SP_OUTCOME_OVERLOADED : sp_outcome_of(taken));
 }
@@ -347,28 +353,29 @@ static sp_status run_work(struct sp_hash_job *job) {
     return op->work(op);
 }
 
-static void submit_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
-    op->next = next;
+static void set_work(struct sp_op *op, sp_op_work_fn *work) {
     op->work = work;
-    op->hash = (struct sp_hash_job){
-        .task = {.run = hash_done}, .executor = op->executor, .op = SP_HASH_WORK, .work = run_work};
-    sp_status taken = op->app->deps.hasher.submit(op->app->deps.hasher.arg, &op->hash);
-    if (sp_ok(taken)) return;
-    proof_ended(op);
-    next(op, taken);
+    op->hash = (struct sp_hash_job){.op = SP_HASH_WORK, .work = run_work};
 }
 
 void sp_op_work(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
-    submit_work(op, work, next);
+    set_work(op, work);
+    const sp_status taken = submit(op, next);
+    if (!sp_ok(taken)) next(op, taken);
 }
 
-void sp_op_long_proof(struct sp_op *op, sp_op_work_fn *work, sp_op_step *next) {
+void sp_op_proof(struct sp_op *op, bool is_long, sp_op_work_fn *work, sp_op_step *next) {
     bool expected = false;
+    if (!is_long) {
+        next(op, work(op));
+        return;
+    }
     op->is_proving = atomic_compare_exchange_strong(&op->app->proving, &expected, true);
     if (op->is_proving) {
-        submit_work(op, work, next);
+        set_work(op, work);
+        submit_hash(op, next);
     } else {
-        next(op, sp_err(SP_E_BUSY));
+        sp_op_finish(op, SP_OUTCOME_OVERLOADED);
     }
 }
 

@@ -52,9 +52,7 @@ static void committed(struct sp_op *base, sp_status status) {
         return;
     }
     atomic_fetch_add_explicit(&base->app->counters.sessions_added, 1, memory_order_relaxed);
-    op->t.global_epoch = op->expect->user_expect.ret_global_epoch;
-    op->t.session = op->row;
-    sp_session_evicted(base, &op->row, op->insert->session_insert.ret_evicted);
+    sp_session_begun(&op->t, &op->row, op->expect, op->insert);
     sp_tokens_issue(&op->t);
 }
 

@@ -80,7 +80,7 @@ sp_status sp_session_row_new(struct sp_tokens_op *t, const struct sp_session_bir
     return SP_SUCCESS;
 }
 
-void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted) {
+static void record_evicted(const struct sp_op *op, const struct sp_session_row *row, uint32_t evicted) {
     if (evicted == 0) return;
     char target[SP_ID_CHARS];
     sp_id user;
@@ -94,4 +94,11 @@ void sp_session_evicted(const struct sp_op *op, const struct sp_session_row *row
                                    .detail = detail,
                                    .detail_n = SP_ARRAY_LEN(detail)};
     sp_op_audit_coalesced(op, &event);
+}
+
+void sp_session_begun(struct sp_tokens_op *t, const struct sp_session_row *row,
+                      const struct sp_change *expect, const struct sp_change *insert) {
+    t->global_epoch = expect->user_expect.ret_global_epoch;
+    t->session = *row;
+    if (insert != NULL) record_evicted(&t->base, row, insert->session_insert.ret_evicted);
 }

@@ -281,7 +281,7 @@ static void judge(struct sp_refresh_op *op) {
     act(op);
 }
 
-static sp_status prove_long(struct sp_op *base) {
+static sp_status prove(struct sp_op *base) {
     struct sp_refresh_op *op = (struct sp_refresh_op *)(void *)base;
     op->proof = sp_app_refresh_prove(op->t.base.app, &op->seen, &op->token);
     return SP_SUCCESS;
@@ -290,8 +290,6 @@ static sp_status prove_long(struct sp_op *base) {
 static void proved(struct sp_op *base, sp_status status) {
     if (sp_ok(status)) {
         judge((struct sp_refresh_op *)(void *)base);
-    } else if (sp_is(status, SP_E_BUSY)) {
-        sp_op_finish(base, SP_OUTCOME_OVERLOADED);
     } else {
         sp_op_fail(base, status);
     }
@@ -304,11 +302,8 @@ static void decide(struct sp_refresh_op *op) {
     op->proof = SP_PROOF_WRONG;
     if (sp_session_over(&op->seen, sp_app_now_ms(base->app), &op->policy) != SP_END_NONE) {
         judge(op);
-    } else if (sp_tripwire_is_long(&op->seen, &op->token)) {
-        sp_op_long_proof(base, prove_long, proved);
     } else {
-        op->proof = sp_app_refresh_prove(op->t.base.app, &op->seen, &op->token);
-        judge(op);
+        sp_op_proof(base, sp_tripwire_is_long(&op->seen, &op->token), prove, proved);
     }
 }
 

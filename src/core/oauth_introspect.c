@@ -220,8 +220,6 @@ static sp_status prove(struct sp_op *base) {
 static void proved(struct sp_op *base, sp_status status) {
     if (sp_ok(status)) {
         judge(introspect_of(base));
-    } else if (sp_is(status, SP_E_BUSY)) {
-        sp_op_finish(base, SP_OUTCOME_OVERLOADED);
     } else {
         sp_op_fail(base, status);
     }
@@ -241,10 +239,8 @@ static void session_read(struct sp_op *base, sp_status status) {
     if (sp_ok(status)) op->session = base->read.ret.sessions[0];
     if (!sp_ok(status) || !is_own_session(op) || !sp_ok(sp_session_row_check(&op->session))) {
         tell_inactive(op);
-    } else if (sp_tripwire_is_long(&op->session, &op->token)) {
-        sp_op_long_proof(base, prove, proved);
     } else {
-        proved(base, prove(base));
+        sp_op_proof(base, sp_tripwire_is_long(&op->session, &op->token), prove, proved);
     }
 }
 

@@ -101,8 +101,6 @@ static void proved(struct sp_op *base, sp_status status) {
     const struct sp_session_row *row = &base->read.ret.sessions[0];
     if (sp_is(status, SP_E_REFUSED)) {
         sp_op_finish(base, SP_OUTCOME_OK); /* none of ours */
-    } else if (sp_is(status, SP_E_BUSY)) {
-        sp_op_finish(base, SP_OUTCOME_OVERLOADED);
     } else if (!sp_ok(status)) {
         sp_op_fail(base, status);
     } else if (!is_own(op, SP_TEXT_SLICE(&row->client_id))) {
@@ -122,10 +120,8 @@ static void session_read(struct sp_op *base, sp_status status) {
     const struct sp_session_row *row = sp_ok(status) ? &base->read.ret.sessions[0] : NULL;
     if (row == NULL || row->state != SP_SESSION_ACTIVE) {
         sp_op_finish(base, SP_OUTCOME_OK);
-    } else if (sp_tripwire_is_long(row, &op->token)) {
-        sp_op_long_proof(base, prove, proved);
     } else {
-        proved(base, prove(base));
+        sp_op_proof(base, sp_tripwire_is_long(row, &op->token), prove, proved);
     }
 }
 

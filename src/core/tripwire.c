@@ -1,6 +1,6 @@
 /* Old tokens are walked forward to the stored secret; after a rollback the stored secret is walked forward to
  * the token. Both ends are bounded, because whoever holds one genuine token can present it as often as the
- * network allows; the long walks are not for the thread of a loop (sp_op_long_proof). */
+ * network allows; the long walks are not for the thread of a loop (sp_op_proof). */
 #include "core/tripwire.h"
 
 #include "base/ct.h"
