@@ -12,6 +12,18 @@
 #include "token/issue.h"
 #include "verify/verifier.h"
 
+/* ThreadSanitizer allows no threads in a child of a process with threads. */
+#if defined(__SANITIZE_THREAD__)
+#define HAS_TSAN true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAS_TSAN true
+#endif
+#endif
+#ifndef HAS_TSAN
+#define HAS_TSAN false
+#endif
+
 #define T0 1800000000
 #define LIFETIME_S 900
 #define ISSUER "https://issuer.example"

@@ -17,17 +17,6 @@
 
 #include "base/base64url.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define HAS_TSAN true
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAS_TSAN true
-#endif
-#endif
-#ifndef HAS_TSAN
-#define HAS_TSAN false
-#endif
-
 #define CREDENTIAL "orders:spcs_of_the_tests"
 
 struct world {
@@ -442,7 +431,7 @@ static int exit_status_of(pid_t pid) {
 static void child_of_a_fork_in_mid_step_gets_nothing_and_hangs_nowhere(void **state) {
     (void)state;
     static struct witness witnesses[4];
-    if (HAS_TSAN) skip(); /* it allows no threads in a child of a process with threads */
+    if (HAS_TSAN) skip();
     begin();
     open_it();
     assert_int_equal(sp_wait_fresh(w.sp, 20000), 1);
