@@ -68,3 +68,20 @@ bool sp_cidr_has(const struct sp_cidr *block, const sp_ip *ip) {
     }
     return true;
 }
+
+/* ---- this machine ---- */
+
+static bool is_loopback_v4(sp_slice host) {
+    sp_ip ip;
+    return sp_ok(sp_ip_parse(host, &ip)) && sp_ip_is_v4(&ip) && ip.b[V4_AT] == IN_LOOPBACKNET;
+}
+
+bool sp_host_is_loopback(sp_slice authority) {
+    const sp_slice v6 = SP_SLICE_LIT("[::1]");
+    const bool in_brackets = sp_slice_starts(authority, v6);
+    size_t n = in_brackets ? v6.n : 0;
+    while (n < authority.n && authority.p[n] != ':' && authority.p[n] != '/') n++;
+    const sp_slice host = sp_slice_of(authority.p, n);
+    if (in_brackets) return host.n == v6.n;
+    return sp_slice_eq(host, SP_SLICE_LIT("localhost")) || is_loopback_v4(host);
+}

@@ -34,4 +34,9 @@ struct sp_cidr {
 sp_status sp_cidr_parse(sp_slice text, struct sp_cidr *ret);
 bool sp_cidr_has(const struct sp_cidr *block, const sp_ip *ip);
 
+/* Whether a URL whose authority begins here ("host", "host:port", "host/path") stays on this machine, by its
+ * text alone: localhost, [::1], 127.0.0.0/8. "127.0.0.1.example.com", "127.0.0.1." and
+ * "localhost.example.com" are names that somebody's DNS answers. */
+bool sp_host_is_loopback(sp_slice authority);
+
 #endif

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/ip.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/client.h"
@@ -75,15 +76,14 @@ static void mend(struct doctor *d, const char *how) {
 
 /* ---- configuration ---- */
 
-static bool is_loopback_host(const char *host) {
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-           strncmp(host, "[::1]", 5) == 0;
+static bool is_loopback_url(const char *url) {
+    return strncmp(url, "http://", 7) == 0 && sp_host_is_loopback(sp_slice_cstr(url + 7));
 }
 
 static void check_listen(struct doctor *d) {
     const char *listen = text(d, SP_CFG_server_listen);
     bool tls = text(d, SP_CFG_server_tls_certificate)[0] != 0;
-    if (is_loopback_host(listen)) {
+    if (sp_host_is_loopback(sp_slice_cstr(listen))) {
         say(d, GOOD, "%s: only this machine can connect", listen);
     } else if (tls) {
         say(d, GOOD, "%s, with TLS", listen);
@@ -95,10 +95,9 @@ static void check_listen(struct doctor *d) {
 
 static void check_issuer(struct doctor *d) {
     const char *issuer = text(d, SP_CFG_tokens_issuer);
-    bool loopback = strncmp(issuer, "http://", 7) == 0 && is_loopback_host(issuer + 7);
     if (strncmp(issuer, "https://", 8) == 0) {
         say(d, GOOD, "%s", issuer);
-    } else if (loopback) {
+    } else if (is_loopback_url(issuer)) {
         say(d, GOOD, "%s: of this machine only, for development", issuer);
     } else {
         say(d, FAIL, "%s is not https", issuer);
@@ -111,8 +110,7 @@ static void check_origins(struct doctor *d) {
     while (sp_words_next(&list, &origin)) {
         char copy[TEXT_BYTES];
         snprintf(copy, sizeof(copy), "%.*s", (int)origin.n, (const char *)origin.p);
-        bool loopback = strncmp(copy, "http://", 7) == 0 && is_loopback_host(copy + 7);
-        if (strncmp(copy, "https://", 8) == 0 || loopback) continue;
+        if (strncmp(copy, "https://", 8) == 0 || is_loopback_url(copy)) continue;
         say(d, FAIL, "%s is not https: browsers keep __Host- cookies for https only", copy);
         mend(d, "list https origins in server.public_origins");
         return;

@@ -39,17 +39,11 @@ static sp_status set_proxies(struct sp_http_api *api, const struct sp_http_api_c
     return SP_SUCCESS;
 }
 
-/* localhost, 127.0.0.1 and [::1], with a port or without. A browser that has seen the header there asks
- * whatever else runs on that machine for HTTPS, too. */
+/* This machine's own name: a browser that has seen the header there asks whatever else runs on it for HTTPS,
+ * too. */
 static bool is_local(sp_slice origin) {
-    static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
     const sp_slice scheme = SP_SLICE_LIT("https://");
-    const sp_slice rest = sp_slice_of(origin.p + scheme.n, origin.n - scheme.n);
-    for (size_t i = 0; i < SP_ARRAY_LEN(hosts); i++) {
-        const sp_slice host = sp_slice_cstr(hosts[i]);
-        if (sp_slice_starts(rest, host) && (rest.n == host.n || rest.p[host.n] == ':')) return true;
-    }
-    return false;
+    return sp_host_is_loopback(sp_slice_of(origin.p + scheme.n, origin.n - scheme.n));
 }
 
 /* RFC 6797. Not includeSubDomains: which names stand below ours is for their owner to say. */

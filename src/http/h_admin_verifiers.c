@@ -56,13 +56,13 @@ static enum sp_step read_cursor(struct sp_exchange *x, uint8_t name[NAME_BYTES_M
     const bool is_text =
         after.n <= CURSOR_CHARS_MAX && sp_ok(sp_base64url_decode(after, name, NAME_BYTES_MAX, &n));
     const uint8_t *slash = is_text && n != 0 ? memchr(name, '/', n) : NULL;
-    if (slash == NULL || slash == name) {
-        sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, "after");
-        return SP_ANSWERED;
+    if (slash != NULL) {
+        *ret_client = sp_slice_of(name, (size_t)(slash - name));
+        *ret_instance = sp_slice_of(slash + 1, n - ret_client->n - 1);
+        if (sp_client_id_valid(*ret_client) && sp_feed_instance_valid(*ret_instance)) return SP_GO_ON;
     }
-    *ret_client = sp_slice_of(name, (size_t)(slash - name));
-    *ret_instance = sp_slice_of(slash + 1, n - ret_client->n - 1);
-    return SP_GO_ON;
+    sp_x_problem_detail(x, SP_PROBLEM_BAD_PARAMETER, "after");
+    return SP_ANSWERED;
 }
 
 /* One more than asked for tells whether there is more. */

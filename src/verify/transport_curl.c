@@ -11,7 +11,6 @@
  * sockets and OpenSSL (name resolution, proxies of TLS, timeouts: all of it would be ours to get right). */
 #include "verify/transport.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,6 +23,7 @@
 #include <curl/curl.h>
 
 #include "base/assert.h"
+#include "base/ip.h"
 #include "verify/small_file.h"
 #include "verify/transport_cloexec.h"
 
@@ -84,14 +84,6 @@ static bool has_part(CURLU *u, CURLUPart part) {
     curl_free(text);
     return has;
 }
-/* By its text alone: "127.0.0.1.example.com", "127.0.0.1." and "127.0.0.256" are names that somebody's DNS
- * answers. */
-static bool is_loopback(const char *host) {
-    struct in_addr a;
-    if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0) return true;
-    return inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == IN_LOOPBACKNET;
-}
-
 static sp_status check_parts(CURLU *u) {
     char *scheme = NULL, *host = NULL;
     sp_status s = sp_err(SP_E_MALFORMED);
@@ -101,7 +93,7 @@ static sp_status check_parts(CURLU *u) {
         if (strcmp(scheme, "https") == 0)
             s = SP_SUCCESS;
         else if (strcmp(scheme, "http") == 0)
-            s = is_loopback(host) ? SP_SUCCESS : sp_err(SP_E_REFUSED);
+            s = sp_host_is_loopback(sp_slice_cstr(host)) ? SP_SUCCESS : sp_err(SP_E_REFUSED);
     }
     curl_free(scheme);
     curl_free(host);

@@ -48,7 +48,9 @@ test('each unsafe setting is named with how to mend it; a warning is no failure'
 });
 
 test('what cannot be safe fails', async () => {
-    for (const [set, name] of [['tokens.issuer=http://auth.example.test', 'issuer'], ['server.public_origins=https://a.test http://b.test', 'origins']]) {
+    const cases = [['tokens.issuer=http://auth.example.test', 'issuer'], ['tokens.issuer=http://localhost.example.test', 'issuer'],
+        ['server.public_origins=https://a.test http://b.test', 'origins'], ['server.public_origins=http://127.0.0.1.example.test', 'origins']];
+    for (const [set, name] of cases) {
         const r = await look(s, '--set', set);
         assert.equal(r.status, 1, set);
         assert.equal(r.json.checks.find((c) => c.check === name).result, 'fail');

@@ -73,12 +73,38 @@ static void block_with_a_typing_error_is_refused(void **state) {
         assert_code(sp_cidr_parse(sp_slice_cstr(bad[i]), &c), SP_E_MALFORMED);
 }
 
+static void this_machine_is_told_from_names_that_begin_like_it(void **state) {
+    (void)state;
+    static const char *const here[] = {"localhost",     "localhost:8080",  "localhost/x", "127.0.0.1",
+                                       "127.0.0.1:443", "127.8.9.10/path", "[::1]",       "[::1]:8080"};
+    static const char *const elsewhere[] = {"",
+                                            "localhost.example.com",
+                                            "localhost.",
+                                            "localhostess",
+                                            "127.0.0.1.example.com",
+                                            "127.0.0.1.",
+                                            "127.0.0.256",
+                                            "127.1",
+                                            "[::1].example.com",
+                                            "[::2]",
+                                            "::1",
+                                            "128.0.0.1",
+                                            "0.0.0.0:80",
+                                            ":8080",
+                                            "user@127.0.0.1"};
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
+        assert_true(sp_host_is_loopback(sp_slice_cstr(here[i])));
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
+        assert_false(sp_host_is_loopback(sp_slice_cstr(elsewhere[i])));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_have_one_value_and_one_text),
         cmocka_unit_test(what_merely_looks_like_an_address_is_refused),
         cmocka_unit_test(block_has_its_addresses_and_no_neighbour),
         cmocka_unit_test(block_with_a_typing_error_is_refused),
+        cmocka_unit_test(this_machine_is_told_from_names_that_begin_like_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
