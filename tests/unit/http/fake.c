@@ -248,7 +248,7 @@ static void fill(struct sp_principal *p, const char *roles) {
     memset(p->user_id, 0x22, sizeof(p->user_id));
     memset(p->sid, 0x11, sizeof(p->sid));
     p->exp_s = 1700000900;
-    p->auth_time_s = 1700000000;
+    p->auth_time_s = 1700000000 + fake.login_ahead_s;
     assert_true(sp_ok(SP_TEXT_SET(&p->client_id, SP_SLICE_LIT("web"))));
     assert_true(sp_ok(SP_TEXT_SET(&p->roles, fake.roles.p != NULL ? fake.roles : sp_slice_cstr(roles))));
     assert_true(sp_ok(SP_TEXT_SET(&p->scope, fake.scope)));

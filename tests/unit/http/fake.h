@@ -54,6 +54,7 @@ struct fake {
     char calls[FAKE_TEXT_MAX];
     sp_slice permissions;
     sp_slice scope, roles, acr;
+    int64_t login_ahead_s; /* of 300 s ago, when everybody has logged in */
     bool is_client;
     sp_slice issuer; /* empty: https://iss */
     enum sp_alg alg;

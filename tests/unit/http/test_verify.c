@@ -154,6 +154,19 @@ static void a_login_may_be_too_old_or_too_weak(void **state) {
     }
 }
 
+/* The clock was set back: how old the login is cannot be told. */
+static void a_login_that_is_still_to_come_is_too_old(void **state) {
+    (void)state;
+    fake.login_ahead_s = 301; /* of now: one second */
+    ask("GET /auth/verify", NULL, BEARER, NULL);
+    assert_status(204);
+    ask("GET /auth/verify?max_age=3600", NULL, BEARER, NULL);
+    assert_problem(401, "insufficient_user_authentication");
+    fake.login_ahead_s = 300;
+    ask("GET /auth/verify?max_age=3600", NULL, BEARER, NULL);
+    assert_status(204);
+}
+
 static void a_client_on_its_own_is_its_own_subject_without_a_session(void **state) {
     (void)state;
     fake.is_client = true;
@@ -258,6 +271,7 @@ int main(void) {
         T(verify_refuses_parameters_that_a_proxy_may_read_otherwise),
         T(a_permission_that_is_no_word_stays_out_of_the_challenge),
         T(a_login_may_be_too_old_or_too_weak),
+        T(a_login_that_is_still_to_come_is_too_old),
         T(a_client_on_its_own_is_its_own_subject_without_a_session),
         T(a_bound_token_needs_its_scheme_and_its_proof),
         T(a_proof_that_needs_a_nonce_gets_it),
