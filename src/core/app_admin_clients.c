@@ -521,10 +521,12 @@ static bool is_so_already(const struct client_op *c) {
     return c->what == SP_CLIENT_ENABLE && !c->row.disabled;
 }
 
-/* Its sessions are ended once more when it was disabled before: a restart may have kept them from it. */
+/* Its sessions are ended once more when it was disabled before: a restart may have kept them from it. Up to
+ * this moment, not to that when it was asked: until the commit its codes were good. */
 static void finish_edit(struct client_op *c) {
     struct sp_op *op = &c->admin.plain.base;
-    if (c->what != SP_CLIENT_ENABLE) sp_client_sweep(op->app, op, SP_TEXT_SLICE(&c->id), op->now_ms);
+    const int64_t until_ms = sp_app_now_ms(op->app);
+    if (c->what != SP_CLIENT_ENABLE) sp_client_sweep(op->app, op, SP_TEXT_SLICE(&c->id), until_ms);
     sp_op_finish(op, SP_OUTCOME_OK);
 }
 

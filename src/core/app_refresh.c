@@ -155,6 +155,10 @@ sp_status sp_refresh_add_keep(struct sp_refresh_op *op) {
 
 void sp_refresh_applied(struct sp_refresh_op *op) {
     struct sp_app *app = op->t.base.app;
+    if (sp_client_inherits(op->t.client, &op->t.session)) {
+        sp_op_finish(&op->t.base, SP_OUTCOME_INVALID_GRANT);
+        return;
+    }
     bool rotated = op->write->kind == SP_CHANGE_SESSION_ROTATE;
     op->t.global_epoch = rotated ? op->write->rotate.ret_global_epoch : op->write->reissue.ret_global_epoch;
     /* relaxed: only the heartbeat reads it, and a second late is early enough. */

@@ -264,6 +264,7 @@ static void act(struct sp_refresh_op *op) {
 /* A proof for a session that is bound to no key binds the access token alone. */
 static bool same_client(const struct sp_refresh_op *op) {
     const sp_slice bound = SP_TEXT_SLICE(&op->seen.jkt);
+    if (sp_client_inherits(op->t.client, &op->seen)) return false;
     return op->seen.mode == op->mode && (bound.n == 0 || sp_slice_eq(bound, SP_TEXT_SLICE(&op->t.jkt))) &&
            sp_slice_eq(SP_TEXT_SLICE(&op->seen.client_id), SP_TEXT_SLICE(&op->client_id));
 }

@@ -187,6 +187,10 @@ bool sp_client_may_grant(const struct sp_client *c, sp_slice grant_type) {
     return grant_type.n != 0 && sp_words_contain(SP_TEXT_SLICE(&c->row.grants), grant_type);
 }
 
+bool sp_client_inherits(const struct sp_client *c, const struct sp_session_row *row) {
+    return c != NULL && row->created_ms < c->row.created_ms;
+}
+
 static bool is_among(sp_slice uris, sp_slice sent) {
     sp_slice uri;
     while (sp_words_next(&uris, &uri)) {

@@ -23,6 +23,9 @@ struct sp_oauth_trouble sp_client_authenticate(struct sp_app *app, const struct 
 
 /* Is it among the client's grants? */
 bool sp_client_may_grant(const struct sp_client *c, sp_slice grant_type);
+/* A session of an earlier client of this id, which was deleted: it is to be ended, and is good for nothing
+ * until then. NULL: a session of our own. */
+bool sp_client_inherits(const struct sp_client *c, const struct sp_session_row *row);
 /* As sp_uri_is_registered compares them. */
 bool sp_client_has_redirect_uri(const struct sp_client *c, sp_slice uri);
 bool sp_client_has_post_logout_uri(const struct sp_client *c, sp_slice uri);

@@ -226,7 +226,7 @@ static void proved(struct sp_op *base, sp_status status) {
 }
 
 static bool is_own_session(const struct introspect_op *op) {
-    return op->session.mode == SP_MODE_TOKEN &&
+    return op->session.mode == SP_MODE_TOKEN && !sp_client_inherits(op->client, &op->session) &&
            sp_slice_eq(SP_TEXT_SLICE(&op->session.client_id), SP_TEXT_SLICE(&op->client->row.id));
 }
 

@@ -131,6 +131,55 @@ static void disabled_user_and_disabled_client_refresh_no_more(void **state) {
 
 /* ---- narrowing ---- */
 
+/* The walk that ends the sessions of a client knows them by their beginning: a code that is redeemed while
+ * the client is being disabled begins one after that was asked for, and before it is done. */
+static void session_that_begins_while_its_client_is_disabled_ends_with_it(void **state) {
+    BENCH;
+    static const enum sp_client_edit ways[] = {SP_CLIENT_DISABLE, SP_CLIENT_DELETE};
+    for (size_t i = 0; i < SP_ARRAY_LEN(ways); i++) {
+        const char *id = i == 0 ? "app" : "other";
+        const struct sp_call call = bench_call_admin(b);
+        const struct sp_authz_code code = code_new(b, id);
+        const struct sp_oauth_token_request in = code_request(as_public(id), code_text(b, &code));
+        struct plain edited = {0};
+        struct granted g;
+        sp_app_client_edit(b->app, &call, sp_slice_cstr(id), ways[i], bench_plain_done, &edited);
+        b->now_ms += 1;
+        token_begin(b, &in, &g);
+        b->now_ms += 1;
+        bench_run(b);
+        assert_int_equal(edited.outcome, SP_OUTCOME_OK);
+        assert_error(g, NONE); /* it was first */
+        assert_int_equal(bench_session(b, code.sid).cause, SP_END_CLIENT_REVOKED);
+        assert_reject(token_check(b, g.access), "revoked");
+    }
+}
+
+/* Whatever kept the sessions of the first one from being ended: a restart, a store that failed. */
+static void token_of_a_former_client_of_this_id_is_worth_nothing(void **state) {
+    BENCH;
+    const struct granted old = token_session(b, as_public("app"));
+    struct granted kept = token_session(b, as_svc());
+    b->now_ms += 1000;
+    struct sp_client_row row = oauth_client_row(b, "app"), svc = token_svc_row(b);
+    oauth_client_delete(b, "app");
+    oauth_client_delete(b, "svc");
+    row.created_ms = svc.created_ms = b->now_ms;
+    svc.rotate_refresh = false;
+    oauth_client_put(b, &row);
+    oauth_client_put(b, &svc);
+    b->now_ms += 1000;
+    assert_error(token_refresh(b, as_public("app"), &old), INVALID_GRANT);
+    struct sp_oauth_token_request in =
+        refresh_request(as_public("app"), &old); /* the session is read first */
+    in.scope = SP_SLICE_LIT("openid");
+    assert_error(token_ask(b, in), INVALID_GRANT);
+    assert_error(token_refresh(b, as_svc(), &kept), INVALID_GRANT);
+    assert_error(token_refresh(b, as_svc(), &kept), INVALID_GRANT);
+    const struct granted own = token_session(b, as_svc());
+    assert_error(token_refresh(b, as_svc(), &own), NONE);
+}
+
 static void narrower_scope_is_for_this_access_token_only(void **state) {
     BENCH;
     const struct granted first = token_session(b, as_public("app"));
@@ -302,6 +351,8 @@ int main(void) {
         TOKEN_TESTS(clients_token_is_none_of_the_first_partys),
         TOKEN_TESTS(junk_is_an_invalid_grant_and_nothing_an_invalid_request),
         TOKEN_TESTS(disabled_user_and_disabled_client_refresh_no_more),
+        TOKEN_TESTS(session_that_begins_while_its_client_is_disabled_ends_with_it),
+        TOKEN_TESTS(token_of_a_former_client_of_this_id_is_worth_nothing),
         TOKEN_TESTS(narrower_scope_is_for_this_access_token_only),
         TOKEN_TESTS(more_scope_than_granted_is_refused_before_anything_rotates),
         TOKEN_TESTS(scopes_that_were_ignored_at_first_are_ignored_again),
