@@ -106,6 +106,8 @@ static struct refusal judge_assertion(struct sp_app *app, const struct sp_client
     if (fault != SP_CLIENT_ASSERTION_NONE) return refused(sp_client_assertion_fault_code(fault));
     /* What was used before this start is not remembered. */
     if (sp_client_assertion_may_predate(&assertion, app->started_ms / 1000)) return refused("before_start");
+    if (sp_replay_may_have_forgotten(app->assertions, assertion.replay_until_ms))
+        return refused("clock_set_back");
     /* A disabled client leaves nothing behind. */
     return c->row.disabled ? (struct refusal){0} : remember(app, &assertion, now_ms);
 }

@@ -1,8 +1,8 @@
 /* Proofs of possession at our own endpoints: checked by token/dpop.h, remembered here so that none passes
  * twice, and given nonces.
  *
- * What was seen before this start is not remembered. So a proof that may be older than the start is good only
- * with a nonce, whose key is of this start. */
+ * What was seen before this start is not remembered, nor what had expired before the clock was set back. So a
+ * proof that may be one of those is good only with a nonce, which is of this start and since then. */
 #include "core/oauth_internal.h"
 
 sp_status sp_oauth_dpop_open(struct sp_app *app) {
@@ -15,9 +15,24 @@ sp_status sp_oauth_dpop_open(struct sp_app *app) {
 
 /* ---- nonces ---- */
 
-/* The clock since boot: a nonce must not become good again when the wall clock is set back. */
-static int64_t nonce_now_ms(const struct sp_app *app) {
-    return sp_clock_boot_ms(&app->deps.clock);
+enum { SET_BACK_MS = 100 }; /* two clocks that are read one after the other differ by less */
+
+/* True once each time that the wall clock was set back against the other. */
+static bool was_set_back(struct sp_app *app, int64_t boot_ms) {
+    const int64_t ahead_ms = sp_app_now_ms(app) - boot_ms;
+    int64_t most_ms = atomic_load(&app->wall_ahead_ms);
+    while (ahead_ms > most_ms && !atomic_compare_exchange_weak(&app->wall_ahead_ms, &most_ms, ahead_ms))
+        continue;
+    return ahead_ms < most_ms - SET_BACK_MS &&
+           atomic_compare_exchange_strong(&app->wall_ahead_ms, &most_ms, ahead_ms);
+}
+
+/* The clock since boot: a nonce must not become good again when the wall clock is set back. Those that were
+ * given by then are good no more, because the proofs that they came in may be in time again. */
+static int64_t nonce_now_ms(struct sp_app *app) {
+    const int64_t boot_ms = sp_clock_boot_ms(&app->deps.clock);
+    if (was_set_back(app, boot_ms)) atomic_fetch_add(&app->nonce_skip_ms, 2 * SP_DPOP_NONCE_SLOT_MS);
+    return boot_ms + atomic_load(&app->nonce_skip_ms);
 }
 
 void sp_oauth_dpop_nonce(struct sp_app *app, char ret[SP_DPOP_NONCE_CHARS]) {
@@ -40,17 +55,21 @@ static struct sp_oauth_trouble trouble_of(enum sp_dpop_fault fault) {
     return t;
 }
 
+static bool may_be_forgotten(const struct sp_app *app, const struct sp_dpop *proof) {
+    return sp_dpop_may_predate(proof, app->started_ms / 1000) ||
+           sp_replay_may_have_forgotten(app->proofs, proof->replay_until_ms);
+}
+
 /* A nonce that is given must be good; one is needed where the rule says so, and from a proof that may have
- * been used before the start. */
-static enum sp_dpop_fault judge_nonce(const struct sp_app *app, const struct sp_dpop *proof,
+ * been used and forgotten. */
+static enum sp_dpop_fault judge_nonce(struct sp_app *app, const struct sp_dpop *proof,
                                       enum sp_dpop_nonce_rule rule) {
     if (proof->nonce.p != NULL) {
         const bool good = sp_dpop_nonce_is_good(&app->dpop_nonce_key, nonce_now_ms(app), proof->nonce);
         return good ? SP_DPOP_NONE : SP_DPOP_NONCE_REQUIRED;
     }
     const bool demanded = rule == SP_DPOP_NONCE_AS_CONFIGURED && app->config.dpop_nonce;
-    if (demanded || sp_dpop_may_predate(proof, app->started_ms / 1000)) return SP_DPOP_NONCE_REQUIRED;
-    return SP_DPOP_NONE;
+    return demanded || may_be_forgotten(app, proof) ? SP_DPOP_NONCE_REQUIRED : SP_DPOP_NONE;
 }
 
 static enum sp_dpop_fault look(struct sp_app *app, const struct sp_dpop_shown *shown,

@@ -33,6 +33,7 @@ struct sp_replay {
     struct entry *entries;
     int64_t swept_ms;
     bool was_swept;
+    int64_t forgotten_ms; /* the latest expires_ms of what was given back */
 };
 
 static size_t chains_for(size_t max) {
@@ -75,6 +76,7 @@ void sp_replay_free(struct sp_replay *t) {
 }
 
 static void give_back(struct sp_replay *t, uint32_t i) {
+    if (t->forgotten_ms < t->entries[i].expires_ms) t->forgotten_ms = t->entries[i].expires_ms;
     t->entries[i].next = t->free;
     t->free = i;
     t->held--;
@@ -143,6 +145,13 @@ enum sp_replay_verdict sp_replay_add(struct sp_replay *t, const uint8_t hash[SP_
     enum sp_replay_verdict v = add(t, hash, expires_ms, now_ms);
     pthread_mutex_unlock(&t->lock);
     return v;
+}
+
+bool sp_replay_may_have_forgotten(struct sp_replay *t, int64_t expires_ms) {
+    pthread_mutex_lock(&t->lock);
+    bool may = expires_ms <= t->forgotten_ms;
+    pthread_mutex_unlock(&t->lock);
+    return may;
 }
 
 size_t sp_replay_entries(struct sp_replay *t) {

@@ -6,7 +6,8 @@
  * that has not expired would let it pass twice. So add what is good in every other respect, and nothing else.
  *
  * In one process, and gone with it: whoever starts must refuse what may have been seen before the start
- * (sp_dpop_may_predate, sp_client_assertion_may_predate).
+ * (sp_dpop_may_predate, sp_client_assertion_may_predate). The same when the clock is set back: what expired
+ * by the time before was forgotten, and is in time once more (sp_replay_may_have_forgotten).
  *
  * Thread-safe: one lock, held for a walk along one short chain; places are found by a hash under a random
  * key, so nobody can aim at one. */
@@ -38,6 +39,10 @@ SP_DEFINE_FREE(sp_replay);
  * NEW, and is not remembered. */
 enum sp_replay_verdict sp_replay_add(struct sp_replay *table, const uint8_t hash[SP_SHA256_BYTES],
                                      int64_t expires_ms, int64_t now_ms) __attribute__((warn_unused_result));
+
+/* May an entry of this expires_ms have been here? As long as the clock only goes forward it is false for all
+ * that has not expired. */
+bool sp_replay_may_have_forgotten(struct sp_replay *table, int64_t expires_ms);
 
 /* Entries that are held, expired ones that nobody came across among them. For metrics. */
 size_t sp_replay_entries(struct sp_replay *table);

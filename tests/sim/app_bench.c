@@ -11,6 +11,17 @@ static void queue_post(struct sp_executor *self, struct sp_task *task) {
     q->tail = &task->next;
 }
 
+void bench_sweep_replays(struct bench *b, struct sp_replay *table) {
+    uint8_t hash[SP_SHA256_BYTES] = {0};
+    for (uint32_t i = 0; i < 2 * SP_REPLAY_ENTRIES_DEFAULT; i++) {
+        memcpy(hash, &i, sizeof(i));
+        if (i == SP_REPLAY_ENTRIES_DEFAULT) b->now_ms += 2000; /* all of them have expired */
+        assert_int_not_equal(sp_replay_add(table, hash, b->now_ms + 1, b->now_ms), SP_REPLAY_SEEN);
+        if (i > SP_REPLAY_ENTRIES_DEFAULT && sp_replay_entries(table) < i / 2) return;
+    }
+    fail_msg("it was never full");
+}
+
 void bench_run(struct bench *b) {
     struct bench_queue *q = &b->queue;
     while (q->head != NULL) {

@@ -14,6 +14,7 @@
 #include "core/app.h"
 #include "core/store.h"
 #include "store/memory.h"
+#include "token/replay.h"
 #include "verify/verifier.h"
 
 enum { BENCH_BEGIN_MS_HIGH = 1700000000 };
@@ -72,6 +73,9 @@ void bench_start_undo(struct bench *b);
 void bench_stop(struct bench *b); /* only the app */
 void bench_close(struct bench *b);
 void bench_run(struct bench *b); /* until nothing is posted */
+/* What has expired is forgotten when somebody comes across it, and at last when the table is full: fills it,
+ * which takes two seconds. */
+void bench_sweep_replays(struct bench *b, struct sp_replay *table);
 
 /* A bench of its own for each test: struct bench *b. */
 int bench_setup(void **state);

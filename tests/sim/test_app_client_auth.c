@@ -332,6 +332,20 @@ static void assertion_from_before_the_start_is_refused(void **state) {
     assert_in(assertion(b, "", SIGN(.jti = "b")));
 }
 
+/* Forgotten as expired, and in time once more when the clock is set back. */
+static void assertion_that_was_used_does_not_come_back_with_the_clock(void **state) {
+    BENCH;
+    add_signers(b);
+    const sp_slice used = SIGN(.jti = "a", .exp_in_s = 30);
+    assert_in(assertion(b, "", used));
+    b->now_ms += 31 * 1000;
+    bench_sweep_replays(b, b->app->assertions);
+    b->now_ms -= 20 * 1000;
+    b->wall_ahead_ms -= 20 * 1000;
+    assert_out(assertion(b, "", used));
+    assert_in(assertion(b, "", SIGN(.jti = "b", .exp_in_s = 60)));
+}
+
 static void assertion_that_has_expired_or_lives_too_long_is_refused(void **state) {
     BENCH;
     add_signers(b);
@@ -430,6 +444,7 @@ int main(void) {
         BENCH_TEST(assertion_for_somebody_else_is_refused),
         BENCH_TEST(clients_cannot_sign_for_each_other),
         BENCH_TEST(assertion_from_before_the_start_is_refused),
+        BENCH_TEST(assertion_that_was_used_does_not_come_back_with_the_clock),
         BENCH_TEST(assertion_that_has_expired_or_lives_too_long_is_refused),
         cmocka_unit_test(scope_is_within_the_clients),
         BENCH_TEST(audience_is_one_of_the_clients_or_the_servers),

@@ -228,6 +228,50 @@ static void after_a_restart_an_older_proof_needs_a_nonce(void **state) {
     assert_error(token_ask(b, in), NONE);
 }
 
+/* ---- a clock that is set back ---- */
+
+static void set_clock(struct bench *b, int64_t by_ms) {
+    b->now_ms += by_ms;
+    b->wall_ahead_ms += by_ms;
+}
+
+static void proof_that_was_used_does_not_come_back_with_the_clock(void **state) {
+    BENCH;
+    struct sp_oauth_token_request in = client_request("");
+    const struct sp_dpop_shown used = proof_new(b, (struct proof){0});
+    in.dpop = used;
+    assert_error(token_ask(b, in), NONE);
+    b->now_ms += 62 * 1000;
+    bench_sweep_replays(b, b->app->proofs);
+    assert_error(token_ask(b, in), INVALID_DPOP_PROOF); /* too old */
+    set_clock(b, -40 * 1000);
+    assert_error(token_ask(b, in), USE_DPOP_NONCE); /* in time once more */
+    in.dpop = proof_new(b, (struct proof){0});
+    assert_error(token_ask(b, in), NONE); /* of a moment that had not been yet */
+    set_clock(b, -3600 * 1000);
+    in.dpop = proof_new(b, (struct proof){0});
+    assert_error(token_ask(b, in), USE_DPOP_NONCE);
+    in.dpop = proof_new(b, (struct proof){.nonce = nonce_now(b)});
+    assert_error(token_ask(b, in), NONE);
+    assert_error(token_ask(b, in), INVALID_DPOP_PROOF);
+}
+
+static void nonce_goes_when_the_clock_is_set_back(void **state) {
+    BENCH;
+    struct sp_oauth_token_request in = client_request("");
+    in.dpop = proof_new(b, (struct proof){.nonce = nonce_now(b)});
+    assert_error(token_ask(b, in), NONE);
+    b->now_ms += 62 * 1000;
+    bench_sweep_replays(b, b->app->proofs);
+    set_clock(b, -40 * 1000);
+    assert_error(token_ask(b, in), USE_DPOP_NONCE); /* its nonce was good for two minutes at least */
+    in.dpop = proof_new(b, (struct proof){.nonce = nonce_now(b)});
+    assert_error(token_ask(b, in), NONE);
+    set_clock(b, 3600 * 1000); /* nobody is in time that was not before */
+    in.dpop = proof_new(b, (struct proof){.nonce = nonce_now(b)});
+    assert_error(token_ask(b, in), NONE);
+}
+
 /* ---- sessions of our own ---- */
 
 static struct tokens login_with(struct bench *b, enum sp_session_mode mode, const struct sp_dpop_shown *dpop,
@@ -393,6 +437,8 @@ int main(void) {
         TOKEN_TESTS(nonce_is_demanded_where_configured_and_always_checked),
         TOKEN_TESTS(nonce_is_good_for_its_slot_and_the_next),
         TOKEN_TESTS(after_a_restart_an_older_proof_needs_a_nonce),
+        TOKEN_TESTS(proof_that_was_used_does_not_come_back_with_the_clock),
+        TOKEN_TESTS(nonce_goes_when_the_clock_is_set_back),
         TOKEN_TESTS(login_with_a_proof_binds_the_session),
         TOKEN_TESTS(login_with_a_bad_proof_is_none_and_says_nothing_of_the_password),
         TOKEN_TESTS(account_that_is_made_with_a_proof_begins_bound),

@@ -65,6 +65,23 @@ static void sweeps_are_rare_and_survive_a_clock_that_goes_back(void **state) {
     assert_int_equal(add(t, n, 200000, 101000), SP_REPLAY_NEW);
 }
 
+/* What had expired is told from what cannot have been there, so that a clock that is set back lets nothing
+ * pass twice; and a clock that goes on never makes one wait. */
+static void what_was_forgotten_is_told_when_the_clock_goes_back(void **state) {
+    (void)state;
+    SP_AUTO_FREE(sp_replay) t = table_of(2000);
+    assert_int_equal(add(t, 1, 1000, 0), SP_REPLAY_NEW);
+    assert_false(sp_replay_may_have_forgotten(t, 1000)); /* it is there */
+    assert_int_equal(add(t, 1, 3000, 2000), SP_REPLAY_NEW);
+    assert_true(sp_replay_may_have_forgotten(t, 1000));
+    assert_true(sp_replay_may_have_forgotten(t, 999));
+    assert_false(sp_replay_may_have_forgotten(t, 1001));
+    for (int64_t now_ms = 2000; now_ms < 60000; now_ms++) {
+        assert_int_equal(add(t, (uint64_t)now_ms, now_ms + 50, now_ms), SP_REPLAY_NEW);
+        assert_false(sp_replay_may_have_forgotten(t, now_ms + 1));
+    }
+}
+
 static void churn_keeps_every_live_entry(void **state) {
     (void)state;
     const uint64_t live = 500;
@@ -112,6 +129,7 @@ int main(void) {
         cmocka_unit_test(full_table_refuses_and_forgets_nothing),
         cmocka_unit_test(full_table_takes_again_when_entries_expire),
         cmocka_unit_test(sweeps_are_rare_and_survive_a_clock_that_goes_back),
+        cmocka_unit_test(what_was_forgotten_is_told_when_the_clock_goes_back),
         cmocka_unit_test(churn_keeps_every_live_entry),
         cmocka_unit_test(sizes_that_cannot_be_meant_are_refused),
         cmocka_unit_test(one_thread_of_many_is_the_first),
