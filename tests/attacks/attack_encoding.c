@@ -65,7 +65,11 @@ static void trailing_bits_are_refused(void **state) {
 
 static void standard_base64_is_refused(void **state) {
     (void)state;
-    sp_slice token = forge_token(SP_ALG_RS256, FORGE_CLAIMS);
+    /* One of three question marks is a '_', wherever they stand: not every signature has one. */
+    sp_slice token = forge_token(
+        SP_ALG_RS256,
+        "{\"iss\":\"https://issuer.example\",\"aud\":\"api\",\"sub\":\"???\",\"exp\":1700000900}");
+    assert_reject(forge_check(token), "ok");
     memcpy(text, token.p, token.n);
     for (size_t i = 0; i < token.n; i++) text[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
     assert_memory_not_equal(text, token.p, token.n);
