@@ -1,5 +1,7 @@
 /* A real server on a real loop, and clients on the same thread: the loop is stepped until the client has what
- * it waits for. Nothing sleeps but in poll, and deadlines under test are a few milliseconds long. */
+ * it waits for. Nothing sleeps but in poll, and deadlines under test are a few milliseconds long: a client
+ * that keeps up must not meet one because the machine was busy. So the server's clock goes on by
+ * LONGEST_TURN_MS at most from step to step, however long that took. */
 #ifndef SP_TESTS_HTTP_SERVER_FIXTURE_H
 #define SP_TESTS_HTTP_SERVER_FIXTURE_H
 
@@ -19,9 +21,12 @@
 
 #define PARKED_MAX 4096
 #define PATIENCE_MS 20000
+#define TURN_MS 5
+#define LONGEST_TURN_MS 8
 
 struct fixture {
     struct sp_loop *loop;
+    int64_t real_ms, boot_ms; /* of the last step; the server's clock */
     struct sp_http_server *server;
     uint16_t port;
     bool park;                               /* the handler keeps the request instead of answering */
@@ -71,12 +76,24 @@ static inline void on_request(void *arg, struct sp_http_req *req) {
     }
 }
 
+static inline int64_t server_wall_ms(void *arg) {
+    (void)arg;
+    return sp_clock_wall_ms(&sp_clock_system);
+}
+
+static inline int64_t server_boot_ms(void *arg) {
+    (void)arg;
+    return fx.boot_ms;
+}
+
 static inline void start(struct sp_http_opts opts) {
+    static const struct sp_clock clock = {server_wall_ms, server_boot_ms, NULL};
     fx = (struct fixture){.response = {.status = 200, .body = SP_SLICE_LIT("hello")}};
+    fx.real_ms = fx.boot_ms = sp_clock_boot_ms(&sp_clock_system);
     opts.on_request = on_request;
     opts.arg = &fx;
     int fd = -1;
-    assert_true(sp_ok(sp_loop_new(NULL, &fx.loop)));
+    assert_true(sp_ok(sp_loop_new(&clock, &fx.loop)));
     assert_true(sp_ok(sp_http_server_new(fx.loop, &opts, &fx.server)));
     assert_true(sp_ok(sp_http_listen_tcp("127.0.0.1", 0, false, &fd)));
     fx.port = sp_http_listen_port(fd);
@@ -103,7 +120,16 @@ static inline struct sp_http_stats stats(void) {
 }
 
 static inline void step(void) {
-    assert_true(sp_ok(sp_loop_step(fx.loop, 5)));
+    const int64_t now = sp_clock_boot_ms(&sp_clock_system), passed = now - fx.real_ms;
+    fx.real_ms = now;
+    fx.boot_ms += passed < LONGEST_TURN_MS ? passed : LONGEST_TURN_MS;
+    assert_true(sp_ok(sp_loop_step(fx.loop, TURN_MS)));
+}
+
+/* So much of the server's time. */
+static inline void pass(int64_t ms) {
+    const int64_t until = fx.boot_ms + ms;
+    while (fx.boot_ms < until) step();
 }
 
 /* Steps until the condition holds. */
