@@ -75,15 +75,20 @@ static void *peer_thread(void *arg) {
     return NULL;
 }
 
-static void peer_start_repeating(struct peer *p, const char *answer, bool repeats) {
+/* A port on which nobody answers for as long as nobody listens. */
+static void peer_bind(struct peer *p) {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof(a);
-    *p = (struct peer){.answer = answer, .answer_n = answer == NULL ? 0 : strlen(answer), .repeats = repeats};
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(p->listener, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(listen(p->listener, 16), 0);
     assert_int_equal(getsockname(p->listener, (struct sockaddr *)&a, &n), 0);
     p->port = ntohs(a.sin_port);
+}
+
+static void peer_start_repeating(struct peer *p, const char *answer, bool repeats) {
+    *p = (struct peer){.answer = answer, .answer_n = answer == NULL ? 0 : strlen(answer), .repeats = repeats};
+    peer_bind(p);
+    assert_int_equal(listen(p->listener, 16), 0);
     assert_int_equal(pthread_create(&p->thread, NULL, peer_thread, p), 0);
 }
 
@@ -269,9 +274,11 @@ static void who_is_not_there_or_does_not_answer_is_a_failure(void **state) {
     await(&m);
     assert_int_equal(m.job.result, SP_DELIVERY_FAILED);
     peer_stop(&p);
-    send_to(&m, &p, LONG_MS); /* nobody listens there any more */
+    peer_bind(&p); /* nobody listens there, nor can another process */
+    send_to(&m, &p, LONG_MS);
     await(&m);
     assert_int_equal(m.job.result, SP_DELIVERY_FAILED);
+    (void)close(p.listener);
 }
 
 static void addresses_without_tls_that_are_not_ours_are_not_gone_to(void **state) {

@@ -36,19 +36,19 @@ static struct sp_claims good_claims(void) {
     return c;
 }
 
-static void write_jwks(const char *path) {
+static void write_jwks(char *path) {
     SP_AUTO(sp_buf) set = SP_BUF_INIT(8192);
     const struct sp_jwk_public_row row = {
         .kid = SP_TEXT_SLICE(&w.issuer.kid), .alg = alg_of(&w.issuer), .key = w.issuer.key};
     assert_true(sp_ok(sp_jwks_write_public(&row, 1, &set)));
-    FILE *file = fopen(path, "we");
+    FILE *file = fdopen(mkstemp(path), "w");
     assert_non_null(file);
     assert_int_equal(fwrite(set.p, 1, set.n, file), set.n);
     assert_int_equal(fclose(file), 0);
 }
 
 static void begin_with(size_t dpop_proofs, int need_nonce) {
-    char path[64];
+    char path[] = "/tmp/sallyport-test-XXXXXX";
     memset(&w, 0, sizeof w);
     w.issuer = make_jwk("k1", SP_ALG_EDDSA);
     assert_true(sp_ok(sp_sig_key_generate(SP_ALG_ES256, &sp_random_system, &w.key)));
@@ -56,7 +56,6 @@ static void begin_with(size_t dpop_proofs, int need_nonce) {
     w.ids = make_ids(7, 1);
     struct sp_claims c = good_claims();
     w.token = issue(&w.issuer, &c);
-    (void)snprintf(path, sizeof path, "/tmp/sallyport-test-%d.jwks", getpid());
     write_jwks(path);
     struct sp_options options = SP_OPTIONS_INIT;
     options.issuer = ISSUER;
