@@ -192,7 +192,8 @@ static void the_admin_socket_serves_root_and_ourselves(void **state) {
 
 static void the_admin_socket_refuses_everyone_else(void **state) {
     (void)state;
-    const uid_t bad[] = {65534, geteuid() + 1, (uid_t)-1};
+    const uid_t nobody = 65534; /* who runs this, in some containers */
+    const uid_t bad[] = {geteuid() == nobody ? 1 : nobody, geteuid() + 1, (uid_t)-1};
     for (size_t i = 0; i < SP_ARRAY_LEN(bad); i++) {
         use_socket(bad[i]);
         ask("GET /admin/v1/status", NULL, BEARER_ADMIN, NULL);
