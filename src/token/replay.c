@@ -1,6 +1,7 @@
 /* Chains in one array: an entry is 32 bytes, found by SipHash under a key of its own, linked by index. An
- * entry that has expired is unlinked by whoever walks past it; when no free one is left, all chains are
- * swept, once a second at most, so that a full table does not make every call a sweep.
+ * entry that has expired is unlinked by whoever walks past it, and each call walks along one chain more, in
+ * turn, so that none stays for longer than it takes to go once round. When no free one is left, all chains
+ * are swept, once a second at most, so that a full table does not make every call a sweep.
  *
  * 16 of the 32 bytes of a hash are kept. Whoever finds two inputs that share them (2^64 work) has made one of
  * his own proofs unusable.
@@ -30,6 +31,7 @@ struct sp_replay {
     uint32_t free;    /* chain of those that were given back */
     uint32_t *chains; /* their first entries; a power of two of them, at least as many as entries */
     size_t mask;
+    size_t turn; /* the chain that is walked along next, whatever is asked for */
     struct entry *entries;
     int64_t swept_ms;
     bool was_swept;
@@ -126,6 +128,7 @@ static uint32_t take_entry(struct sp_replay *t, int64_t now_ms) {
 static enum sp_replay_verdict add(struct sp_replay *t, const uint8_t *hash, int64_t expires_ms,
                                   int64_t now_ms) {
     size_t chain = (size_t)sp_siphash(t->key, sp_slice_of(hash, KEPT_BYTES)) & t->mask;
+    (void)walk(t, t->turn++ & t->mask, NULL, now_ms);
     if (walk(t, chain, hash, now_ms)) return SP_REPLAY_SEEN;
     if (expires_ms <= now_ms) return SP_REPLAY_NEW;
     uint32_t i = take_entry(t, now_ms);

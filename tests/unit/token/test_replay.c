@@ -82,6 +82,17 @@ static void what_was_forgotten_is_told_when_the_clock_goes_back(void **state) {
     }
 }
 
+/* What has expired does not stand in the way until the next sweep. */
+static void half_empty_table_has_room_at_any_pace(void **state) {
+    (void)state;
+    const uint64_t live = 500, a_ms = 10;
+    SP_AUTO_FREE(sp_replay) t = table_of(2 * live);
+    for (uint64_t i = 0; i < 30000; i++) {
+        const int64_t now_ms = (int64_t)(i / a_ms);
+        assert_int_equal(add(t, i, now_ms + (int64_t)(live / a_ms), now_ms), SP_REPLAY_NEW);
+    }
+}
+
 static void churn_keeps_every_live_entry(void **state) {
     (void)state;
     const uint64_t live = 500;
@@ -130,6 +141,7 @@ int main(void) {
         cmocka_unit_test(full_table_takes_again_when_entries_expire),
         cmocka_unit_test(sweeps_are_rare_and_survive_a_clock_that_goes_back),
         cmocka_unit_test(what_was_forgotten_is_told_when_the_clock_goes_back),
+        cmocka_unit_test(half_empty_table_has_room_at_any_pace),
         cmocka_unit_test(churn_keeps_every_live_entry),
         cmocka_unit_test(sizes_that_cannot_be_meant_are_refused),
         cmocka_unit_test(one_thread_of_many_is_the_first),
