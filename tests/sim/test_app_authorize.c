@@ -313,6 +313,16 @@ static void a_code_of_one_client_is_none_of_another(void **state) {
 
 /* ---- prompt, max_age, hint ---- */
 
+/* The request of a page, opened as if we had been sent there. */
+static struct page reopen(struct bench *b, const char *client_id, const struct page *page,
+                          const char *cookie) {
+    char uri[sizeof(SP_OAUTH_REQUEST_URI_PREFIX) + sizeof(page->request)];
+    snprintf(uri, sizeof(uri), "%s%s", SP_OAUTH_REQUEST_URI_PREFIX, page->request);
+    const struct sp_authz_params in = {.client_id = sp_slice_cstr(client_id),
+                                       .request_uri = sp_slice_cstr(uri)};
+    return oauth_ask(b, &in, cookie);
+}
+
 static void prompt_none_shows_no_page(void **state) {
     BENCH;
     struct sp_authz_params app = oauth_params("app"), own = oauth_params("own");
@@ -374,6 +384,22 @@ static void max_age_asks_for_a_login_that_is_fresh(void **state) {
     const struct page again = oauth_login(b, ask.request, "ada", "correct horse", in.cookie);
     const struct page got = oauth_follow(b, &again, again.cookie);
     assert_int_equal(oauth_open_code(b, &got).auth_time_s, b->now_ms / 1000);
+}
+
+/* Each page has ten minutes of its own, and whoever opens it again gets another one. */
+static void login_for_a_request_is_not_fresh_for_ever(void **state) {
+    BENCH;
+    const struct page in = oauth_sign_in(b, "ada");
+    struct sp_authz_params app = oauth_params("app");
+    app.prompt = S("login consent");
+    const struct page ask = oauth_ask(b, &app, in.cookie);
+    const struct page again = oauth_login(b, ask.request, "ada", "correct horse", in.cookie);
+    struct page page = oauth_follow(b, &again, again.cookie);
+    for (int minutes = 0; minutes < 60; minutes += 5) {
+        if (minutes > 0) page = reopen(b, "app", &page, again.cookie);
+        assert_int_equal(page.next, minutes <= 10 ? SP_AUTHZ_CONSENT : SP_AUTHZ_LOGIN);
+        b->now_ms += 5 * 60 * 1000;
+    }
 }
 
 static void a_hint_is_whom_the_client_means(void **state) {
@@ -474,6 +500,7 @@ int main(void) {
         T(prompt_login_is_met_by_a_login_for_it_and_by_no_other),
         T(prompt_consent_asks_each_time_but_not_for_a_trusted_client),
         T(max_age_asks_for_a_login_that_is_fresh),
+        T(login_for_a_request_is_not_fresh_for_ever),
         T(a_hint_is_whom_the_client_means),
         T(a_hint_that_is_none_counts_only_where_nobody_can_be_asked),
         T(faults_go_to_the_client_only_when_it_is_known),

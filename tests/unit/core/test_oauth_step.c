@@ -85,6 +85,10 @@ static void prompt_login_is_met_by_the_sign_in_for_this_request_alone(void **sta
     assert_int_equal(step(&f).kind, SP_STEP_LOGIN);
     f.request.signed_in[0] = 1;
     assert_int_equal(step(&f).kind, SP_STEP_CODE);
+    f.signin.auth_time_s--; /* ten minutes ago, and a second */
+    assert_int_equal(step(&f).kind, SP_STEP_LOGIN);
+    f.signin.auth_time_s = NOW_S + 1;
+    assert_int_equal(step(&f).kind, SP_STEP_LOGIN);
 }
 
 static void no_sign_in_for_a_request_is_not_the_sign_in_of_zeros(void **state) {
