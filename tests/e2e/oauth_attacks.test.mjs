@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { PASSWORD, raw, request, Server } from './harness.mjs';
+import { PASSWORD, raw, request, Server, sleep } from './harness.mjs';
 import { addClient, basicAuth, CALLBACK, claims, encode, ISSUER, Key, oauthRefused, pkce, post, random, readForm, sentBack, Visitor } from './oauth.mjs';
 
 const BYE = 'https://shop.example.test/bye';
@@ -47,6 +47,38 @@ test('of fifty who redeem one code at once one gets tokens, and does not keep th
     for (const r of won) {
         oauthRefused(await refresh(r.json.refresh_token), 400, 'invalid_grant');
         assert.equal((await s.get('/oauth2/userinfo', r.json.access_token)).status, 401);
+    }
+});
+
+test('what is redeemed while it is being ended does not outlive the end', async () => {
+    const options = ['--trusted', '--grant', 'authorization_code', '--grant', 'refresh_token', '--redirect-uri', CALLBACK, '--scope', 'openid', '--scope', 'offline_access'];
+    const cli = async (...args) => assert.equal((await s.cli(args)).status, 0, args.join(' '));
+    const fleeting = { ...await addClient(s, 'fleeting', ...options) };
+    const ways = [
+        async (v) => assert.equal((await v.submit(await v.get('/oauth2/logout'))).status, 200), // last: no offline_access
+        async () => { await cli('client', 'disable', 'fleeting'); await cli('client', 'enable', 'fleeting'); },
+        async () => { await cli('client', 'delete', 'fleeting'); Object.assign(fleeting, await addClient(s, 'fleeting', ...options)); },
+        async () => { await cli('user', 'disable', 'alice'); await cli('user', 'enable', 'alice'); },
+        async () => cli('revoke', '--everyone'),
+    ];
+    for (const end of [...ways, ...ways]) {
+        const v = new Visitor(s), codes = [];
+        for (let i = 0; i < 6; i++) {
+            const { params, verifier } = asks('fleeting', { scope: end === ways[0] ? 'openid' : 'openid offline_access' });
+            codes.push([(await v.signIn(params, 'alice')).code, verifier]);
+        }
+        const known = { ...fleeting };
+        const ending = end(v);
+        const all = await Promise.all(codes.map(async ([code, verifier], i) => { await sleep(2 * i); return redeem(code, verifier, known); }));
+        await ending;
+        const won = all.filter((r) => r.status === 200);
+        for (const r of all) if (r.status !== 200) assert.ok(['invalid_grant', 'invalid_client'].includes(r.json?.error), `${r.status} ${r.text}`);
+        // A client's sessions are ended one after the other, in the background.
+        for (const r of won) for (let tries = 0; (await s.get('/oauth2/userinfo', r.json.access_token)).status !== 401; tries++) {
+            assert.ok(tries < 250, 'its access token lives on');
+            await sleep(20);
+        }
+        for (const r of won) oauthRefused(await refresh(r.json.refresh_token, fleeting), 400, 'invalid_grant');
     }
 });
 
