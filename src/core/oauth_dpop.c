@@ -15,7 +15,8 @@ sp_status sp_oauth_dpop_open(struct sp_app *app) {
 
 /* ---- nonces ---- */
 
-enum { SET_BACK_MS = 100 }; /* two clocks that are read one after the other differ by less */
+/* Two clocks that are read one after the other differ by less, whatever comes between. Proofs tell seconds. */
+enum { SET_BACK_MS = 1000 };
 
 /* True once each time that the wall clock was set back against the other. */
 static bool was_set_back(struct sp_app *app, int64_t boot_ms) {
