@@ -15,7 +15,7 @@ sp_status sp_oauth_dpop_open(struct sp_app *app) {
 
 /* ---- nonces ---- */
 
-/* Two clocks that are read one after the other differ by less, whatever comes between. Proofs tell seconds. */
+/* Two clocks that are read one after the other differ by less, on a busy machine too. */
 enum { SET_BACK_MS = 1000 };
 
 /* True once each time that the wall clock was set back against the other. */
