@@ -60,6 +60,7 @@ struct sp_now {
     X(UNTRUSTED, "untrusted", "none of the keys that the server offers is the one that is pinned")           \
     X(WRONG_ISSUER, "wrong_issuer", "the server is not the issuer's")                                        \
     X(WRONG_DIGEST, "wrong_digest", "what is signed is not the role table or key set that was sent")         \
+    X(OLD_DOCUMENT, "old_document", "a role table or key set is older than the one that is in force")        \
     X(SILENCE, "silence", "no beat for three times as long as promised: connecting again")                   \
     X(CLOCK_JUMP, "clock_jump", "the clocks have moved against each other: asking the server again")         \
     X(FOREIGN, "foreign_snapshot", "the snapshot is of another deployment")                                  \

@@ -82,15 +82,24 @@ static sp_status put_keys(struct sp_follower *f, sp_slice json) {
     return sp_feed_trust_replace(&f->trust, json);
 }
 
-sp_status sp_follower_cover(struct sp_follower *f, const struct sp_feed_beat *b) {
+static void remember(struct sp_follower *f, struct sp_now now, const struct sp_feed_beat *b) {
+    f->covered =
+        (struct covered){.is_set = true, .seq = b->seq, .server_ms = b->boot_ms, .at_ms = now.boot_ms};
+    memcpy(f->covered.epoch, f->epoch, sizeof f->covered.epoch);
+    memcpy(f->covered.node, b->node, sizeof f->covered.node);
+}
+
+sp_status sp_follower_cover(struct sp_follower *f, struct sp_now now, const struct sp_feed_beat *b) {
     if (is_held(&f->roles, b->roles)) {
         SP_TRY(put_roles(f, sp_slice_of(f->roles.held, f->roles.held_n)));
         now_in_force(&f->roles);
+        remember(f, now, b);
         sp_follower_note(f, SP_FOLLOWER_NEW_ROLES);
     }
     if (is_held(&f->keys, b->keys)) {
         SP_TRY(put_keys(f, sp_slice_of(f->keys.held, f->keys.held_n)));
         now_in_force(&f->keys);
+        remember(f, now, b);
         sp_follower_note(f, SP_FOLLOWER_NEW_KEYS);
     }
     return SP_SUCCESS;

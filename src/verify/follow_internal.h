@@ -48,6 +48,15 @@ struct anchor {
     int64_t t0_ms;
 };
 
+/* The beat that put the documents into force. What is older than it must not take their place: a document
+ * moves no sequence, so an old one and its beat fit as well as they ever did. */
+struct covered {
+    bool is_set;
+    uint8_t epoch[SP_FEED_EPOCH_BYTES], node[SP_FEED_NODE_BYTES];
+    uint64_t seq, server_ms;
+    int64_t at_ms; /* when it came, by our clock */
+};
+
 /* What a beat that fitted proves, given an anchor. */
 struct fitted {
     bool is_set;
@@ -87,6 +96,7 @@ struct sp_follower {
     uint8_t node[SP_FEED_NODE_BYTES];
     int64_t beat_ms, silent_ms; /* connect again at silent_ms */
     struct document roles, keys;
+    struct covered covered;
     struct fitted fitted; /* the last beat of this connection that fitted */
 
     /* The snapshot. */
@@ -155,7 +165,7 @@ sp_status sp_follower_apply(struct sp_follower *f, struct sp_now now, const stru
 sp_status sp_follower_hold(struct document *d, sp_slice data);
 bool sp_follower_has_document(const struct document *d, const uint8_t *digest);
 /* Puts what waits into force, when it is this one. */
-sp_status sp_follower_cover(struct sp_follower *f, const struct sp_feed_beat *b);
+sp_status sp_follower_cover(struct sp_follower *f, struct sp_now now, const struct sp_feed_beat *b);
 
 /* follow_time.c */
 /* At that moment, or earlier when that is planned. */
@@ -163,6 +173,10 @@ void sp_follower_ask_time(struct sp_follower *f, int64_t at_ms);
 bool sp_follower_write_question(struct sp_follower *f, struct sp_now now);
 void sp_follower_time_answered(struct sp_follower *f, struct sp_now now, enum sp_outcome outcome);
 void sp_follower_watch_clocks(struct sp_follower *f, struct sp_now now);
+/* Is a beat younger than the one that put the documents into force? Of two runs of the server an answer must
+ * tell, which is asked for. */
+enum beat_age { BEAT_LATER, BEAT_EARLIER, BEAT_UNKNOWN };
+enum beat_age sp_follower_age_of(struct sp_follower *f, const struct sp_feed_beat *b);
 /* A beat fitted: what it proves. */
 void sp_follower_fitted(struct sp_follower *f, struct sp_now now, const struct sp_feed_beat *b);
 

@@ -119,17 +119,22 @@ static enum sp_follower_count caught_up(struct sp_follower *f) {
     return SP_FOLLOWER_RESET;
 }
 
-static enum sp_follower_count cover(struct sp_follower *f, const struct sp_feed_beat *b) {
-    if (!sp_follower_has_document(&f->roles, b->roles) || !sp_follower_has_document(&f->keys, b->keys))
-        return SP_FOLLOWER_WRONG_DIGEST;
-    sp_status s = sp_follower_cover(f, b);
-    return sp_ok(s) ? SP_FOLLOWER_FINE : sp_follower_trouble(s);
-}
-
 /* The documents in force are those that it names. */
 static bool is_covered(const struct sp_follower *f, const struct sp_feed_beat *b) {
     return f->roles.in_force && sp_same32(f->roles.digest, b->roles) && f->keys.in_force &&
            sp_same32(f->keys.digest, b->keys);
+}
+
+/* One that names others puts them into force when it is known to be the younger one; until then it proves
+ * nothing, and the next one, half a second later, may. */
+static enum sp_follower_count cover(struct sp_follower *f, struct sp_now now, const struct sp_feed_beat *b) {
+    if (is_covered(f, b)) return SP_FOLLOWER_FINE;
+    if (!sp_follower_has_document(&f->roles, b->roles) || !sp_follower_has_document(&f->keys, b->keys))
+        return SP_FOLLOWER_WRONG_DIGEST;
+    enum beat_age age = sp_follower_age_of(f, b);
+    if (age != BEAT_LATER) return age == BEAT_EARLIER ? SP_FOLLOWER_OLD_DOCUMENT : SP_FOLLOWER_FINE;
+    sp_status s = sp_follower_cover(f, now, b);
+    return sp_ok(s) ? SP_FOLLOWER_FINE : sp_follower_trouble(s);
 }
 
 #define SP_FITS(expr)                                                                                        \
@@ -146,11 +151,10 @@ static enum sp_follower_count on_beat(struct sp_follower *f, struct sp_now now,
     sp_follower_note(f, SP_FOLLOWER_BEAT);
     SP_FITS(check_place(f, &b));
     SP_FITS(caught_up(f));
-    SP_FITS(cover(f, &b));
-    if (!is_covered(f, &b)) return SP_FOLLOWER_WRONG_DIGEST;
+    SP_FITS(cover(f, now, &b));
     f->failures = 0;
     heard_a_beat(f, now);
-    sp_follower_fitted(f, now, &b);
+    if (is_covered(f, &b)) sp_follower_fitted(f, now, &b);
     return SP_FOLLOWER_FINE;
 }
 

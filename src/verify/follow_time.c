@@ -62,9 +62,13 @@ static int64_t as_of(const struct anchor *a, uint64_t b_ms) {
     return a->t0_ms + (later ? ms - drift : -ms - drift);
 }
 
+static bool is_anchor_of(const struct anchor *a, const uint8_t *node) {
+    return a->is_set && memcmp(a->node, node, sizeof a->node) == 0;
+}
+
 static void prove(struct sp_follower *f, struct sp_now now) {
     const struct fitted *b = &f->fitted;
-    if (!b->is_set || !f->anchor.is_set || memcmp(f->anchor.node, b->node, sizeof b->node) != 0) return;
+    if (!b->is_set || !is_anchor_of(&f->anchor, b->node)) return;
     int64_t at_ms = as_of(&f->anchor, b->server_ms);
     if (at_ms > now.boot_ms) { /* our clock stood still while the server's went on */
         clock_broke(f, now);
@@ -76,11 +80,27 @@ static void prove(struct sp_follower *f, struct sp_now now) {
         sp_follower_ask_time(f, f->asked.boot_ms + QUESTION_SPACING_MS);
 }
 
+static void want_anchor(struct sp_follower *f, const uint8_t *node) {
+    if (!is_anchor_of(&f->anchor, node)) sp_follower_ask_time(f, f->asked.boot_ms + QUESTION_SPACING_MS);
+}
+
+/* Within a history a higher seq is later, within a run of the server its clock says so. Otherwise what counts
+ * is what the beat proves: it was signed after the other one had come. */
+enum beat_age sp_follower_age_of(struct sp_follower *f, const struct sp_feed_beat *b) {
+    const struct covered *c = &f->covered;
+    if (!c->is_set) return BEAT_LATER;
+    if (memcmp(c->epoch, f->epoch, sizeof c->epoch) == 0 && b->seq > c->seq) return BEAT_LATER;
+    if (memcmp(c->node, b->node, sizeof c->node) == 0)
+        return b->boot_ms >= c->server_ms ? BEAT_LATER : BEAT_EARLIER;
+    want_anchor(f, b->node);
+    bool is_later = is_anchor_of(&f->anchor, b->node) && as_of(&f->anchor, b->boot_ms) >= c->at_ms;
+    return is_later ? BEAT_LATER : BEAT_UNKNOWN;
+}
+
 void sp_follower_fitted(struct sp_follower *f, struct sp_now now, const struct sp_feed_beat *b) {
     f->fitted = (struct fitted){.is_set = true, .server_ms = b->boot_ms};
     memcpy(f->fitted.node, b->node, sizeof b->node);
-    if (!f->anchor.is_set || memcmp(f->anchor.node, b->node, sizeof b->node) != 0)
-        sp_follower_ask_time(f, f->asked.boot_ms + QUESTION_SPACING_MS);
+    want_anchor(f, b->node);
     prove(f, now);
 }
 

@@ -233,7 +233,8 @@ static void add_feed(const struct sp_follower *f, struct sp_stats *s) {
     s->acks = sp_follower_counted(f, SP_FOLLOWER_ACK);
     s->gaps = SUM_OF(f, SP_FOLLOWER_GAP, SP_FOLLOWER_ROLLBACK);
     s->bad_signatures = SUM_OF(f, SP_FOLLOWER_BAD_SIGNATURE, SP_FOLLOWER_UNKNOWN_KEY, SP_FOLLOWER_UNTRUSTED,
-                               SP_FOLLOWER_WRONG_ISSUER, SP_FOLLOWER_WRONG_DIGEST, SP_FOLLOWER_FOREIGN);
+                               SP_FOLLOWER_WRONG_ISSUER, SP_FOLLOWER_WRONG_DIGEST, SP_FOLLOWER_OLD_DOCUMENT,
+                               SP_FOLLOWER_FOREIGN);
     s->resets = SUM_OF(f, SP_FOLLOWER_RESET, SP_FOLLOWER_NEW_EPOCH);
     s->silences = SUM_OF(f, SP_FOLLOWER_SILENCE, SP_FOLLOWER_TIMEOUT);
     s->clock_jumps = sp_follower_counted(f, SP_FOLLOWER_CLOCK_JUMP);

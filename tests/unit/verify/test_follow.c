@@ -188,6 +188,108 @@ static void digest_of_a_document_that_never_came_stops_freshness(void **state) {
     rig_done(&rig);
 }
 
+/* Documents and the beat that covered them, as somebody on the way has kept them. */
+static void keep_covered(struct rig *r, struct sp_buf *kept) {
+    fake_write_documents(&r->server, kept);
+    fake_write_beat(&r->server, rig_server_ms(r), kept);
+}
+static void pass_with_roles(struct rig *r, const char *roles) {
+    rig_pass(r, 1000);
+    fake_set_roles(&r->server, roles);
+    rig_send_documents(r);
+    rig_send_beat(r);
+}
+
+/* Nothing was revoked meanwhile, so the place in the chain is the same. */
+static void documents_played_again_with_their_beat_stay_out_of_force(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) old = SP_BUF_INIT(FAKE_BYTES_MAX);
+    rig_init_fresh(&rig);
+    keep_covered(&rig, &old);
+    pass_with_roles(&rig, "{\"reader\":[]}");
+    assert_false(grants(&rig, "reader", "documents:read"));
+    rig_bytes(&rig, SP_EX_STREAM, sp_buf_slice(&old));
+    assert_false(grants(&rig, "reader", "documents:read"));
+    assert_int_equal(counted(&rig, SP_FOLLOWER_OLD_DOCUMENT), 1);
+    assert_true(was_logged(&rig, "old_document"));
+    rig_pass(&rig, 1000);
+    assert_false(grants(&rig, "reader", "documents:read"));
+    assert_true(staleness(&rig) < 1000);
+    rig_done(&rig);
+}
+
+static void documents_of_an_earlier_run_of_the_server_stay_out_of_force(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) old = SP_BUF_INIT(FAKE_BYTES_MAX);
+    rig_init_fresh(&rig);
+    keep_covered(&rig, &old);
+    fake_restart(&rig.server, 0x77);
+    sp_follower_ended(rig.f, SP_EX_STREAM, rig_now(&rig), SP_OUTCOME_LOST);
+    rig.running[SP_EX_STREAM] = false;
+    rig_pass(&rig, 3000);
+    pass_with_roles(&rig, "{\"reader\":[]}");
+    assert_false(grants(&rig, "reader", "documents:read"));
+    rig_bytes(&rig, SP_EX_STREAM, sp_buf_slice(&old));
+    assert_false(grants(&rig, "reader", "documents:read"));
+    rig_pass(&rig, 2000);
+    assert_false(grants(&rig, "reader", "documents:read"));
+    assert_true(staleness(&rig) < 1000);
+    rig_done(&rig);
+}
+
+/* A base and a stream of long ago take the place of those of now. */
+static const struct sp_buf *kept_base, *kept_stream;
+static void play_history(struct rig *r, enum sp_exchange x, struct sp_buf *b) {
+    const struct sp_buf *kept = x == SP_EX_SNAPSHOT ? kept_base : x == SP_EX_STREAM ? kept_stream : NULL;
+    (void)r;
+    if (kept == NULL) return;
+    sp_buf_clear(b);
+    assert_true(sp_ok(sp_buf_append(b, sp_buf_slice(kept))));
+}
+
+static void documents_of_an_earlier_history_stay_out_of_force(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) base = SP_BUF_INIT(FAKE_BYTES_MAX);
+    SP_AUTO(sp_buf) old = SP_BUF_INIT(FAKE_BYTES_MAX);
+    rig_init_fresh(&rig);
+    fake_write_snapshot(&rig.server, T0, &base);
+    fake_write_hello(&rig.server, &old);
+    keep_covered(&rig, &old);
+    fake_new_epoch(&rig.server, 0x33);
+    fake_restart(&rig.server, 0x77);
+    fake_set_roles(&rig.server, "{\"reader\":[]}");
+    sp_follower_ended(rig.f, SP_EX_STREAM, rig_now(&rig), SP_OUTCOME_LOST);
+    rig.running[SP_EX_STREAM] = false;
+    rig_pass(&rig, 5000);
+    assert_false(grants(&rig, "reader", "documents:read"));
+    assert_true(staleness(&rig) < 1000);
+    kept_base = &base;
+    kept_stream = &old;
+    rig.alter = play_history;
+    rig.silent = true;
+    sp_follower_ended(rig.f, SP_EX_STREAM, rig_now(&rig), SP_OUTCOME_LOST);
+    rig.running[SP_EX_STREAM] = false;
+    rig_pass(&rig, 3000);
+    assert_int_equal(counted(&rig, SP_FOLLOWER_SNAPSHOT), 3);
+    assert_false(grants(&rig, "reader", "documents:read"));
+    rig_done(&rig);
+}
+
+static void documents_changed_while_the_server_was_away_come_into_force(void **state) {
+    (void)state;
+    rig_init_fresh(&rig);
+    fake_restart(&rig.server, 0x77);
+    fake_set_roles(&rig.server, "{\"reader\":[\"documents:*\"]}");
+    sp_follower_ended(rig.f, SP_EX_STREAM, rig_now(&rig), SP_OUTCOME_LOST);
+    rig.running[SP_EX_STREAM] = false;
+    rig_pass(&rig, 200 + 2 * FAKE_BEAT_MS);
+    assert_true(grants(&rig, "reader", "documents:write"));
+    assert_true(staleness(&rig) < 1000);
+    assert_int_equal(counted(&rig, SP_FOLLOWER_CONNECT), 2);
+    assert_int_equal(counted(&rig, SP_FOLLOWER_OLD_DOCUMENT), 0);
+    rig_done(&rig);
+}
+
 static void alter_roles(struct rig *r, enum sp_exchange x, struct sp_buf *b) {
     (void)r;
     if (x != SP_EX_STREAM) return;
@@ -1062,6 +1164,10 @@ int main(void) {
         cmocka_unit_test(roles_and_keys_wait_for_their_signature),
         cmocka_unit_test(planted_document_never_comes_into_force),
         cmocka_unit_test(digest_of_a_document_that_never_came_stops_freshness),
+        cmocka_unit_test(documents_played_again_with_their_beat_stay_out_of_force),
+        cmocka_unit_test(documents_of_an_earlier_run_of_the_server_stay_out_of_force),
+        cmocka_unit_test(documents_of_an_earlier_history_stay_out_of_force),
+        cmocka_unit_test(documents_changed_while_the_server_was_away_come_into_force),
         cmocka_unit_test(altered_document_is_not_used_and_never_fresh),
         cmocka_unit_test(signed_document_of_another_form_stays_out_of_force),
         cmocka_unit_test(keys_come_into_force_and_go),
