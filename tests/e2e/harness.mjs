@@ -28,7 +28,7 @@ export function temporaryFolder(what) {
     return folder;
 }
 
-async function freePort() {
+export async function freePort() {
     const s = net.createServer().listen(0, '127.0.0.1');
     await new Promise((done) => s.once('listening', done));
     const { port } = s.address();
@@ -58,8 +58,8 @@ export function request(where, method, url, { headers = {}, body, agent } = {}) 
     });
 }
 
-// Raw bytes out, everything back until the peer closes or `ms` pass.
-export function raw(port, bytes, ms = 2000) {
+// Raw bytes out, everything back until the peer closes, which it does after every answer that is asked for here; or `ms` pass.
+export function raw(port, bytes, ms = ANSWER_MS) {
     return new Promise((resolve) => {
         const s = net.connect(port, '127.0.0.1');
         const chunks = [];
@@ -94,7 +94,7 @@ export class Server {
             try {
                 return await this.spawnOnce();
             } catch (error) {
-                if (tries === 5 || !/127\.0\.0\.1:\d+: conflict/.test(this.log)) throw error;
+                if (tries === 5 || !/127\.0\.0\.1:\d+: address already in use/.test(this.log)) throw error;
                 this.port = undefined;
             }
         }
@@ -127,7 +127,7 @@ export class Server {
         });
         for (const out of [child.stdout, child.stderr]) out.on('data', (c) => { this.log += c; });
         // Its own word first: somebody else may be answering at this port.
-        for (let i = 0; i < 1500; i++) {
+        for (let i = 0; i < 1500 * slowness; i++) {
             if (gone) {
                 await this.closed;
                 throw new Error(`the server did not start:\n${this.log}`);
@@ -298,5 +298,8 @@ export function cookie(lines, name) {
 export function payload(token) {
     return JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
 }
+
+// A refresh token or a JSON Web Token in any text. Not its three first letters alone: among random ids they stand by chance, too.
+export const SECRETS = /sprt_|eyJ[\w-]*\./;
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

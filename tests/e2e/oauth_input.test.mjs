@@ -214,7 +214,7 @@ test('a sign-in cookie that is none of ours, or comes twice, is expired and mean
     const url = `/oauth2/authorize?${encode(authorization().params)}`;
     const ask = (cookie) => request(s.port, 'GET', url, { headers: { cookie } });
     assert.equal((await ask(good)).status, 303);
-    for (const cookie of [`${good}; ${good}`, `${good}; __Host-sp_sso=x`, '__Host-sp_sso=junk', `__Host-sp_sso=${v.sso.slice(0, -2)}AA`, '__Host-sp_sso=']) {
+    for (const cookie of [`${good}; ${good}`, `${good}; __Host-sp_sso=x`, '__Host-sp_sso=junk', `__Host-sp_sso=${v.sso.slice(0, -20)}${'A'.repeat(20)}`, '__Host-sp_sso=']) {
         const r = await ask(cookie);
         assert.equal(readForm(r)?.action, '/oauth2/login', cookie);
         if (cookie !== '__Host-sp_sso=') assert.match(r.cookies.join(), /__Host-sp_sso=; Path=\/; Max-Age=0/, cookie);
