@@ -3,26 +3,17 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { follow } from './feed.mjs';
-import { Browser, ORIGIN, PASSWORD, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
+import { Browser, freePort, ORIGIN, PASSWORD, Server, payload, request, sleep, temporaryFolder } from './harness.mjs';
 import { addClient, basicAuth, CALLBACK, Key, pkce, post, Visitor } from './oauth.mjs';
 
 const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs/proxies/nginx.conf');
 const nginx = ['/usr/sbin/nginx', 'nginx'].find((x) => !spawnSync(x, ['-v']).error);
 let s, app, proxy, port, folder;
-
-async function freePort() {
-    const t = net.createServer().listen(0, '127.0.0.1');
-    await new Promise((done) => t.once('listening', done));
-    const { port: p } = t.address();
-    await new Promise((done) => t.close(done));
-    return p;
-}
 
 before(async () => {
     if (!nginx) return;

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import net from 'node:net';
 import { test } from 'node:test';
 
-import { PASSWORD, Server, payload, refused, request, sleep } from './harness.mjs';
+import { freePort, PASSWORD, Server, payload, refused, request, sleep } from './harness.mjs';
 
 // Strict on purpose: each family is announced once (HELP, then TYPE), its samples follow it and nothing comes twice.
 function parse(text) {
@@ -33,14 +33,6 @@ function parse(text) {
     }
     for (const f of families.values()) assert.ok(f.type, f.name);
     return samples;
-}
-
-async function freePort() {
-    const s = net.createServer().listen(0, '127.0.0.1');
-    await new Promise((done) => s.once('listening', done));
-    const { port } = s.address();
-    await new Promise((done) => s.close(done));
-    return port;
 }
 
 async function scrape(where) {
@@ -188,16 +180,17 @@ test('readyz tells the truth about the store, and healthz about the process', { 
 });
 
 test('a server that stops is not ready', async () => {
-    const s = await Server.start();
+    const s = await Server.start({ 'server.threads': '1' });
     const socket = net.connect(s.port, '127.0.0.1');
     let answer = '';
     const closed = new Promise((done) => socket.once('close', done));
     socket.on('data', (c) => { answer += c; });
     socket.on('error', () => {});
-    socket.write('GET /readyz HTTP/1.1\r\n');
-    await sleep(100);
+    await new Promise((done) => socket.once('connect', () => socket.write('GET /readyz HTTP/1.1\r\n', done)));
+    await s.get('/healthz'); // who comes later is accepted later: the other one is in
     s.child.kill('SIGTERM');
-    await sleep(100);
+    for (let i = 0; i < 1000 && !s.log.includes('server_stopping'); i++) await sleep(10);
+    await sleep(20); // the loops are told right after the log
     socket.write('Host: x\r\n\r\n');
     await closed;
     assert.match(answer, /^HTTP\/1\.1 503 /);
