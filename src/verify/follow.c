@@ -271,7 +271,8 @@ static sp_status write_ack(struct sp_follower *f) {
     SP_TRY(sp_buf_append_base64url(b, SP_SLICE_ARRAY(f->roles.digest)));
     SP_TRY(sp_buf_append_cstr(b, "\",\"keys\":\""));
     SP_TRY(sp_buf_append_base64url(b, SP_SLICE_ARRAY(f->keys.digest)));
-    SP_TRY(sp_buf_printf(b, "\",\"max_staleness_s\":%lld", (long long)(f->opts.max_staleness_ms / 1000)));
+    SP_TRY(sp_buf_printf(b, "\",\"max_staleness_s\":%lld",
+                         (long long)((f->opts.max_staleness_ms + 999) / 1000))); /* not less */
     return sp_buf_append_cstr(b, f->state == GONE ? ",\"leaving\":true}" : "}");
 }
 static bool begin_ack(struct sp_follower *f, struct sp_now now) {

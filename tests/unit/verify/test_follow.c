@@ -1075,6 +1075,18 @@ static void acknowledges_what_it_enforces(void **state) {
     rig_done(&rig);
 }
 
+/* The server counts on it that a verifier refuses by itself after what it names: not a moment earlier. */
+static void staleness_that_is_no_whole_second_is_named_by_the_next(void **state) {
+    (void)state;
+    rig_init_unfollowed(&rig);
+    struct sp_follower_opts opts = rig_opts(&rig);
+    opts.max_staleness_ms = 1500;
+    assert_true(sp_ok(sp_follower_new(&opts, rig_now(&rig), &rig.f)));
+    rig_pass(&rig, 10);
+    assert_non_null(strstr(rig.ack, "\"max_staleness_s\":2}"));
+    rig_done(&rig);
+}
+
 static void acknowledgements_run_one_at_a_time(void **state) {
     (void)state;
     rig_init_fresh(&rig);
@@ -1212,6 +1224,7 @@ int main(void) {
         cmocka_unit_test(forged_answer_to_a_nonce_anchors_nothing),
         cmocka_unit_test(replayed_answer_to_a_nonce_anchors_nothing),
         cmocka_unit_test(acknowledges_what_it_enforces),
+        cmocka_unit_test(staleness_that_is_no_whole_second_is_named_by_the_next),
         cmocka_unit_test(acknowledgements_run_one_at_a_time),
         cmocka_unit_test(full_registry_does_not_disturb_following),
         cmocka_unit_test(says_goodbye_when_it_leaves),
