@@ -4,9 +4,10 @@
  * Nothing waits for it. The table of live clients refuses the client's refresh tokens at once; the walk is
  * for the access tokens that it still has of people, and so that nobody finds sessions in a list that are
  * good for nothing. There is one walk at a time, for however many clients; those that come while one is under
- * way wait for the next. It ends what was there when the client went and nothing younger, so it can be begun
- * again: disabling a disabled client does, and so does making a client, for those that an earlier one of its
- * id has left. A restart forgets it.
+ * way wait for the next. It ends what was there when the client went and nothing younger, unless the client
+ * is gone and so can have begun nothing since (the clock was set back). So it can be begun again: disabling a
+ * disabled client does, and so does making a client, for those that an earlier one of its id has left. A
+ * restart forgets it.
  *
  * Turned down: an index of sessions by client (a write more at every login, for what happens once a year). */
 #include "core/app_internal.h"
@@ -165,10 +166,18 @@ static void end_sessions(struct sweep_op *s) {
     }
 }
 
+static bool is_gone(struct sp_app *app, sp_slice client_id) {
+    const struct sp_client *client = sp_live_clients_get(app->clients, client_id);
+    const bool gone = client == NULL || client->row.disabled;
+    sp_client_release(client);
+    return gone;
+}
+
 /* Borrows the sid from the page. */
 static void look_at(struct sweep_op *s, const struct sp_session_row *row) {
     struct sp_swept_client *client = find(s->clients, s->n_clients, SP_TEXT_SLICE(&row->client_id));
-    if (client == NULL || row->state != SP_SESSION_ACTIVE || row->created_ms > client->until_ms) return;
+    if (client == NULL || row->state != SP_SESSION_ACTIVE) return;
+    if (row->created_ms > client->until_ms && !is_gone(s->base.app, SP_TEXT_SLICE(&client->id))) return;
     s->changes[s->n].kind = SP_CHANGE_SESSION_END;
     s->changes[s->n].session_end = (struct sp_session_end){
         .tenant = row->tenant,

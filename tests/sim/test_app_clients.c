@@ -588,14 +588,29 @@ static void client_inherits_no_sessions_of_an_earlier_one_of_its_name(void **sta
     assert_sessions(b, "web", 0, 5);
 }
 
+/* The walk that a client begins with is for what an earlier one of its name has left. */
 static void sessions_that_began_after_the_end_are_not_meant(void **state) {
     struct bench *b = *state;
-    assert_outcome(add(b, "web", true).outcome, OK);
     b->now_ms += 1000;
     put_sessions(b, "web", 1, 3); /* of a second that is to come */
     b->now_ms -= 1000;
-    assert_outcome(edit(b, "web", SP_CLIENT_DISABLE), OK);
+    assert_outcome(add(b, "web", true).outcome, OK);
     assert_sessions(b, "web", 3, 0);
+}
+
+/* But nothing is too young when the client is gone: then the clock was set back. */
+static void sessions_of_a_clock_that_was_set_back_are_ended_too(void **state) {
+    struct bench *b = *state;
+    static const enum sp_client_edit ways[] = {SP_CLIENT_DISABLE, SP_CLIENT_DELETE};
+    static const char *const ids[] = {"web", "app"};
+    for (uint8_t i = 0; i < 2; i++) {
+        assert_outcome(add(b, ids[i], true).outcome, OK);
+        b->now_ms += 10 * 1000;
+        put_sessions(b, ids[i], (uint8_t)(1 + i), 3);
+        b->now_ms -= 10 * 1000;
+        assert_outcome(edit(b, ids[i], ways[i]), OK);
+        assert_sessions(b, ids[i], 0, 3);
+    }
 }
 
 int main(void) {
@@ -626,6 +641,7 @@ int main(void) {
         BENCH_TEST(what_a_walk_that_was_broken_off_has_ended_is_on_record),
         BENCH_TEST(client_inherits_no_sessions_of_an_earlier_one_of_its_name),
         BENCH_TEST(sessions_that_began_after_the_end_are_not_meant),
+        BENCH_TEST(sessions_of_a_clock_that_was_set_back_are_ended_too),
     };
     return cmocka_run_group_tests_name("app clients", tests, NULL, NULL);
 }
