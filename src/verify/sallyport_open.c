@@ -218,12 +218,17 @@ static void wait_for_work(const struct sallyport *sp, int timeout_ms) {
 static int64_t boot_ms(void) {
     return sp_clock_boot_ms(&sp_clock_system);
 }
+/* Never below 0, which poll would take for "without end". */
+static int left_ms(int64_t end_ms) {
+    int64_t ms = end_ms - boot_ms();
+    return ms < 0 ? 0 : (int)ms;
+}
 static void say_goodbye(struct sallyport *sp) {
     int64_t end_ms = boot_ms() + LEAVE_MS_MAX;
     sp_follower_leave(sp->follower, sp_transport_clocks());
     sp_transport_step(sp->transport);
     while (!sp_follower_is_gone(sp->follower) && boot_ms() < end_ms) {
-        wait_for_work(sp, (int)(end_ms - boot_ms()));
+        wait_for_work(sp, left_ms(end_ms));
         sp_transport_step(sp->transport);
     }
 }
@@ -239,8 +244,9 @@ static void *follow(void *arg) {
     while (!atomic_load_explicit(&sp->is_closing, memory_order_acquire)) {
         wait_for_work(sp, -1);
         sp_transport_step(sp->transport);
-        if (is_fresh(sp) != was_fresh) tell_waiters(sp);
-        was_fresh = is_fresh(sp);
+        bool now_fresh = is_fresh(sp); /* asked once: what is noted is what was told */
+        if (now_fresh != was_fresh) tell_waiters(sp);
+        was_fresh = now_fresh;
     }
     say_goodbye(sp);
     return NULL;
@@ -400,7 +406,7 @@ static int wait_stepping(struct sallyport *sp, int64_t end_ms) {
     while (!is_fresh(sp) && boot_ms() < end_ms) {
         sp_transport_step(sp->transport);
         if (is_fresh(sp)) break;
-        wait_for_work(sp, (int)(end_ms - boot_ms()));
+        wait_for_work(sp, left_ms(end_ms));
     }
     return is_fresh(sp);
 }
