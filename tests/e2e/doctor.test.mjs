@@ -6,7 +6,8 @@ import { after, before, test } from 'node:test';
 import { Server } from './harness.mjs';
 
 let s;
-before(async () => { s = await Server.start(); });
+// As many open files as the default of server.connections_max needs: where a container allows a million, none were too few.
+before(async () => { s = await Server.start({}, { wrap: ['sh', '-c', 'ulimit -n 10128; exec "$@"', 'sh'] }); });
 after(() => s.stop());
 
 const https = ['--set', 'tokens.issuer=https://auth.example.test', '--set', 'server.public_origins=https://app.example.test'];

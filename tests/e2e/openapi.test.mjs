@@ -352,7 +352,7 @@ test('what administrators do', async () => {
     await expect(400, 'auditPrune', { ...on, body: { ...c, count: 1 } });
     await expect(200, 'auditVerify', { ...on, query: `checkpoint_count=${c.count}&checkpoint_time=${c.time_ms}&checkpoint_head=${c.head}&checkpoint_mac=${c.mac}` });
     const later = await checkpoint();
-    execFileSync('sqlite3', [path.join(s.data, 'sallyport.db'), `delete from audit where seq = ${later.count}`]);
+    execFileSync('sqlite3', ['-cmd', '.timeout 10000', path.join(s.data, 'sallyport.db'), `delete from audit where seq = ${later.count}`]);
     await expect(409, 'auditPrune', { ...on, body: later }); // somebody has meddled with the log
     await expect(200, 'backup', on);
     await expect(202, 'backupStart', { ...on, body: { file: path.join(s.folder, 'copy.db') } });
