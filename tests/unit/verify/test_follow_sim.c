@@ -1,5 +1,6 @@
 /* The promise of the feed, against random worlds: while a verifier does not say that it is stale, it accepts
- * nothing whose revocation was acknowledged longer ago than the bound.
+ * nothing whose revocation was acknowledged longer ago than the bound, and grants nothing that a role lost
+ * longer ago.
  *
  * A seed makes a world: a server that revokes, restarts, loses its last revocations or begins a new epoch; a
  * network that delays, cuts, drops, doubles and reorders events, plays old ones again and turns bits; a
@@ -16,6 +17,7 @@ enum {
     SLACK_MS = 20,
     MARGIN_S = 120, /* an entry outlives its token: leeway and skew */
     REVOKED_MAX = STEPS,
+    TABLES_MAX = STEPS + 1,
 };
 
 struct revoked {
@@ -44,6 +46,8 @@ struct world {
     unsigned hostility; /* of 100 events that many are tampered with */
     struct revoked revoked[REVOKED_MAX];
     size_t n;
+    int64_t lost_ms[TABLES_MAX]; /* real time at which the n-th role table took the place of the one before */
+    size_t tables;
     int64_t next_beat_ms;
     unsigned fresh_steps;
 };
@@ -131,6 +135,21 @@ static void put_event(const struct sp_buf *event) {
     if (what == 3) w.pipe.p[at + below(event->n)] ^= (uint8_t)(1u << below(7));
     if (what == 4 && w.old_beat.n != 0) assert_true(sp_ok(sp_buf_append(&w.pipe, sp_buf_slice(&w.old_beat))));
 }
+/* Each table grants one thing, which no other does. */
+static void put_documents(void) {
+    SP_AUTO(sp_buf) e = SP_BUF_INIT(FAKE_BYTES_MAX);
+    fake_write_documents(&w.rig.server, &e);
+    put_event(&e);
+}
+static void change_roles(void) {
+    char roles[64];
+    if (w.tables == TABLES_MAX) return;
+    (void)snprintf(roles, sizeof roles, "{\"reader\":[\"table:t%zu\"]}", w.tables);
+    w.lost_ms[w.tables++] = w.real_ms;
+    fake_set_roles(&w.rig.server, roles);
+    if (w.stream_open) put_documents();
+    w.next_beat_ms = w.real_ms;
+}
 static void feed_stream(void) {
     const struct fake_feed *s = &w.rig.server;
     if (!w.stream_open) return;
@@ -146,6 +165,7 @@ static void feed_stream(void) {
     put_event(&e);
     if (one_in(4)) {
         sp_buf_clear(&w.old_beat);
+        fake_write_documents(s, &w.old_beat);
         assert_true(sp_ok(sp_buf_append(&w.old_beat, sp_buf_slice(&e))));
     }
 }
@@ -268,6 +288,7 @@ static void jump_clocks(void) {
 }
 static void something_happens(void) {
     if (one_in(5)) revoke_one();
+    if (one_in(15)) change_roles();
     if (one_in(60)) cut_stream();
     if (one_in(50)) w.holds = !w.holds;
     if (w.holds && one_in(20)) w.holds = false;
@@ -312,6 +333,17 @@ static void keep_the_promise(uint64_t seed) {
     }
 }
 
+static void grant_what_is_granted(uint64_t seed) {
+    if (!is_fresh(&w.rig)) return;
+    for (size_t i = 1; i < w.tables; i++) {
+        char old[32];
+        (void)snprintf(old, sizeof old, "table:t%zu", i - 1);
+        if (w.real_ms - w.lost_ms[i] > BOUND_MS + SLACK_MS && grants(&w.rig, "reader", old))
+            fail_msg("seed %llu: role table %zu was replaced %lld ms ago, and a fresh verifier grants by it",
+                     (unsigned long long)seed, i - 1, (long long)(w.real_ms - w.lost_ms[i]));
+    }
+}
+
 static void live_through(uint64_t seed) {
     struct rig *r = &w.rig;
     memset(&w, 0, sizeof w);
@@ -323,8 +355,9 @@ static void live_through(uint64_t seed) {
     w.drift_ppm = (int64_t)below(3) - 1;
     w.hostility = one_in(2) ? 0 : (unsigned)below(10);
     sp_buf_init(&w.pipe, FAKE_BYTES_MAX);
-    sp_buf_init(&w.old_beat, 4096);
+    sp_buf_init(&w.old_beat, FAKE_BYTES_MAX);
     fake_init(&r->server, ISSUER, 1);
+    change_roles();
     assert_true(sp_ok(sp_reclaim_new(8, &r->reclaim)));
     drop_calls();
     begin_verifier();
@@ -338,6 +371,7 @@ static void live_through(uint64_t seed) {
         if (!one_in(4)) sp_follower_tick(r->f, rig_now(r));
         carry_out();
         keep_the_promise(seed);
+        grant_what_is_granted(seed);
     }
     end_verifier();
     for (unsigned x = 0; x < SP_EXCHANGES; x++) {
