@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify } from 'node:crypto';
 import http from 'node:http';
-import { request } from './harness.mjs';
+import { request, slowness } from './harness.mjs';
 
 const sha256 = (...parts) => createHash('sha256').update(Buffer.concat(parts)).digest();
 const b64 = (text, n) => {
@@ -103,6 +103,13 @@ export function verifyNonce(issuer, a, keys) {
 
 /* ---- the follower ---- */
 
+const connected = new Set();
+// For afterEach: a test that failed midway leaves nobody behind for whom the next one would wait.
+export async function dismiss() {
+    for (const f of connected) await f.leave();
+    connected.clear();
+}
+
 export class Follower {
     // `from`: {epoch, seq, head} to go on from. `acks`: after each piece that was applied, "I enforce everything up to here".
     constructor(server, credential, { name, from, acks = false, staleness = 30, headers = {} } = {}) {
@@ -111,6 +118,7 @@ export class Follower {
         this.head = from?.head;
         this.seq = from?.seq;
         this.epoch = from?.epoch;
+        connected.add(this);
         this.feedKeys = new Map((from?.feedKeys ?? []).map((k) => [k.kid, k]));
     }
 
@@ -138,7 +146,15 @@ export class Follower {
         });
     }
 
-    close() { this.req?.destroy(); }
+    close() {
+        connected.delete(this);
+        this.req?.destroy();
+    }
+
+    async leave() {
+        if (this.name && this.inForce) await this.ack({ leaving: true }).catch(() => {}); // the server may have gone
+        this.close();
+    }
 
     fail(error) {
         this.failure ??= error;
@@ -249,7 +265,7 @@ export class Follower {
     }
 
     // Until `ready` holds.
-    until(ready, what = String(ready), ms = 15000) {
+    until(ready, what = String(ready), ms = 15000 * slowness) {
         return new Promise((resolve, reject) => {
             const done = (error) => {
                 clearTimeout(timer);
