@@ -107,7 +107,8 @@ struct sp_options {
     /* DPoP: how many proofs are remembered at a time, so that none passes twice; each for a minute. 0:
      * 131,072. When that many came within a minute, further ones are refused (SP_BUSY). 64 to 16,777,216. */
     size_t dpop_proofs;
-    /* 1: a proof must carry a nonce of this process (sp_dpop_nonce), or is refused (SP_NONCE_REQUIRED). */
+    /* 1: a proof must carry a nonce of this process (sp_dpop_nonce), or is refused (SP_NONCE_REQUIRED). 0:
+     * only one that may have been seen before the wall clock was set back must. */
     int dpop_require_nonce;
 };
 #define SP_NO_CACHE ((size_t)-1)

@@ -162,8 +162,7 @@ struct sp_app {
     struct sp_hmac_key dpop_nonce_key; /* random, of this start */
     struct sp_replay *assertions;      /* of clients, that were used: client_auth.c */
     struct sp_replay *proofs;          /* DPoP proofs that were used: oauth_dpop.c */
-    _Atomic int64_t wall_ahead_ms;     /* at most, of the clock since boot: oauth_dpop.c */
-    _Atomic int64_t nonce_skip_ms;     /* so much later it is for nonces: oauth_dpop.c */
+    struct sp_dpop_nonce_clock nonce_clock;
 
     /* Of this start, fixed before the app is handed out: session.h says what the first two mean. */
     int64_t alive_ms;

@@ -15,25 +15,10 @@ sp_status sp_oauth_dpop_open(struct sp_app *app) {
 
 /* ---- nonces ---- */
 
-/* Two clocks that are read one after the other differ by less, on a busy machine too. */
-enum { SET_BACK_MS = 1000 };
-
-/* True once each time that the wall clock was set back against the other. */
-static bool was_set_back(struct sp_app *app, int64_t boot_ms) {
-    const int64_t ahead_ms = sp_app_now_ms(app) - boot_ms;
-    int64_t most_ms = atomic_load(&app->wall_ahead_ms);
-    while (ahead_ms > most_ms && !atomic_compare_exchange_weak(&app->wall_ahead_ms, &most_ms, ahead_ms))
-        continue;
-    return ahead_ms < most_ms - SET_BACK_MS &&
-           atomic_compare_exchange_strong(&app->wall_ahead_ms, &most_ms, ahead_ms);
-}
-
-/* The clock since boot: a nonce must not become good again when the wall clock is set back. Those that were
- * given by then are good no more, because the proofs that they came in may be in time again. */
 static int64_t nonce_now_ms(struct sp_app *app) {
     const int64_t boot_ms = sp_clock_boot_ms(&app->deps.clock);
-    if (was_set_back(app, boot_ms)) atomic_fetch_add(&app->nonce_skip_ms, 2 * SP_DPOP_NONCE_SLOT_MS);
-    return boot_ms + atomic_load(&app->nonce_skip_ms);
+    sp_dpop_nonce_clock_look(&app->nonce_clock, sp_app_now_ms(app), boot_ms);
+    return sp_dpop_nonce_clock_ms(&app->nonce_clock, boot_ms);
 }
 
 void sp_oauth_dpop_nonce(struct sp_app *app, char ret[SP_DPOP_NONCE_CHARS]) {

@@ -3,7 +3,11 @@
 #include "base/base64url.h"
 #include "base/ct.h"
 
-enum { NONCE_BYTES = 16 };
+enum {
+    NONCE_BYTES = 16,
+    /* Two clocks that are read one after the other differ by less, on a busy machine too. */
+    SET_BACK_MS = 1000,
+};
 _Static_assert(SP_BASE64URL_CHARS(NONCE_BYTES) == SP_DPOP_NONCE_CHARS, "text of a nonce");
 
 static void nonce_of_slot(const struct sp_hmac_key *key, uint64_t slot, char ret[SP_DPOP_NONCE_CHARS]) {
@@ -30,4 +34,23 @@ bool sp_dpop_nonce_is_good(const struct sp_hmac_key *key, int64_t now_ms, sp_sli
     if (slot == 0) return false;
     nonce_of_slot(key, slot - 1, good);
     return sp_ct_equal(SP_SLICE_ARRAY(good), nonce);
+}
+
+/* ---- the clock ---- */
+
+/* True once each time that the wall clock was set back against the other. */
+static bool was_set_back(struct sp_dpop_nonce_clock *c, int64_t ahead_ms) {
+    int64_t most_ms = atomic_load(&c->wall_ahead_ms);
+    while (ahead_ms > most_ms && !atomic_compare_exchange_weak(&c->wall_ahead_ms, &most_ms, ahead_ms))
+        continue;
+    return ahead_ms < most_ms - SET_BACK_MS &&
+           atomic_compare_exchange_strong(&c->wall_ahead_ms, &most_ms, ahead_ms);
+}
+
+void sp_dpop_nonce_clock_look(struct sp_dpop_nonce_clock *c, int64_t wall_ms, int64_t boot_ms) {
+    if (was_set_back(c, wall_ms - boot_ms)) atomic_fetch_add(&c->skip_ms, 2 * SP_DPOP_NONCE_SLOT_MS);
+}
+
+int64_t sp_dpop_nonce_clock_ms(const struct sp_dpop_nonce_clock *c, int64_t boot_ms) {
+    return boot_ms + atomic_load(&c->skip_ms);
 }

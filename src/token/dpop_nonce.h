@@ -5,9 +5,14 @@
  * the next, so that one that was just given out is never refused. It is no secret, and may be used any number
  * of times: proofs are told apart by their jti.
  *
- * The clock should not go back (boot time): the key does not outlive the process. Pure; thread-safe. */
+ * They live by the clock since boot, which does not go back; the key does not outlive the process. But the
+ * wall clock, by which proofs are in time, may be set back: then those that came with a nonce of before are
+ * in time once more, while who remembers them may have forgotten. So a set-back ends all nonces of before.
+ * Thread-safe. */
 #ifndef SP_TOKEN_DPOP_NONCE_H
 #define SP_TOKEN_DPOP_NONCE_H
+
+#include <stdatomic.h>
 
 #include "crypto/digest.h"
 
@@ -17,6 +22,17 @@
 
 /* The key of a start: SP_DPOP_NONCE_KEY_BYTES random bytes through sp_hmac_key_init. */
 #define SP_DPOP_NONCE_KEY_BYTES 32
+
+/* What time it is for nonces: zeroed memory at first. */
+struct sp_dpop_nonce_clock {
+    _Atomic int64_t wall_ahead_ms; /* of the clock since boot, at most */
+    _Atomic int64_t skip_ms;       /* so much later than that clock it is for nonces */
+};
+
+/* Before proofs are judged: notices when the wall clock was set back since the last look. */
+void sp_dpop_nonce_clock_look(struct sp_dpop_nonce_clock *c, int64_t wall_ms, int64_t boot_ms);
+/* The `now_ms` of the functions below. */
+int64_t sp_dpop_nonce_clock_ms(const struct sp_dpop_nonce_clock *c, int64_t boot_ms);
 
 /* The nonce to be sent now, without NUL. */
 void sp_dpop_nonce_make(const struct sp_hmac_key *key, int64_t now_ms, char ret[SP_DPOP_NONCE_CHARS]);

@@ -17,7 +17,12 @@ void sp_proofs_done(struct sp_proofs *p) {
 }
 
 static bool nonce_is_good(const struct sp_proofs *p, const struct sp_dpop *dpop, int64_t boot_ms) {
-    return dpop->nonce.p != NULL && sp_dpop_nonce_is_good(&p->nonce_key, boot_ms, dpop->nonce);
+    const int64_t now_ms = sp_dpop_nonce_clock_ms(&p->nonce_clock, boot_ms);
+    return dpop->nonce.p != NULL && sp_dpop_nonce_is_good(&p->nonce_key, now_ms, dpop->nonce);
+}
+
+void sp_proofs_nonce(const struct sp_proofs *p, int64_t boot_ms, char ret[SP_DPOP_NONCE_CHARS]) {
+    sp_dpop_nonce_make(&p->nonce_key, sp_dpop_nonce_clock_ms(&p->nonce_clock, boot_ms), ret);
 }
 
 /* A nonce that comes without being asked for may be from another process, and is not looked at. */
@@ -26,7 +31,9 @@ enum sp_dpop_fault sp_proofs_check(struct sp_proofs *p, sp_slice proof, const st
     struct sp_dpop dpop;
     enum sp_dpop_fault f = sp_dpop_check(proof, expect, scratch, &dpop);
     if (f != SP_DPOP_NONE) return f;
-    if (p->need_nonce && !nonce_is_good(p, &dpop, boot_ms)) return SP_DPOP_NONCE_REQUIRED;
+    sp_dpop_nonce_clock_look(&p->nonce_clock, now_ms, boot_ms);
+    const bool is_needed = p->need_nonce || sp_replay_may_have_forgotten(p->seen, dpop.replay_until_ms);
+    if (is_needed && !nonce_is_good(p, &dpop, boot_ms)) return SP_DPOP_NONCE_REQUIRED;
     switch (sp_replay_add(p->seen, dpop.id, dpop.replay_until_ms, now_ms)) {
     case SP_REPLAY_NEW: return SP_DPOP_NONE;
     case SP_REPLAY_SEEN: return SP_DPOP_REPLAYED;

@@ -10,6 +10,7 @@
 struct sp_proofs {
     struct sp_replay *seen;
     struct sp_hmac_key nonce_key; /* of this handle; says nothing to any other */
+    struct sp_dpop_nonce_clock nonce_clock;
     bool need_nonce;
 };
 
@@ -18,8 +19,12 @@ sp_status sp_proofs_init(struct sp_proofs *p, size_t entries, bool need_nonce,
                          const struct sp_random *random);
 void sp_proofs_done(struct sp_proofs *p); /* also of one that init has refused, or never saw */
 
+/* The nonce to be sent now, without NUL. */
+void sp_proofs_nonce(const struct sp_proofs *p, int64_t boot_ms, char ret[SP_DPOP_NONCE_CHARS]);
+
 /* One that holds is remembered: the second time it is REPLAYED. `now_ms`: wall time, with expect->now_s;
- * `boot_ms`: the clock of the nonces. */
+ * `boot_ms`: the clock of the nonces. Of a proof that may have been seen before the wall clock was set back a
+ * nonce is required, always. */
 enum sp_dpop_fault sp_proofs_check(struct sp_proofs *p, sp_slice proof, const struct sp_dpop_expect *expect,
                                    int64_t now_ms, int64_t boot_ms, struct sp_dpop_scratch *scratch)
     __attribute__((warn_unused_result));

@@ -237,6 +237,54 @@ static void nonce_of_another_process_is_none(void **state) {
     end();
 }
 
+/* At times of our choice: `now_s` by the wall, `boot_s` since boot. */
+static enum sp_dpop_fault check_at(struct sp_proofs *p, const char *proof, int64_t wall_s, int64_t boot_s) {
+    const sp_slice url = SP_SLICE_LIT(URL);
+    static struct sp_dpop_scratch scratch;
+    const struct sp_dpop_expect expect = {.method = SP_SLICE_LIT("GET"),
+                                          .urls = &url,
+                                          .urls_n = 1,
+                                          .access_token = slice_of(&w.token),
+                                          .now_s = wall_s};
+    return sp_proofs_check(p, sp_slice_cstr(proof), &expect, wall_s * 1000, boot_s * 1000, &scratch);
+}
+/* Has the table come across everything that it holds. */
+static void pass_through(struct sp_proofs *p, int64_t wall_s) {
+    const uint8_t nothing[SP_SHA256_BYTES] = {0};
+    for (int i = 0; i < 1024; i++)
+        assert_int_equal(sp_replay_add(p->seen, nothing, 0, wall_s * 1000), SP_REPLAY_NEW);
+    assert_int_equal(sp_replay_entries(p->seen), 0);
+}
+
+static void proof_that_was_used_does_not_come_back_with_the_clock(void **state) {
+    (void)state;
+    begin();
+    struct sp_proofs p = {0};
+    char nonce[SP_DPOP_NONCE_BYTES] = {0}, used[SP_DPOP_BYTES_MAX + 1], with_nonce[SP_DPOP_BYTES_MAX + 1];
+    const int64_t wall_s = 1700000000, boot_s = 5000;
+    assert_true(sp_ok(sp_proofs_init(&p, 64, false, &sp_random_system)));
+    sp_proofs_nonce(&p, boot_s * 1000, nonce);
+    (void)snprintf(used, sizeof used, "%s", proof_with((struct proof_parts){.iat = wall_s}));
+    (void)snprintf(with_nonce, sizeof with_nonce, "%s",
+                   proof_with((struct proof_parts){.iat = wall_s, .nonce = nonce}));
+    assert_int_equal(check_at(&p, used, wall_s, boot_s), SP_DPOP_NONE);
+    assert_int_equal(check_at(&p, with_nonce, wall_s, boot_s), SP_DPOP_NONE);
+    pass_through(&p, wall_s + 100);
+    assert_int_equal(check_at(&p, used, wall_s + 100, boot_s + 100), SP_DPOP_TOO_OLD);
+    assert_int_equal(
+        check_at(&p, proof_with((struct proof_parts){.iat = wall_s + 100}), wall_s + 100, boot_s + 100),
+        SP_DPOP_NONE); /* as long as the clock goes forward nobody needs a nonce */
+    /* Set back by 100 s: both are in time once more, and the nonce has not lapsed by the clock since boot. */
+    assert_int_equal(check_at(&p, used, wall_s, boot_s + 100), SP_DPOP_NONCE_REQUIRED);
+    assert_int_equal(check_at(&p, with_nonce, wall_s, boot_s + 100), SP_DPOP_NONCE_REQUIRED);
+    sp_proofs_nonce(&p, (boot_s + 100) * 1000, nonce);
+    const char *fresh = proof_with((struct proof_parts){.iat = wall_s, .nonce = nonce});
+    assert_int_equal(check_at(&p, fresh, wall_s, boot_s + 100), SP_DPOP_NONE);
+    assert_int_equal(check_at(&p, fresh, wall_s, boot_s + 100), SP_DPOP_REPLAYED);
+    sp_proofs_done(&p);
+    end();
+}
+
 static void request_that_is_not_described_is_a_mistake(void **state) {
     (void)state;
     begin();
@@ -379,6 +427,7 @@ int main(void) {
         cmocka_unit_test(too_many_proofs_make_the_service_busy),
         cmocka_unit_test(nonce_is_asked_for_and_then_good),
         cmocka_unit_test(nonce_of_another_process_is_none),
+        cmocka_unit_test(proof_that_was_used_does_not_come_back_with_the_clock),
         cmocka_unit_test(request_that_is_not_described_is_a_mistake),
         cmocka_unit_test(token_that_is_bad_is_bad_whatever_the_proof),
         cmocka_unit_test(options_that_cannot_be_meant_are_refused),
