@@ -291,9 +291,15 @@ sp_status sp_revoke_set_reserve(struct sp_revoke_set *s, size_t more) {
 
 /* ---- looking ---- */
 
-void sp_revoke_set_prefetch(const struct sp_revoke_set *s, uint64_t fingerprint) {
-    const struct sp_shard_table *t = sp_shards_table(&s->shards, sp_shard_of(fingerprint));
-    if (t != NULL && t->blocks != 0) __builtin_prefetch(filter_block(t, fingerprint));
+/* The upper half of a mark says which block, up to 2^32 of them. */
+uint32_t sp_revoke_set_hint(const struct sp_revoke_set *s, uint64_t fingerprint) {
+    return (uint32_t)(mark_of(s, fingerprint) >> 32);
+}
+
+void sp_revoke_set_prefetch(const struct sp_revoke_set *s, uint32_t hint) {
+    const uint64_t mark = (uint64_t)hint << 32;
+    const struct sp_shard_table *t = sp_shards_table(&s->shards, sp_shard_of(mark));
+    if (t != NULL && t->blocks != 0) __builtin_prefetch(filter_block(t, mark));
 }
 
 bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t fingerprint, int64_t now_s) {

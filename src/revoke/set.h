@@ -89,9 +89,11 @@ bool sp_revoke_set_contains(const struct sp_revoke_set *s, enum sp_revoke_kind k
 uint64_t sp_revoke_set_fingerprint(const struct sp_revoke_set *s, enum sp_revoke_kind kind, sp_slice id);
 bool sp_revoke_set_contains_fingerprint(const struct sp_revoke_set *s, uint64_t fingerprint, int64_t now_s)
     __attribute__((warn_unused_result));
-/* Asks memory for what a lookup of this fingerprint will read first, and waits for nothing. Its upper 32 bits
- * are enough. Inside enter/exit. */
-void sp_revoke_set_prefetch(const struct sp_revoke_set *s, uint64_t fingerprint);
+/* Where a lookup of this fingerprint will look, for who keeps fingerprints and wants to have that at hand. It
+ * is this set's secret. Any thread. */
+uint32_t sp_revoke_set_hint(const struct sp_revoke_set *s, uint64_t fingerprint);
+/* Asks memory for what that lookup will read first, and waits for nothing. Inside enter/exit. */
+void sp_revoke_set_prefetch(const struct sp_revoke_set *s, uint32_t hint);
 
 /* The key of the fingerprints, so that a server has the same one after every start and a verifier the
  * server's. Only while the set is empty (lapsed entries that were not dropped yet count): otherwise

@@ -69,9 +69,9 @@ _Static_assert(offsetof(struct entry, data) <= 2 * 64, "the facts are two lines"
 _Static_assert((sizeof(struct entry) + SP_TOKEN_BYTES_MAX + SP_PAYLOAD_BYTES_MAX) / 64 < ENTRY_LINES_MAX,
                "every token fits into the length of a word");
 
-/* Beside each word a hint: the upper halves of the two fingerprints that revocation will be asked about. With
- * it the filter of the revocation set is fetched while the entry is, not after. Only a hint: a reader may
- * pair it with another word, and then fetches in vain. */
+/* Beside each word a hint: where the revocation set will look for the two ids that it will be asked about.
+ * With it the filter of the revocation set is fetched while the entry is, not after. Only a hint: a reader
+ * may pair it with another word, and then fetches in vain. */
 struct bucket {
     _Alignas(64) _Atomic uint64_t word[WAYS];
     _Atomic uint64_t hint[WAYS];
@@ -155,13 +155,14 @@ static unsigned ways_with(const struct bucket *b, uint64_t tag) {
     return ways;
 }
 
-static uint64_t hint_of(const struct sp_token_marks *marks) {
-    return (marks->jti >> 32) << 32 | marks->sid >> 32;
+static uint64_t hint_of(const struct sp_revoke_set *set, const struct sp_token_marks *marks) {
+    if (set == NULL) return 0;
+    return (uint64_t)sp_revoke_set_hint(set, marks->jti) << 32 | sp_revoke_set_hint(set, marks->sid);
 }
 static void prefetch_marks(const struct sp_revoke_set *set, const struct bucket *b, size_t way) {
     uint64_t hint = atomic_load_explicit(&b->hint[way], memory_order_relaxed);
-    sp_revoke_set_prefetch(set, hint);
-    if (hint << 32 != 0) sp_revoke_set_prefetch(set, hint << 32);
+    sp_revoke_set_prefetch(set, (uint32_t)(hint >> 32));
+    if ((uint32_t)hint != 0) sp_revoke_set_prefetch(set, (uint32_t)hint);
 }
 
 static void prefetch(const struct entry *e, size_t lines) {
@@ -362,8 +363,8 @@ static struct entry *room_for(struct sp_token_cache *c, size_t bytes, int64_t no
 }
 
 /* Under the lock. False: no room. */
-static bool insert_locked(struct sp_token_cache *c, sp_slice token, const struct sp_token_facts *facts,
-                          sp_slice block, int64_t now_s) {
+static bool insert_locked(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
+                          const struct sp_token_facts *facts, sp_slice block, int64_t now_s) {
     size_t bytes = entry_bytes(token.n, block.n);
     struct entry *e = room_for(c, bytes, now_s);
     if (e == NULL) return false;
@@ -371,27 +372,27 @@ static bool insert_locked(struct sp_token_cache *c, sp_slice token, const struct
     uint64_t mix = tail_mix(c, token);
     struct bucket *b = bucket_of(c, mix);
     size_t i = free_way(c, b, tag_of(mix), token, now_s);
-    atomic_store_explicit(&b->hint[i], hint_of(&facts->marks), memory_order_relaxed);
+    atomic_store_explicit(&b->hint[i], hint_of(set, &facts->marks), memory_order_relaxed);
     store_word(b, i, word_of(c, mix, e, bytes / LINE_BYTES));
     c->entries++;
     return true;
 }
 
-static bool try_insert(struct sp_token_cache *c, sp_slice token, const struct sp_token_facts *facts,
-                       sp_slice block, int64_t now_s) {
+static bool try_insert(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
+                       const struct sp_token_facts *facts, sp_slice block, int64_t now_s) {
     pthread_mutex_lock(&c->lock);
-    bool inserted = insert_locked(c, token, facts, block, now_s);
+    bool inserted = insert_locked(c, set, token, facts, block, now_s);
     pthread_mutex_unlock(&c->lock);
     return inserted;
 }
 
-void sp_token_cache_insert(struct sp_token_cache *c, sp_slice token, const struct sp_token_facts *facts,
-                           sp_slice block, int64_t now_s) {
+void sp_token_cache_insert(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
+                           const struct sp_token_facts *facts, sp_slice block, int64_t now_s) {
     if (token.n < SP_TOKEN_CACHE_TAIL_BYTES || token.n > SP_TOKEN_BYTES_MAX) return;
     if (block.n > SP_PAYLOAD_BYTES_MAX) return;
-    if (try_insert(c, token, facts, block, now_s)) return;
+    if (try_insert(c, set, token, facts, block, now_s)) return;
     (void)sp_reclaim_collect(c->reclaim); /* the segment that was in the way may only have waited for this */
-    if (try_insert(c, token, facts, block, now_s)) return;
+    if (try_insert(c, set, token, facts, block, now_s)) return;
     pthread_mutex_lock(&c->lock);
     c->skipped++;
     pthread_mutex_unlock(&c->lock);

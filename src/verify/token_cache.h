@@ -72,11 +72,12 @@ SP_DEFINE_FREE(sp_token_cache);
 bool sp_token_cache_find(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
                          struct sp_cached_token *ret) __attribute__((warn_unused_result));
 
-/* Copies token, facts and block. Best effort: a cache that cannot take a token is only slower, so failure is
- * counted and not reported. A token that is there already under another key is replaced. Inside or outside of
- * enter/exit; any thread, takes a lock. */
-void sp_token_cache_insert(struct sp_token_cache *c, sp_slice token, const struct sp_token_facts *facts,
-                           sp_slice block, int64_t now_s);
+/* Copies token, facts and block; `set`, which may be NULL, is the one that find will be called with. Best
+ * effort: a cache that cannot take a token is only slower, so failure is counted and not reported. A token
+ * that is there already under another key is replaced. Inside or outside of enter/exit; any thread, takes a
+ * lock. */
+void sp_token_cache_insert(struct sp_token_cache *c, const struct sp_revoke_set *set, sp_slice token,
+                           const struct sp_token_facts *facts, sp_slice block, int64_t now_s);
 
 void sp_token_cache_stats(struct sp_token_cache *c, struct sp_token_cache_stats *ret);
 

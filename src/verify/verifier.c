@@ -104,7 +104,7 @@ static enum sp_reject verify_signature(struct sp_verifier *v, struct sp_verifier
     r->facts.key_identity = sp_keyset_identity(keys, checked.jwk);
     /* A token that expires with this call would only push out others. */
     if (v->cache != NULL && checked.claims.exp > now_s)
-        sp_token_cache_insert(v->cache, token, new.facts, new.block, now_s);
+        sp_token_cache_insert(v->cache, v->set, token, new.facts, new.block, now_s);
     *ret = new;
     return SP_REJECT_NONE;
 }

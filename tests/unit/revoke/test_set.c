@@ -296,6 +296,17 @@ static void fingerprints_in_order_spread_over_the_set(void **state) {
 }
 
 /* The filter has done its work when most misses end in it: it is counted here by asking a set without. */
+static void hint_is_of_the_place_and_not_of_the_fingerprint(void **state) {
+    (void)state;
+    const uint64_t fp = 0x0123456789abcdef;
+    struct fixture plain = fixture_new(&(struct sp_revoke_set_opts){.mix_for_test = 1});
+    struct fixture mixed = fixture_new(&(struct sp_revoke_set_opts){.mix_for_test = 0x9e3779b97f4a7c15});
+    assert_int_equal(sp_revoke_set_hint(plain.set, fp), fp >> 32);
+    assert_int_equal(sp_revoke_set_hint(mixed.set, fp), fp * 0x9e3779b97f4a7c15 >> 32);
+    fixture_done(&plain);
+    fixture_done(&mixed);
+}
+
 static void filter_never_hides_an_entry(void **state) {
     (void)state;
     struct fixture with = fixture_new(NULL);
@@ -463,6 +474,7 @@ int main(void) {
         cmocka_unit_test(more_than_fits_cannot_be_reserved),
         cmocka_unit_test(growth_holds_little_more_than_the_end),
         cmocka_unit_test(fingerprints_in_order_spread_over_the_set),
+        cmocka_unit_test(hint_is_of_the_place_and_not_of_the_fingerprint),
         cmocka_unit_test(filter_never_hides_an_entry),
         cmocka_unit_test(expiry_takes_large_sets_in_turns),
         cmocka_unit_test(full_set_that_has_lapsed_elsewhere_takes_more),

@@ -58,7 +58,7 @@ static void insert_text(struct cache *k, sp_slice text, uint32_t n, uint64_t ide
     uint8_t block[SP_PAYLOAD_BYTES_MAX];
     claims.exp = exp;
     assert_true(sp_ok(sp_claims_pack(&claims, block, &facts.claims)));
-    sp_token_cache_insert(k->c, text, &facts, sp_slice_of(block, sp_claims_bytes(&claims)), T0);
+    sp_token_cache_insert(k->c, NULL, text, &facts, sp_slice_of(block, sp_claims_bytes(&claims)), T0);
 }
 static void insert(struct cache *k, uint32_t n, uint64_t identity, int64_t exp) {
     char buf[TEXT_BYTES];
