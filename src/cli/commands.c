@@ -191,7 +191,8 @@ const struct sp_command sp_commands[] = {
      sp_cmd_revoke},
     {"verifiers", "", 0, 0, "Lists the services that follow the feed of revocations", NULL, sp_cmd_verifiers,
      "A verifier is live while its last acknowledgement is not older than the staleness that it allows "
-     "itself. BEHIND counts revocations that it has not confirmed; ROLES and KEYS say whether it has the "
+     "itself, and a third more. BEHIND counts revocations that it has not confirmed; ROLES and KEYS say "
+     "whether it has the "
      "documents of now. Who was silent for a day leaves the list."},
     {"client add", "NAME", 1, 1, "Makes a client and prints its credential, this once", client_add_options,
      sp_cmd_client_add,

@@ -158,7 +158,7 @@ void sp_feed_detach(struct sp_feed *f, sp_slice client, sp_slice instance);
 
 struct sp_feed_verifier {
     sp_text64 client, instance, address;
-    bool is_live;     /* its last acknowledgement is not older than its max_staleness_s */
+    bool is_live;     /* its last acknowledgement is not older than 4/3 of its max_staleness_s */
     bool is_attached; /* a stream is open */
     bool has_acked;
     uint64_t seq, behind;       /* confirmed; revocations that it has not confirmed */

@@ -315,7 +315,8 @@ static void put_lag(struct text *t, const struct sp_feed_counts *c) {
 static void put_feed(struct text *t, const struct sp_feed_counts *c) {
     one(t, "sallyport_feed_subscribers", "gauge", "Open streams of the feed.", c->subscribers);
     one(t, "sallyport_feed_verifiers_live", "gauge",
-        "Verifiers whose last acknowledgement is not older than the staleness that they allow.", c->live);
+        "Verifiers that may let anybody in, by their last acknowledgement and the staleness that they allow.",
+        c->live);
     one(t, "sallyport_feed_verifiers_known", "gauge", "Verifiers heard of within a day.", c->known);
     one(t, "sallyport_feed_behind_max", "gauge",
         "Revocations that the live verifier furthest behind has not confirmed.", c->behind_max);

@@ -426,6 +426,10 @@ static void ack(struct fixture *f, const char *instance, uint64_t seq) {
     OK(sp_feed_acknowledge(f->feed, &a));
 }
 
+/* That long a verifier may let somebody in after its acknowledgement: its staleness of 30 s, and the third of
+ * it in which it may have heard a beat. */
+enum { LIVE_MS = 40000 };
+
 static void list_tells_who_follows_and_how_far_behind(void **state) {
     struct fixture *f = *state;
     struct sp_feed_verifier v[4];
@@ -441,7 +445,7 @@ static void list_tells_who_follows_and_how_far_behind(void **state) {
     assert_true(!v[2].is_live && !v[2].has_acked && v[2].is_attached);
     assert_int_equal(sp_feed_verifiers(f->feed, SP_SLICE_LIT("orders"), SP_SLICE_LIT("a"), v, 4), 2);
     assert_true(sp_slice_eq_cstr(SP_TEXT_SLICE(&v[0].instance), "b"));
-    f->boot_ms += 30000;
+    f->boot_ms += LIVE_MS;
     assert_int_equal(sp_feed_verifiers(f->feed, SP_SLICE_EMPTY, SP_SLICE_EMPTY, v, 1), 1);
     assert_true(v[0].is_live);
     f->boot_ms += 1;
@@ -470,9 +474,9 @@ static void full_registry_refuses_newcomers_until_somebody_has_gone(void **state
     struct sp_feed_ack a = ack_of(f, "late", 100);
     assert_int_equal(sp_feed_acknowledge(f->feed, &a).code, SP_E_BUSY);
     ack(f, "v7", 100); /* who has a seat keeps it */
-    f->boot_ms += 20000;
+    f->boot_ms += 30000;
     ack(f, "v8", 100);
-    f->boot_ms += 20000; /* all but v8 are no longer live */
+    f->boot_ms += 30000; /* all but v8 are no longer live */
     OK(sp_feed_acknowledge(f->feed, &a));
     struct sp_feed_counts c;
     sp_feed_count(f->feed, &c);
@@ -626,7 +630,7 @@ static void seat_that_changes_hands_confirms_nothing_for_who_had_it(void **state
     ack(f, "dead", 100);
     revoke_one(f);
     wait_for(f, &w);
-    f->boot_ms += 31000;
+    f->boot_ms += LIVE_MS + 1;
     for (int i = 0; i < SP_FEED_VERIFIERS_MAX; i++) {
         (void)snprintf(name, sizeof(name), "v%d", i);
         ack(f, name, 101);
@@ -653,7 +657,7 @@ static void keys_are_confirmed_when_every_live_verifier_has_the_newest(void **st
     assert_true(sp_feed_keys_confirmed(f->feed));
     OK(sp_feed_acknowledge(f->feed, &old)); /* back to an older one: it restarted from somewhere */
     assert_false(sp_feed_keys_confirmed(f->feed));
-    f->boot_ms += 30001; /* and died */
+    f->boot_ms += LIVE_MS + 1; /* and died */
     assert_true(sp_feed_keys_confirmed(f->feed));
 }
 
@@ -666,9 +670,9 @@ static void acknowledgement_that_was_overtaken_changes_nothing_but_that_it_was_h
     memset(old.roles, 0x55, sizeof(old.roles));
     revoke_one(f);
     ack(f, "a", 101);
-    f->boot_ms += 29000;
+    f->boot_ms += LIVE_MS - 1000;
     OK(sp_feed_acknowledge(f->feed, &old));
-    f->boot_ms += 29000;
+    f->boot_ms += LIVE_MS - 1000;
     assert_int_equal(sp_feed_verifiers(f->feed, SP_SLICE_EMPTY, SP_SLICE_EMPTY, &v, 1), 1);
     assert_int_equal(v.behind, 0);
     assert_true(v.is_live && v.has_roles && v.has_keys);
@@ -758,13 +762,15 @@ static void lag_does_not_wait_for_who_leaves_or_goes_stale(void **state) {
     ack(f, "b", 100);
     revoke_one(f);
     f->boot_ms += 2;
-    ack(f, "a", 101);
+    struct sp_feed_ack hasty = ack_of(f, "a", 101);
+    hasty.max_staleness_s = 24; /* live for 32 s */
+    OK(sp_feed_acknowledge(f->feed, &hasty));
     f->boot_ms += 5000;
     OK(sp_feed_acknowledge(f->feed, &bye));
     assert_int_equal(lags(f, &bucket), 1);
     assert_int_equal(bucket, bucket_of(2));
     revoke_one(f);
-    f->boot_ms += 28000; /* a is stale by now: nobody is left, and nobody had confirmed */
+    f->boot_ms += 28000; /* 33 s: a is stale by now: nobody is left, and nobody had confirmed */
     sp_feed_tick(f->feed);
     assert_int_equal(lags(f, &bucket), 1);
     ack(f, "a", 102);
