@@ -192,8 +192,7 @@ const struct sp_command sp_commands[] = {
     {"verifiers", "", 0, 0, "Lists the services that follow the feed of revocations", NULL, sp_cmd_verifiers,
      "A verifier is live while its last acknowledgement is not older than the staleness that it allows "
      "itself, and a third more. BEHIND counts revocations that it has not confirmed; ROLES and KEYS say "
-     "whether it has the "
-     "documents of now. Who was silent for a day leaves the list."},
+     "whether it has the documents of now. Who was silent for a day leaves the list."},
     {"client add", "NAME", 1, 1, "Makes a client and prints its credential, this once", client_add_options,
      sp_cmd_client_add,
      "The credential is one line, NAME:SECRET, as HTTP Basic takes it: curl -u \"$(cat FILE)\". Names have 1 "
