@@ -10,6 +10,11 @@ enum { STALENESS_MS = 30 * 1000, LOGGED_MAX = 8192 };
 #define SERVER_AHEAD_MS 777000 /* its boot-time clock against ours */
 #define UNTIL (T0 + 3600)
 
+/* Two that tests revoke. */
+static const uint8_t id_a[20] = {1, 2, 3}, id_b[20] = {4, 5, 6};
+#define JTI_A sp_slice_of(id_a, 16)
+#define SID_B sp_slice_of(id_b, 20)
+
 struct rig {
     int64_t boot_ms, wall_ms;
     struct sp_clock clock;
