@@ -187,3 +187,12 @@ sp_status sp_buf_cstr(struct sp_buf *b, const char **ret_s) {
     *ret_s = (const char *)b->p;
     return SP_SUCCESS;
 }
+
+sp_status sp_buf_append_url(struct sp_buf *b, sp_slice url, sp_slice path) {
+    const size_t before = b->n;
+    if (url.n != 0 && url.p[url.n - 1] == '/') url.n--;
+    SP_TRY(sp_buf_append(b, url));
+    const sp_status s = sp_buf_append(b, path);
+    if (!sp_ok(s)) sp_buf_truncate(b, before);
+    return s;
+}

@@ -41,6 +41,8 @@ void sp_buf_advance(struct sp_buf *b, size_t n);
 sp_status sp_buf_append_json_string(struct sp_buf *b, sp_slice s);
 sp_status sp_buf_append_base64url(struct sp_buf *b, sp_slice s);
 sp_status sp_buf_append_hex(struct sp_buf *b, sp_slice s);
+/* What stands below a URL, which may end with a slash: `path` begins with one. */
+sp_status sp_buf_append_url(struct sp_buf *b, sp_slice url, sp_slice path);
 
 /* Good until the next change of the buffer. */
 static inline sp_slice sp_buf_slice(const struct sp_buf *b) {

@@ -22,10 +22,7 @@ sp_status sp_app_ready(struct sp_app *app) {
 }
 
 sp_status sp_app_url(const struct sp_app *app, sp_slice path, struct sp_buf *ret) {
-    sp_slice issuer = SP_TEXT_SLICE(&app->config.issuer);
-    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
-    SP_TRY(sp_buf_append(ret, issuer));
-    return sp_buf_append(ret, path);
+    return sp_buf_append_url(ret, SP_TEXT_SLICE(&app->config.issuer), path);
 }
 
 /* ---- who calls ---- */

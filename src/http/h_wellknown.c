@@ -31,10 +31,9 @@ void sp_h_jwks(struct sp_exchange *x) {
 /* The issuer is told exactly as it is configured; what stands below it, without a second slash. */
 static void put_url(struct sp_exchange *x, const char *name, const char *path) {
     enum { URL_BYTES_MAX = 512 };
-    sp_slice issuer = SP_TEXT_SLICE(&sp_app_config(x->app)->issuer);
-    if (issuer.n != 0 && issuer.p[issuer.n - 1] == '/') issuer.n--;
+    const sp_slice issuer = SP_TEXT_SLICE(&sp_app_config(x->app)->issuer);
     SP_AUTO(sp_buf) b = SP_BUF_INIT(URL_BYTES_MAX);
-    if (!sp_ok(sp_buf_append(&b, issuer)) || !sp_ok(sp_buf_append_cstr(&b, path))) x->failed = true;
+    if (!sp_ok(sp_buf_append_url(&b, issuer, sp_slice_cstr(path)))) x->failed = true;
     sp_json_out_text(&x->json, name, sp_buf_slice(&b));
 }
 
