@@ -4,16 +4,15 @@ import { after, before, test } from 'node:test';
 
 import { Auth } from '@auth/core';
 
-import { addClient, listen, Person, startServer, USUAL } from './person.mjs';
+import { addClient, listen, Person, startServer, stopAll, USUAL } from './person.mjs';
 
 let s, shop;
-const apps = [];
 before(async () => {
     s = await startServer();
     const uris = ['--redirect-uri', 'http://127.0.0.1/auth/callback/sallyport'];
     shop = await addClient(s, 'shop', ...USUAL, ...uris);
 });
-after(() => { for (const app of apps) app.close(); return s.stop(); });
+after(() => stopAll(s));
 
 // What a framework's adapter does.
 async function startApp(clientSecret) {
@@ -29,7 +28,6 @@ async function startApp(clientSecret) {
         const r = await Auth(new Request(app.url + req.url, { method: req.method, headers: req.headers, body: chunks.length ? Buffer.concat(chunks) : undefined }), config);
         res.writeHead(r.status, [...r.headers].flat()).end(Buffer.from(await r.arrayBuffer()));
     });
-    apps.push(app);
     return app.url;
 }
 

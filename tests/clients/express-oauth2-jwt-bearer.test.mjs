@@ -6,7 +6,7 @@ import express from 'express';
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 import * as oauth from 'oauth4webapi';
 
-import { addClient, API, listen, startServer, tokensOf, USUAL } from './person.mjs';
+import { addClient, API, listen, startServer, stopAll, tokensOf, USUAL } from './person.mjs';
 
 let s, shop, api, tokens;
 before(async () => {
@@ -21,7 +21,7 @@ before(async () => {
     app.use((error, req, res, next) => { res.status(error.status ?? 500).set(error.headers).json({ error: error.code }); void next; });
     api = await listen(app);
 });
-after(() => { api?.close(); return s.stop(); });
+after(() => stopAll(s));
 
 const ask = (token, method = 'GET') => fetch(`${api.url}/documents`, { method, headers: { authorization: `Bearer ${token}` } });
 

@@ -5,20 +5,18 @@ import { after, before, test } from 'node:test';
 import express from 'express';
 import oidc from 'express-openid-connect';
 
-import { addClient, listen, Person, startServer, USUAL } from './person.mjs';
+import { addClient, listen, Person, startServer, stopAll, USUAL } from './person.mjs';
 
 const { auth } = oidc;
 let s, shop;
-const apps = [];
 before(async () => {
     s = await startServer();
     shop = await addClient(s, 'shop', ...USUAL);
 });
-after(() => { for (const app of apps) app.close(); return s.stop(); });
+after(() => stopAll(s));
 
 async function startApp(clientSecret) {
     const app = express(), running = await listen(app);
-    apps.push(running);
     const issuerBaseURL = s.issuer, baseURL = running.url, clientID = shop.id, secret = 'of the application, for its cookie';
     app.get('/bye', (req, res) => res.send('bye'));
     app.use(auth({

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 
 import * as oauth from 'oauth4webapi';
 
-import { addClient, API, BYE, CALLBACK, listen, Person, startServer, USUAL } from './person.mjs';
+import { addClient, API, BYE, CALLBACK, listen, Person, startServer, stopAll, USUAL } from './person.mjs';
 
 const http = { [oauth.allowInsecureRequests]: true }; // the test server is on loopback, without TLS
 const client = { client_id: 'shop' };
@@ -27,7 +27,7 @@ before(async () => {
         } catch { res.writeHead(401, { 'www-authenticate': 'DPoP' }).end(); }
     });
 });
-after(() => { api.close(); return s.stop(); });
+after(() => stopAll(s));
 
 test('oauth4webapi: both discovery documents are taken, and say the same', async () => {
     const plain = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { ...http, algorithm: 'oauth2' }));

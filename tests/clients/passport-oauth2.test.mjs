@@ -7,20 +7,18 @@ import session from 'express-session';
 import passport from 'passport';
 import OAuth2Strategy from 'passport-oauth2';
 
-import { addClient, listen, Person, startServer, USUAL } from './person.mjs';
+import { addClient, listen, Person, startServer, stopAll, USUAL } from './person.mjs';
 
 let s, shop;
-const apps = [];
 before(async () => {
     s = await startServer();
     shop = await addClient(s, 'shop', ...USUAL);
 });
-after(() => { for (const app of apps) app.close(); return s.stop(); });
+after(() => stopAll(s));
 
 async function startApp(clientSecret) {
     const issuer = s.issuer, clientID = shop.id, app = express(), auth = new passport.Passport(), verify = (accessToken, refreshToken, profile, done) => done(null, profile);
     const running = await listen(app);
-    apps.push(running);
     const callbackURL = `${running.url}/callback`;
     const strategy = new OAuth2Strategy({
         authorizationURL: `${issuer}/oauth2/authorize`, tokenURL: `${issuer}/oauth2/token`, clientID, clientSecret, callbackURL,

@@ -31,11 +31,26 @@ export async function startServer(settings = {}) {
 export const USUAL = ['--grant', 'authorization_code', '--grant', 'refresh_token', '--grant', 'client_credentials', '--redirect-uri', CALLBACK,
     '--post-logout-redirect-uri', BYE, '--scope', 'openid', '--scope', 'profile', '--scope', 'documents:read', '--audience', API];
 
+const listening = new Set();
+
 // An http server on a port of its own: {url, close()}.
 export async function listen(handler) {
     const server = http.createServer(handler).listen(0, '127.0.0.1');
+    listening.add(server);
     await new Promise((done) => server.once('listening', done));
-    return { url: `http://127.0.0.1:${server.address().port}`, close: () => { server.closeAllConnections(); server.close(); } };
+    return { url: `http://127.0.0.1:${server.address().port}`, close: () => close(server) };
+}
+
+function close(server) {
+    listening.delete(server);
+    server.closeAllConnections();
+    server.close();
+}
+
+// Ours, and all that listen() has made.
+export function stopAll(server) {
+    for (const other of listening) close(other);
+    return server.stop();
 }
 
 const entities = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&#34;': '"', '&#39;': "'" };

@@ -216,6 +216,14 @@ static void refused_set_ends_no_child(void **state) {
 
 /* ---- making room ---- */
 
+/* Returns how many had to go. */
+static uint32_t add_among(struct fixture *f, const struct sp_session_row *row, uint32_t live_max) {
+    struct sp_change c = insert_of(row);
+    c.session_insert.live_max = live_max;
+    assert_commits(f, &c);
+    return c.session_insert.ret_evicted;
+}
+
 static void evicted_sign_in_takes_its_children_along(void **state) {
     struct fixture *f = *state;
     struct sp_session_row parent = make_session(1, 1), row = child_of(&parent, 2), young = make_session(1, 3),
@@ -224,10 +232,7 @@ static void evicted_sign_in_takes_its_children_along(void **state) {
     add_session(f, &parent);
     add_session(f, &row);
     add_session(f, &young);
-    struct sp_change c = insert_of(&newcomer);
-    c.session_insert.live_max = 3;
-    assert_commits(f, &c);
-    assert_int_equal(c.session_insert.ret_evicted, 1);
+    assert_int_equal(add_among(f, &newcomer, 3), 1);
     assert_cause(f, &parent, SP_END_TOO_MANY_SESSIONS);
     assert_cause(f, &row, SP_END_PARENT);
     assert_cause(f, &young, SP_END_NONE);
@@ -239,17 +244,11 @@ static void making_room_never_takes_the_newcomers_parent(void **state) {
     struct sp_session_row parent = make_session(1, 1), young = make_session(1, 2), row = child_of(&parent, 3);
     add_session(f, &parent);
     add_session(f, &young);
-    struct sp_change c = insert_of(&row);
-    c.session_insert.live_max = 2;
-    assert_commits(f, &c);
-    assert_int_equal(c.session_insert.ret_evicted, 1);
+    assert_int_equal(add_among(f, &row, 2), 1);
     assert_cause(f, &parent, SP_END_NONE);
     assert_cause(f, &young, SP_END_TOO_MANY_SESSIONS);
     struct sp_session_row second = child_of(&parent, 4);
-    c = insert_of(&second);
-    c.session_insert.live_max = 1;
-    assert_commits(f, &c);
-    assert_int_equal(c.session_insert.ret_evicted, 1);
+    assert_int_equal(add_among(f, &second, 1), 1);
     assert_cause(f, &parent, SP_END_NONE);
     assert_cause(f, &row, SP_END_TOO_MANY_SESSIONS);
     assert_cause(f, &second, SP_END_NONE);
@@ -272,16 +271,11 @@ static void client_makes_room_among_its_own_sessions(void **state) {
     add_session(f, &phone);
     add_session(f, &first);
     add_session(f, &second);
-    struct sp_change c = insert_of(&third);
-    c.session_insert.live_max = 4;
-    assert_commits(f, &c);
-    assert_int_equal(c.session_insert.ret_evicted, 1);
+    assert_int_equal(add_among(f, &third, 4), 1);
     assert_cause(f, &first, SP_END_TOO_MANY_SESSIONS);
     assert_cause(f, &phone, SP_END_NONE);
     /* One that has none takes the oldest of all. */
-    c = insert_of(&other);
-    c.session_insert.live_max = 4;
-    assert_commits(f, &c);
+    assert_int_equal(add_among(f, &other, 4), 1);
     assert_cause(f, &phone, SP_END_TOO_MANY_SESSIONS);
     assert_cause(f, &parent, SP_END_NONE);
     assert_cause(f, &second, SP_END_NONE);
