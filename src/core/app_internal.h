@@ -158,11 +158,10 @@ struct sp_app {
     struct sp_signer signer;
     struct sp_audit_coalescer *coalescer;
     struct sp_ratelimit *limits;
-    struct sp_hmac_key device_key;     /* of device tokens; derived from the CSRF key */
-    struct sp_hmac_key dpop_nonce_key; /* random, of this start */
-    struct sp_replay *assertions;      /* of clients, that were used: client_auth.c */
-    struct sp_replay *proofs;          /* DPoP proofs that were used: oauth_dpop.c */
-    struct sp_dpop_nonce_clock nonce_clock;
+    struct sp_hmac_key device_key; /* of device tokens; derived from the CSRF key */
+    struct sp_replay *assertions;  /* of clients, that were used: client_auth.c */
+    struct sp_replay *proofs;      /* DPoP proofs that were used: oauth_dpop.c */
+    struct sp_dpop_nonces nonces;  /* for such proofs */
 
     /* Of this start, fixed before the app is handed out: session.h says what the first two mean. */
     int64_t alive_ms;

@@ -6,23 +6,20 @@
 #include "core/oauth_internal.h"
 
 sp_status sp_oauth_dpop_open(struct sp_app *app) {
-    uint8_t key[SP_DPOP_NONCE_KEY_BYTES];
-    SP_TRY(sp_random_fill(&app->deps.random, key, sizeof(key)));
-    sp_hmac_key_init(&app->dpop_nonce_key, SP_SLICE_ARRAY(key));
-    sp_wipe(key, sizeof(key));
+    SP_TRY(sp_dpop_nonces_init(&app->nonces, &app->deps.random));
     return sp_replay_new(SP_REPLAY_ENTRIES_DEFAULT, &app->deps.random, &app->proofs);
 }
 
 /* ---- nonces ---- */
 
-static int64_t nonce_now_ms(struct sp_app *app) {
+static int64_t look_at_clocks(struct sp_app *app) {
     const int64_t boot_ms = sp_clock_boot_ms(&app->deps.clock);
-    sp_dpop_nonce_clock_look(&app->nonce_clock, sp_app_now_ms(app), boot_ms);
-    return sp_dpop_nonce_clock_ms(&app->nonce_clock, boot_ms);
+    sp_dpop_nonces_look(&app->nonces, sp_app_now_ms(app), boot_ms);
+    return boot_ms;
 }
 
 void sp_oauth_dpop_nonce(struct sp_app *app, char ret[SP_DPOP_NONCE_CHARS]) {
-    sp_dpop_nonce_make(&app->dpop_nonce_key, nonce_now_ms(app), ret);
+    sp_dpop_nonce_make(&app->nonces, look_at_clocks(app), ret);
 }
 
 /* ---- one proof ---- */
@@ -51,7 +48,7 @@ static bool may_be_forgotten(const struct sp_app *app, const struct sp_dpop *pro
 static enum sp_dpop_fault judge_nonce(struct sp_app *app, const struct sp_dpop *proof,
                                       enum sp_dpop_nonce_rule rule) {
     if (proof->nonce.p != NULL) {
-        const bool good = sp_dpop_nonce_is_good(&app->dpop_nonce_key, nonce_now_ms(app), proof->nonce);
+        const bool good = sp_dpop_nonce_is_good(&app->nonces, look_at_clocks(app), proof->nonce);
         return good ? SP_DPOP_NONE : SP_DPOP_NONCE_REQUIRED;
     }
     const bool demanded = rule == SP_DPOP_NONCE_AS_CONFIGURED && app->config.dpop_nonce;

@@ -14,29 +14,30 @@
 
 #include <stdatomic.h>
 
+#include "base/ports.h"
 #include "crypto/digest.h"
 
 #define SP_DPOP_NONCE_CHARS 22 /* 128 bits of MAC */
 #define SP_DPOP_NONCE_SLOT_MS                                                                                \
     120000 /* a client that is busy pays one more round trip in two minutes at most */
 
-/* The key of a start: SP_DPOP_NONCE_KEY_BYTES random bytes through sp_hmac_key_init. */
-#define SP_DPOP_NONCE_KEY_BYTES 32
-
-/* What time it is for nonces: zeroed memory at first. */
-struct sp_dpop_nonce_clock {
+/* Of one process; init before others have it. */
+struct sp_dpop_nonces {
+    struct sp_hmac_key key;
     _Atomic int64_t wall_ahead_ms; /* of the clock since boot, at most */
-    _Atomic int64_t skip_ms;       /* so much later than that clock it is for nonces */
+    _Atomic int64_t skip_ms;       /* so much later than by that clock it is for nonces */
 };
 
-/* Before proofs are judged: notices when the wall clock was set back since the last look. */
-void sp_dpop_nonce_clock_look(struct sp_dpop_nonce_clock *c, int64_t wall_ms, int64_t boot_ms);
-/* The `now_ms` of the functions below. */
-int64_t sp_dpop_nonce_clock_ms(const struct sp_dpop_nonce_clock *c, int64_t boot_ms);
+/* SP_E_UNAVAILABLE: no randomness. */
+sp_status sp_dpop_nonces_init(struct sp_dpop_nonces *n, const struct sp_random *random);
+void sp_dpop_nonces_done(struct sp_dpop_nonces *n);
 
+/* Before proofs are judged, and nonces given: notices when the wall clock was set back since the last look.
+ */
+void sp_dpop_nonces_look(struct sp_dpop_nonces *n, int64_t wall_ms, int64_t boot_ms);
 /* The nonce to be sent now, without NUL. */
-void sp_dpop_nonce_make(const struct sp_hmac_key *key, int64_t now_ms, char ret[SP_DPOP_NONCE_CHARS]);
+void sp_dpop_nonce_make(const struct sp_dpop_nonces *n, int64_t boot_ms, char ret[SP_DPOP_NONCE_CHARS]);
 /* Is it one of the two that are good now? */
-bool sp_dpop_nonce_is_good(const struct sp_hmac_key *key, int64_t now_ms, sp_slice nonce);
+bool sp_dpop_nonce_is_good(const struct sp_dpop_nonces *n, int64_t boot_ms, sp_slice nonce);
 
 #endif

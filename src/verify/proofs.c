@@ -2,10 +2,7 @@
 
 sp_status sp_proofs_init(struct sp_proofs *p, size_t entries, bool need_nonce,
                          const struct sp_random *random) {
-    uint8_t key[SP_DPOP_NONCE_KEY_BYTES];
-    SP_TRY(sp_random_fill(random, key, sizeof key));
-    sp_hmac_key_init(&p->nonce_key, SP_SLICE_ARRAY(key));
-    sp_wipe(key, sizeof key);
+    SP_TRY(sp_dpop_nonces_init(&p->nonces, random));
     p->need_nonce = need_nonce;
     return sp_replay_new(entries, random, &p->seen);
 }
@@ -13,16 +10,11 @@ sp_status sp_proofs_init(struct sp_proofs *p, size_t entries, bool need_nonce,
 void sp_proofs_done(struct sp_proofs *p) {
     sp_replay_free(p->seen);
     p->seen = NULL;
-    sp_hmac_key_done(&p->nonce_key);
+    sp_dpop_nonces_done(&p->nonces);
 }
 
 static bool nonce_is_good(const struct sp_proofs *p, const struct sp_dpop *dpop, int64_t boot_ms) {
-    const int64_t now_ms = sp_dpop_nonce_clock_ms(&p->nonce_clock, boot_ms);
-    return dpop->nonce.p != NULL && sp_dpop_nonce_is_good(&p->nonce_key, now_ms, dpop->nonce);
-}
-
-void sp_proofs_nonce(const struct sp_proofs *p, int64_t boot_ms, char ret[SP_DPOP_NONCE_CHARS]) {
-    sp_dpop_nonce_make(&p->nonce_key, sp_dpop_nonce_clock_ms(&p->nonce_clock, boot_ms), ret);
+    return dpop->nonce.p != NULL && sp_dpop_nonce_is_good(&p->nonces, boot_ms, dpop->nonce);
 }
 
 /* A nonce that comes without being asked for may be from another process, and is not looked at. */
@@ -31,7 +23,7 @@ enum sp_dpop_fault sp_proofs_check(struct sp_proofs *p, sp_slice proof, const st
     struct sp_dpop dpop;
     enum sp_dpop_fault f = sp_dpop_check(proof, expect, scratch, &dpop);
     if (f != SP_DPOP_NONE) return f;
-    sp_dpop_nonce_clock_look(&p->nonce_clock, now_ms, boot_ms);
+    sp_dpop_nonces_look(&p->nonces, now_ms, boot_ms);
     const bool is_needed = p->need_nonce || sp_replay_may_have_forgotten(p->seen, dpop.replay_until_ms);
     if (is_needed && !nonce_is_good(p, &dpop, boot_ms)) return SP_DPOP_NONCE_REQUIRED;
     switch (sp_replay_add(p->seen, dpop.id, dpop.replay_until_ms, now_ms)) {

@@ -9,8 +9,7 @@
 
 struct sp_proofs {
     struct sp_replay *seen;
-    struct sp_hmac_key nonce_key; /* of this handle; says nothing to any other */
-    struct sp_dpop_nonce_clock nonce_clock;
+    struct sp_dpop_nonces nonces; /* of this handle; those of others are none */
     bool need_nonce;
 };
 
@@ -18,9 +17,6 @@ struct sp_proofs {
 sp_status sp_proofs_init(struct sp_proofs *p, size_t entries, bool need_nonce,
                          const struct sp_random *random);
 void sp_proofs_done(struct sp_proofs *p); /* also of one that init has refused, or never saw */
-
-/* The nonce to be sent now, without NUL. */
-void sp_proofs_nonce(const struct sp_proofs *p, int64_t boot_ms, char ret[SP_DPOP_NONCE_CHARS]);
 
 /* One that holds is remembered: the second time it is REPLAYED. `now_ms`: wall time, with expect->now_s;
  * `boot_ms`: the clock of the nonces. Of a proof that may have been seen before the wall clock was set back a

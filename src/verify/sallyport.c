@@ -79,7 +79,7 @@ const char *sp_proof_fault_text(void) {
 
 const char *sp_dpop_nonce(const struct sallyport *sp, char ret[SP_DPOP_NONCE_BYTES]) {
     _Static_assert(SP_DPOP_NONCE_BYTES == SP_DPOP_NONCE_CHARS + 1, "a nonce and its NUL");
-    sp_proofs_nonce(&sp->proofs, sp_clock_boot_ms(&sp_clock_system), ret);
+    sp_dpop_nonce_make(&sp->proofs.nonces, sp_clock_boot_ms(&sp_clock_system), ret);
     ret[SP_DPOP_NONCE_CHARS] = 0;
     return ret;
 }

@@ -264,32 +264,32 @@ static void jkt_is_43_characters(void **state) {
 
 static void nonce_is_good_in_its_slot_and_the_next(void **state) {
     (void)state;
-    struct sp_hmac_key key, other;
+    struct sp_dpop_nonces ours, others;
     char nonce[SP_DPOP_NONCE_CHARS];
-    sp_hmac_key_init(&key, SP_SLICE_LIT("a key of this start, 32 bytes at"));
-    sp_hmac_key_init(&other, SP_SLICE_LIT("a key of another process, of its"));
+    assert_status(sp_dpop_nonces_init(&ours, &sp_random_system), SP_OK);
+    assert_status(sp_dpop_nonces_init(&others, &sp_random_system), SP_OK); /* another process */
     const int64_t begin = 7 * (int64_t)SP_DPOP_NONCE_SLOT_MS;
-    sp_dpop_nonce_make(&key, begin, nonce);
+    sp_dpop_nonce_make(&ours, begin, nonce);
     const sp_slice n = SP_SLICE_ARRAY(nonce);
-    assert_true(sp_dpop_nonce_is_good(&key, begin, n));
-    assert_true(sp_dpop_nonce_is_good(&key, begin + 2 * SP_DPOP_NONCE_SLOT_MS - 1, n));
-    assert_false(sp_dpop_nonce_is_good(&key, begin + 2 * SP_DPOP_NONCE_SLOT_MS, n));
-    assert_false(sp_dpop_nonce_is_good(&key, begin - 1, n)); /* nobody can have it yet */
-    assert_false(sp_dpop_nonce_is_good(&other, begin, n));
-    assert_false(sp_dpop_nonce_is_good(&key, begin, SP_SLICE_EMPTY));
-    assert_false(sp_dpop_nonce_is_good(&key, begin, sp_slice_of(nonce, sizeof nonce - 1)));
+    assert_true(sp_dpop_nonce_is_good(&ours, begin, n));
+    assert_true(sp_dpop_nonce_is_good(&ours, begin + 2 * SP_DPOP_NONCE_SLOT_MS - 1, n));
+    assert_false(sp_dpop_nonce_is_good(&ours, begin + 2 * SP_DPOP_NONCE_SLOT_MS, n));
+    assert_false(sp_dpop_nonce_is_good(&ours, begin - 1, n)); /* nobody can have it yet */
+    assert_false(sp_dpop_nonce_is_good(&others, begin, n));
+    assert_false(sp_dpop_nonce_is_good(&ours, begin, SP_SLICE_EMPTY));
+    assert_false(sp_dpop_nonce_is_good(&ours, begin, sp_slice_of(nonce, sizeof nonce - 1)));
     nonce[3] ^= 1;
-    assert_false(sp_dpop_nonce_is_good(&key, begin, n));
+    assert_false(sp_dpop_nonce_is_good(&ours, begin, n));
 }
 
 static void nonce_of_the_first_slot_is_good(void **state) {
     (void)state;
-    struct sp_hmac_key key;
+    struct sp_dpop_nonces ours;
     char nonce[SP_DPOP_NONCE_CHARS];
-    sp_hmac_key_init(&key, SP_SLICE_LIT("k"));
-    sp_dpop_nonce_make(&key, 0, nonce);
-    assert_true(sp_dpop_nonce_is_good(&key, 5, SP_SLICE_ARRAY(nonce)));
-    assert_false(sp_dpop_nonce_is_good(&key, 5, SP_SLICE_LIT("AAAAAAAAAAAAAAAAAAAAAA")));
+    assert_status(sp_dpop_nonces_init(&ours, &sp_random_system), SP_OK);
+    sp_dpop_nonce_make(&ours, 0, nonce);
+    assert_true(sp_dpop_nonce_is_good(&ours, 5, SP_SLICE_ARRAY(nonce)));
+    assert_false(sp_dpop_nonce_is_good(&ours, 5, SP_SLICE_LIT("AAAAAAAAAAAAAAAAAAAAAA")));
 }
 
 /* A key that is remembered is judged by the same rules as one that comes for the first time. */

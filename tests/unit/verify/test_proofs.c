@@ -263,7 +263,7 @@ static void proof_that_was_used_does_not_come_back_with_the_clock(void **state) 
     char nonce[SP_DPOP_NONCE_BYTES] = {0}, used[SP_DPOP_BYTES_MAX + 1], with_nonce[SP_DPOP_BYTES_MAX + 1];
     const int64_t wall_s = 1700000000, boot_s = 5000;
     assert_true(sp_ok(sp_proofs_init(&p, 64, false, &sp_random_system)));
-    sp_proofs_nonce(&p, boot_s * 1000, nonce);
+    sp_dpop_nonce_make(&p.nonces, boot_s * 1000, nonce);
     (void)snprintf(used, sizeof used, "%s", proof_with((struct proof_parts){.iat = wall_s}));
     (void)snprintf(with_nonce, sizeof with_nonce, "%s",
                    proof_with((struct proof_parts){.iat = wall_s, .nonce = nonce}));
@@ -277,7 +277,7 @@ static void proof_that_was_used_does_not_come_back_with_the_clock(void **state) 
     /* Set back by 100 s: both are in time once more, and the nonce has not lapsed by the clock since boot. */
     assert_int_equal(check_at(&p, used, wall_s, boot_s + 100), SP_DPOP_NONCE_REQUIRED);
     assert_int_equal(check_at(&p, with_nonce, wall_s, boot_s + 100), SP_DPOP_NONCE_REQUIRED);
-    sp_proofs_nonce(&p, (boot_s + 100) * 1000, nonce);
+    sp_dpop_nonce_make(&p.nonces, (boot_s + 100) * 1000, nonce);
     const char *fresh = proof_with((struct proof_parts){.iat = wall_s, .nonce = nonce});
     assert_int_equal(check_at(&p, fresh, wall_s, boot_s + 100), SP_DPOP_NONE);
     assert_int_equal(check_at(&p, fresh, wall_s, boot_s + 100), SP_DPOP_REPLAYED);
