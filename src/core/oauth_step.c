@@ -24,23 +24,18 @@ static const struct {
     [PLACE_READY] = {SP_STEP_CODE, SP_OAUTH_NONE},
 };
 
-/* A time that is still to come (the clock was set back) is as old as can be: it cannot be told how old it is.
- */
-static int64_t age_s(const struct sp_authz_signin_facts *s, int64_t now_s) {
-    return s->auth_time_s > now_s ? INT64_MAX : now_s - s->auth_time_s;
-}
-
 /* The sign-in was made for this very request, and for one page after it: a page that is opened again is given
  * its time again, and the request in it would be fresh for ever. */
 static bool is_fresh(const struct sp_authz_request *r, const struct sp_authz_signin_facts *s, int64_t now_s) {
     return !sp_row_id_is_none(r->signed_in, sizeof(r->signed_in)) &&
-           memcmp(r->signed_in, s->sid, sizeof(r->signed_in)) == 0 && age_s(s, now_s) <= SP_OAUTH_PAGE_TTL_S;
+           memcmp(r->signed_in, s->sid, sizeof(r->signed_in)) == 0 &&
+           sp_login_age_s(s->auth_time_s, now_s) <= SP_OAUTH_PAGE_TTL_S;
 }
 
 /* With max_age=0 every sign-in but a fresh one is too old. */
 static bool is_too_old(const struct sp_authz_request *r, const struct sp_authz_signin_facts *s,
                        int64_t now_s) {
-    return r->has_max_age && (r->max_age_s == 0 || age_s(s, now_s) > r->max_age_s);
+    return r->has_max_age && (r->max_age_s == 0 || sp_login_age_s(s->auth_time_s, now_s) > r->max_age_s);
 }
 
 static bool is_consented(const struct sp_authz_request *r, const struct sp_authz_consent_facts *c) {

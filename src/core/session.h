@@ -76,6 +76,12 @@ struct sp_session_decision sp_session_step(const struct sp_session_row *row,
 enum sp_end_cause sp_session_over(const struct sp_session_row *row, int64_t now_ms,
                                   const struct sp_session_policy *policy);
 
+/* How long ago somebody logged in. A login that is still to come (the clock was set back) is as old as can
+ * be: nobody can tell how old it is. */
+static inline int64_t sp_login_age_s(int64_t auth_time_s, int64_t now_s) {
+    return auth_time_s > now_s ? INT64_MAX : now_s - auth_time_s;
+}
+
 /* Invariants of a row, checked when it is loaded: the disk is another author. */
 sp_status sp_session_row_check(const struct sp_session_row *row);
 

@@ -96,16 +96,13 @@ static enum sp_step read_demands(struct sp_exchange *x) {
     return SP_GO_ON;
 }
 
-/* A login that is still to come (the clock was set back) is as old as can be: it cannot be told how old. */
-static bool is_too_old(const struct sp_exchange *x, int64_t auth_time_s) {
-    const int64_t now_s = sp_http_req_wall_ms(x->req) / 1000;
-    return auth_time_s > now_s || now_s - auth_time_s > x->wanted.max_age_s;
-}
-
 /* A token without a person has no login at all. */
 static bool login_suffices(const struct sp_exchange *x) {
     const struct sp_principal *p = &x->principal;
-    if (x->wanted.has_max_age && (p->auth_time_s == 0 || is_too_old(x, p->auth_time_s))) return false;
+    const int64_t now_s = sp_http_req_wall_ms(x->req) / 1000;
+    if (x->wanted.has_max_age &&
+        (p->auth_time_s == 0 || sp_login_age_s(p->auth_time_s, now_s) > x->wanted.max_age_s))
+        return false;
     return x->wanted.acr.n == 0 || (p->acr.n != 0 && sp_words_contain(x->wanted.acr, SP_TEXT_SLICE(&p->acr)));
 }
 
