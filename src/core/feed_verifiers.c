@@ -79,7 +79,8 @@ static bool grow(struct sp_feed *f) {
  * due (docs/feed.md), and is fresh for its staleness from the last of them. */
 bool sp_feed_is_live(const struct feed_seat *v, int64_t boot_ms) {
     const int64_t staleness_ms = (int64_t)v->max_staleness_s * 1000;
-    return v->taken && v->has_acked && boot_ms - v->acked_boot_ms <= staleness_ms + staleness_ms / 3;
+    return v->taken && v->has_acked &&
+           boot_ms - v->acked_boot_ms <= staleness_ms + sp_feed_ack_period_ms(staleness_ms);
 }
 static bool is_idle(const struct feed_seat *v, int64_t boot_ms) {
     return v->taken && v->streams == 0 && !sp_feed_is_live(v, boot_ms);

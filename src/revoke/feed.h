@@ -127,6 +127,10 @@ sp_status sp_feed_read_hello(sp_slice data, struct sp_feed_hello *ret);
 /* "EPOCH:SEQ". text has room for SP_FEED_LAST_ID_CHARS_MAX; returns the length. */
 size_t sp_feed_position_text(const struct sp_feed_position *at, char *text);
 sp_status sp_feed_position_parse(sp_slice text, struct sp_feed_position *ret);
+/* How often a verifier acknowledges, with news or without: the server counts by it, too. */
+static inline int64_t sp_feed_ack_period_ms(int64_t max_staleness_ms) {
+    return max_staleness_ms / 3;
+}
 /* 1 to 64 of A-Z a-z 0-9 . _ - */
 bool sp_feed_instance_valid(sp_slice instance);
 

@@ -245,12 +245,14 @@ static bool has_news(const struct sp_follower *f) {
 static bool can_ack(const struct sp_follower *f) {
     return f->has_epoch && f->roles.in_force && f->keys.in_force && !f->rolled_back;
 }
+/* With news: so long after the last one. */
+static int64_t earliest_ack_ms(const struct sp_follower *f) {
+    return f->ack.due_ms - sp_feed_ack_period_ms(f->opts.max_staleness_ms) + ACK_SPACING_MS;
+}
 static void look_at_ack(struct sp_follower *f, struct sp_now now) {
     if (f->state != STREAM || !f->greeted || !can_ack(f) || sp_follower_is_busy(f, SP_EX_ACK)) return;
     bool retrying = f->ack.failures != 0;
-    if (now.boot_ms >= f->ack.due_ms ||
-        (!retrying && has_news(f) &&
-         now.boot_ms >= f->ack.due_ms - f->opts.max_staleness_ms / 3 + ACK_SPACING_MS))
+    if (now.boot_ms >= f->ack.due_ms || (!retrying && has_news(f) && now.boot_ms >= earliest_ack_ms(f)))
         sp_follower_restart(f, SP_EX_ACK);
 }
 /* When it is to be looked at again. */
@@ -258,7 +260,7 @@ static int64_t ack_moment(const struct sp_follower *f) {
     if (f->state != STREAM || !f->greeted || !can_ack(f) || sp_follower_is_busy(f, SP_EX_ACK))
         return INT64_MAX;
     bool soon = has_news(f) && f->ack.failures == 0;
-    return soon ? f->ack.due_ms - f->opts.max_staleness_ms / 3 + ACK_SPACING_MS : f->ack.due_ms;
+    return soon ? earliest_ack_ms(f) : f->ack.due_ms;
 }
 
 static sp_status write_ack(struct sp_follower *f) {
@@ -280,7 +282,7 @@ static bool begin_ack(struct sp_follower *f, struct sp_now now) {
     f->acking = f->at;
     memcpy(f->acking_roles, f->roles.digest, sizeof f->acking_roles);
     memcpy(f->acking_keys, f->keys.digest, sizeof f->acking_keys);
-    f->ack.due_ms = now.boot_ms + f->opts.max_staleness_ms / 3;
+    f->ack.due_ms = now.boot_ms + sp_feed_ack_period_ms(f->opts.max_staleness_ms);
     return sp_ok(write_ack(f));
 }
 static void pay_goodbye(struct sp_follower *f) {
