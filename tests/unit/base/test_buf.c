@@ -143,6 +143,18 @@ static void done_may_be_called_twice_and_the_buffer_used_again(void **state) {
     assert_int_equal(b.n, 0);
 }
 
+static void url_below_another_has_one_slash_and_is_whole_or_not_there(void **state) {
+    (void)state;
+    SP_AUTO(sp_buf) b = SP_BUF_INIT(20);
+    assert_ok(sp_buf_append_url(&b, SP_SLICE_LIT("https://a"), SP_SLICE_LIT("/b")));
+    assert_slice(sp_buf_slice(&b), "https://a/b");
+    assert_code(sp_buf_append_url(&b, SP_SLICE_LIT("https://"), SP_SLICE_LIT("/long")), SP_E_LIMIT);
+    assert_slice(sp_buf_slice(&b), "https://a/b");
+    sp_buf_clear(&b);
+    assert_ok(sp_buf_append_url(&b, SP_SLICE_LIT("https://a/"), SP_SLICE_LIT("/b")));
+    assert_slice(sp_buf_slice(&b), "https://a/b");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_keep_order),
@@ -157,6 +169,7 @@ int main(void) {
         cmocka_unit_test(hex_and_base64url_append),
         cmocka_unit_test(cstr_ends_in_nul_and_counts_it),
         cmocka_unit_test(truncate_and_clear_wipe),
+        cmocka_unit_test(url_below_another_has_one_slash_and_is_whole_or_not_there),
         cmocka_unit_test(done_may_be_called_twice_and_the_buffer_used_again),
     };
     return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);
