@@ -2,9 +2,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
-#include "fake.h"
-
-#define S(s) (int)(s).n, (s).n == 0 ? "" : (const char *)(s).p
+#include "fake_internal.h"
 
 static const struct {
     int status;
